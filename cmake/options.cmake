@@ -1,0 +1,17 @@
+# SPDX-License-Identifier: MIT
+# How every file is compiled. Never -ffast-math, never -march=native: kernels get their ISA flags per file (isa.cmake).
+add_library(ttt_options INTERFACE)
+target_compile_definitions(ttt_options INTERFACE _POSIX_C_SOURCE=200809L _DEFAULT_SOURCE _FILE_OFFSET_BITS=64)
+target_compile_options(ttt_options INTERFACE
+  -Wall -Wextra -Wpedantic -Wconversion -Wshadow -Wmissing-prototypes -Wstrict-prototypes -Wdouble-promotion -Wvla -Werror
+  -ffp-contract=off -fno-math-errno -fno-omit-frame-pointer)
+if(TTT_SANITIZE)
+  target_compile_options(ttt_options INTERFACE -fsanitize=${TTT_SANITIZE} -fno-sanitize-recover=all)
+  target_link_options(ttt_options INTERFACE -fsanitize=${TTT_SANITIZE})
+endif()
+if(TTT_FUZZ)
+  target_compile_options(ttt_options INTERFACE -fsanitize=fuzzer-no-link)
+endif()
+if(NOT TTT_OPENMP)
+  target_compile_options(ttt_options INTERFACE -Wno-unknown-pragmas)
+endif()

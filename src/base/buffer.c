@@ -1,0 +1,53 @@
+/* SPDX-License-Identifier: MIT */
+#include "base/buffer.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "base/alloc.h"
+
+ttt_status ttt_buffer_reserve(ttt_buffer *buffer, size_t capacity)
+{
+    if (capacity < buffer->capacity) return TTT_OK;
+    size_t grown = buffer->capacity ? buffer->capacity : 256;
+    while (grown <= capacity) {
+        if (__builtin_mul_overflow(grown, (size_t)2, &grown))
+            return ttt_fail(TTT_ERR_MEMORY, "out of memory: a buffer of %zu bytes", capacity);
+    }
+    char *data = ttt_realloc(buffer->data, grown, 1);
+    if (!data) return TTT_ERR_MEMORY;
+    buffer->data = data;
+    buffer->capacity = grown;
+    buffer->data[buffer->size] = '\0';
+    return TTT_OK;
+}
+
+ttt_status ttt_buffer_append(ttt_buffer *buffer, const void *bytes, size_t count)
+{
+    TTT_TRY(ttt_buffer_reserve(buffer, buffer->size + count));
+    if (count) memcpy(buffer->data + buffer->size, bytes, count);
+    buffer->size += count;
+    buffer->data[buffer->size] = '\0';
+    return TTT_OK;
+}
+
+ttt_status ttt_buffer_print(ttt_buffer *buffer, const char *format, ...)
+{
+    va_list arguments;
+    va_start(arguments, format);
+    const int length = vsnprintf(NULL, 0, format, arguments);
+    va_end(arguments);
+    TTT_TRY(ttt_buffer_reserve(buffer, buffer->size + (size_t)length));
+    va_start(arguments, format);
+    vsnprintf(buffer->data + buffer->size, (size_t)length + 1, format, arguments);
+    va_end(arguments);
+    buffer->size += (size_t)length;
+    return TTT_OK;
+}
+
+void ttt_buffer_deinit(ttt_buffer *buffer)
+{
+    ttt_free(buffer->data);
+    *buffer = (ttt_buffer){0};
+}

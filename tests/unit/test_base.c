@@ -1,0 +1,103 @@
+/* SPDX-License-Identifier: MIT
+ * src/base: failures, memory, files that are whole or not there, counter-based random numbers, threads. */
+#include <unistd.h>
+
+#include "base/alloc.h"
+#include "base/arena.h"
+#include "base/file.h"
+#include "base/rng.h"
+#include "base/threads.h"
+#include "test.h"
+
+static void errors(void)
+{
+    CHECK_EQ(ttt_fail(TTT_ERR_FORMAT, "%s at %d", "bad", 3), TTT_ERR_FORMAT);
+    CHECK_STR(ttt_error_detail(), "bad at 3");
+    CHECK_EQ(ttt_fail_prefix(TTT_ERR_FORMAT, "file %s", "x"), TTT_ERR_FORMAT);
+    CHECK_STR(ttt_error_detail(), "file x: bad at 3");
+}
+
+static void memory(void)
+{
+    unsigned char *block = ttt_alloc(3, 5);
+    CHECK(block != NULL && block[0] == 0 && block[14] == 0);
+    CHECK_EQ((uintptr_t)block % 64, 0);
+    block[14] = 7;
+    block = ttt_realloc(block, 1000, 1);
+    CHECK(block != NULL && block[14] == 7);
+    ttt_free(block);
+    CHECK(ttt_alloc(SIZE_MAX / 2, 4) == NULL);
+    ttt_alloc_fault(2, 0);
+    void *first = ttt_alloc(1, 1), *second = ttt_alloc(1, 1), *third = ttt_alloc(1, 1);
+    CHECK(first && !second && third);
+    ttt_alloc_fault(0, 0);
+    ttt_free(first);
+    ttt_free(third);
+    ttt_arena arena = {0};
+    CHECK(ttt_arena_push(&arena, 3, 4) == NULL);
+    (void)ttt_arena_push(&arena, 65, 1);
+    CHECK_EQ(arena.used, 64 + 128);
+}
+
+static void files(void)
+{
+    const char *path = TTT_BINARY_DIR "/test_base.txt";
+    CHECK_OK(ttt_file_write(path, "first", 5));
+    /* A write that fails leaves the old file and nothing else. */
+    ttt_write_fault(1);
+    CHECK_FAILS(ttt_file_write(path, "second", 6), TTT_ERR_IO, path);
+    ttt_write_fault(0);
+    ttt_buffer content = {0};
+    CHECK_OK(ttt_file_read(&content, path, 100));
+    CHECK_STR(content.data, "first");
+    CHECK_FAILS(ttt_file_read(&content, path, 3), TTT_ERR_FORMAT, "larger");
+    ttt_buffer_deinit(&content);
+    ttt_map map;
+    CHECK_OK(ttt_map_open(&map, path));
+    CHECK(map.size == 5 && memcmp(map.data, "first", 5) == 0);
+    ttt_map_close(&map);
+    CHECK_FAILS(ttt_map_open(&map, TTT_BINARY_DIR), TTT_ERR_IO, "folder");
+    CHECK_FAILS(ttt_file_write(TTT_BINARY_DIR, "x", 1), TTT_ERR_IO, "folder");
+    CHECK_FAILS(ttt_map_open(&map, "/nonexistent/file"), TTT_ERR_IO, "/nonexistent/file");
+    CHECK_FAILS(ttt_folder_make(path), TTT_ERR_IO, "folder");
+    CHECK_OK(ttt_folder_make(TTT_BINARY_DIR "/test_base/a/b"));
+    CHECK(ttt_is_folder(TTT_BINARY_DIR "/test_base/a/b"));
+    unlink(path);
+}
+
+static void random_numbers(void)
+{
+    const ttt_rng rng = {.seed = 1, .stream = TTT_RNG_TEST};
+    CHECK(ttt_rng_u64(rng, 5) == ttt_rng_u64(rng, 5) && ttt_rng_u64(rng, 5) != ttt_rng_u64(rng, 6));
+    double sum = 0, squares = 0;
+    for (uint64_t i = 0; i < 100000; i++) {
+        const double x = ttt_rng_normal(rng, i);
+        sum += x;
+        squares += x * x;
+    }
+    CHECK_NEAR(sum / 1e5, 0, 0.02); /* six standard errors */
+    CHECK_NEAR(squares / 1e5, 1, 0.03);
+}
+
+static void square(void *context, int64_t item, int thread)
+{
+    (void)thread;
+    ((int64_t *)context)[item] = item * item;
+}
+
+static void threads(void)
+{
+    int64_t squares[100];
+    ttt_parallel(4, 100, square, squares);
+    for (int64_t i = 0; i < 100; i++) CHECK_EQ(squares[i], i * i);
+}
+
+int main(void)
+{
+    errors();
+    memory();
+    files();
+    random_numbers();
+    threads();
+    return test_end();
+}
