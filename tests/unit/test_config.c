@@ -1,0 +1,211 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * Configurations: the published parameter counts, every kind of wrong config.json named by file and key, fields from
+ * text, and what saving keeps.
+ */
+
+#include "base/alloc.h"
+#include "base/file.h"
+#include "model/config_fields.h"
+#include "model/param_names.h"
+#include "test.h"
+
+static void test_counts(void)
+{
+    static const struct {
+        const char *name;
+        int64_t linear, mlp;
+    } sizes[] = {{"125m", 110424144, 114589776},
+                 {"350m", 337684224, 348792576},
+                 {"760m", 733608192, 758528256},
+                 {"1b", 1285639296, 1307856000}};
+    ttt_config config;
+    for (size_t i = 0; i < sizeof sizes / sizeof *sizes; i++) {
+        CHECK_OK(ttt_config_standard(&config, sizes[i].name));
+        CHECK_OK(ttt_config_check(&config, "standard"));
+        CHECK_EQ(ttt_config_parameters(&config), sizes[i].linear);
+        CHECK_OK(ttt_config_set(&config, "ttt_layer_type", "mlp"));
+        CHECK_EQ(ttt_config_parameters(&config), sizes[i].mlp);
+    }
+    CHECK_OK(ttt_config_standard(&config, "tiny"));
+    CHECK_EQ(ttt_config_parameters(&config), 4304208); /* counted by hand from the shapes */
+    CHECK_OK(ttt_config_standard(&config, "small"));
+    CHECK_EQ(ttt_config_parameters(&config) / 1000000, 17);
+    CHECK_FAILS(ttt_config_standard(&config, "huge"), TTT_ERR_ARGUMENT, "tiny, small, 125m");
+}
+
+static void test_list(void)
+{
+    ttt_config config;
+    CHECK_OK(ttt_config_standard(&config, "tiny"));
+    config.tie_word_embeddings = false;
+    ttt_param_spec *specs;
+    int64_t count, elements = 0;
+    CHECK_OK(ttt_param_list(&config, &specs, &count));
+    for (int64_t i = 0; i < count; i++) elements += ttt_param_elements(&specs[i]);
+    CHECK_EQ(elements, ttt_config_parameters(&config));
+    CHECK_STR(specs[0].name, "model.embed_tokens.weight");
+    CHECK_EQ(specs[0].layer, -1);
+    CHECK_STR(specs[1].name, "model.layers.0.seq_norm.weight");
+    CHECK_STR(specs[count - 1].name, "lm_head.weight");
+    int truncated = 0;
+    for (int64_t i = 0; i < count; i++) {
+        if (specs[i].init != TTT_INIT_TRUNCATED) continue;
+        truncated++;
+        CHECK_NEAR(specs[i].std, 0.5, 0);
+    }
+    CHECK_EQ(truncated, 3 * config.num_hidden_layers);
+    ttt_free(specs);
+}
+
+static ttt_status parse(ttt_config *config, const char *text)
+{
+    return ttt_config_parse(config, text, strlen(text), "x/config.json");
+}
+
+static void test_parse(void)
+{
+    ttt_config config, defaults;
+    ttt_config_init(&defaults);
+    CHECK_OK(parse(&config, "{}"));
+    CHECK_EQ(config.vocab_size, defaults.vocab_size);
+    CHECK_EQ(config.conv_kernel, 4);
+    CHECK_EQ(config.pad_token_id, -1);
+    CHECK(config.tie_word_embeddings && !config.use_gate && !config.share_qk && !config.pre_conv);
+    CHECK_OK(parse(&config,
+                   "{\"model_type\":\"ttt\",\"eos_token_id\":[7,8],\"bos_token_id\":null,\"rope_theta\":500,"
+                   "\"what_is_this\":{\"a\":[1]},\"pre_conv\":true,\"ttt_layer_type\":\"mlp\",\"ttt_norm\":true,"
+                   "\"ttt_target\":\"v-k\",\"num_hidden_layers\":2,\"layers\":[\"ttt_mlp\",\"ttt_mlp\"]}"));
+    CHECK_EQ(config.eos_token_id, 7);
+    CHECK_EQ(config.bos_token_id, -1);
+    CHECK_NEAR(config.rope_theta, 500, 0);
+    CHECK(config.pre_conv);
+    CHECK_EQ(config.ttt_layer_type, TTT_LEARNER_MLP);
+}
+
+static void test_refused(void)
+{
+    static const struct {
+        const char *text;
+        ttt_status status;
+        const char *part;
+    } cases[] = {
+        {"", TTT_ERR_FORMAT, "x/config.json: line"},
+        {"[]", TTT_ERR_FORMAT, "not a JSON object"},
+        {"{\"vocab_size\":1,\"vocab_size\":2}", TTT_ERR_FORMAT, "duplicate"},
+        {"{} {}", TTT_ERR_FORMAT, "x/config.json"},
+        {"{\"hidden_size\":", TTT_ERR_FORMAT, "x/config.json"},
+        {"{\"vocab_size\":0}", TTT_ERR_FORMAT, "vocab_size is 0"},
+        {"{\"vocab_size\":99999999999999999999}", TTT_ERR_FORMAT, "x/config.json"},
+        {"{\"vocab_size\":\"32000\"}", TTT_ERR_FORMAT, "vocab_size must be a whole number"},
+        {"{\"vocab_size\":32000.0}", TTT_ERR_FORMAT, "vocab_size must be a whole number"},
+        {"{\"vocab_size\":null}", TTT_ERR_FORMAT, "vocab_size"},
+        {"{\"hidden_size\":2050}", TTT_ERR_FORMAT, "num_attention_heads 32 does not divide hidden_size 2050"},
+        {"{\"hidden_size\":2080}", TTT_ERR_FORMAT, "odd size 65"},
+        {"{\"num_attention_heads\":0}", TTT_ERR_FORMAT, "num_attention_heads"},
+        {"{\"num_hidden_layers\":-1}", TTT_ERR_FORMAT, "num_hidden_layers is -1"},
+        {"{\"mini_batch_size\":0}", TTT_ERR_FORMAT, "mini_batch_size"},
+        {"{\"conv_kernel\":0}", TTT_ERR_FORMAT, "conv_kernel"},
+        {"{\"rms_norm_eps\":-1e-6}", TTT_ERR_FORMAT, "rms_norm_eps"},
+        {"{\"rope_theta\":0}", TTT_ERR_FORMAT, "rope_theta"},
+        {"{\"rope_theta\":\"x\"}", TTT_ERR_FORMAT, "rope_theta must be a number"},
+        {"{\"ttt_base_lr\":1e999}", TTT_ERR_FORMAT, "x/config.json"},
+        {"{\"use_gate\":1}", TTT_ERR_FORMAT, "use_gate must be true or false"},
+        {"{\"eos_token_id\":32000}", TTT_ERR_FORMAT, "eos_token_id is 32000, but vocab_size is 32000"},
+        {"{\"eos_token_id\":[]}", TTT_ERR_FORMAT, "eos_token_id"},
+        {"{\"bos_token_id\":[1]}", TTT_ERR_FORMAT, "bos_token_id"},
+        {"{\"bos_token_id\":-2}", TTT_ERR_FORMAT, "bos_token_id"},
+        {"{\"ttt_layer_type\":\"conv\"}", TTT_ERR_UNSUPPORTED, "ttt_layer_type is \"conv\""},
+        {"{\"ttt_layer_type\":1}", TTT_ERR_FORMAT, "ttt_layer_type"},
+        {"{\"model_type\":\"llama\"}", TTT_ERR_UNSUPPORTED, "model_type \"llama\""},
+        {"{\"model_type\":3}", TTT_ERR_UNSUPPORTED, "model_type"},
+        {"{\"hidden_act\":\"gelu\"}", TTT_ERR_UNSUPPORTED, "hidden_act \"gelu\""},
+        {"{\"ttt_norm\":false}", TTT_ERR_UNSUPPORTED, "ttt_norm"},
+        {"{\"ttt_target\":\"v\"}", TTT_ERR_UNSUPPORTED, "ttt_target \"v\""},
+        {"{\"ttt_rate\":0.5}", TTT_ERR_UNSUPPORTED, "ttt_rate"},
+        {"{\"layers\":[\"ttt_linear\"]}", TTT_ERR_FORMAT, "layers has 1 names"},
+        {"{\"num_hidden_layers\":1,\"layers\":[\"mamba\"]}", TTT_ERR_UNSUPPORTED, "mamba"},
+        {"{\"num_hidden_layers\":1,\"layers\":[1]}", TTT_ERR_FORMAT, "layers must be"},
+        {"{\"vocab_size\":2000000000,\"hidden_size\":1048576}", TTT_ERR_FORMAT, "parameters"},
+    };
+    ttt_config config;
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++)
+        CHECK_FAILS(parse(&config, cases[i].text), cases[i].status, cases[i].part);
+    CHECK_FAILS(ttt_config_load(&config, "/nonexistent/config.json"), TTT_ERR_IO, "/nonexistent/config.json");
+    CHECK_FAILS(ttt_config_load(&config, TTT_SOURCE_DIR), TTT_ERR_IO, TTT_SOURCE_DIR);
+}
+
+static void test_set(void)
+{
+    ttt_config config;
+    ttt_config_init(&config);
+    CHECK_OK(ttt_config_set(&config, "hidden_size", "64"));
+    CHECK_EQ(config.hidden_size, 64);
+    CHECK_OK(ttt_config_set(&config, "ttt_base_lr", "0.25"));
+    CHECK_NEAR(config.ttt_base_lr, 0.25, 0);
+    CHECK_OK(ttt_config_set(&config, "eos_token_id", "null"));
+    CHECK_EQ(config.eos_token_id, -1);
+    CHECK_OK(ttt_config_set(&config, "share_qk", "true"));
+    CHECK(config.share_qk);
+    CHECK_OK(ttt_config_set(&config, "ttt_rope", "true"));
+    CHECK_FAILS(ttt_config_set(&config, "ttt_rope", "false"), TTT_ERR_UNSUPPORTED, "ttt_rope");
+    CHECK_FAILS(ttt_config_set(&config, "hidden_size", "64x"), TTT_ERR_ARGUMENT, "hidden_size");
+    CHECK_FAILS(ttt_config_set(&config, "hidden_size", ""), TTT_ERR_ARGUMENT, "hidden_size");
+    CHECK_FAILS(ttt_config_set(&config, "hidden_size", "99999999999999999999"), TTT_ERR_ARGUMENT, "hidden_size");
+    CHECK_FAILS(ttt_config_set(&config, "rope_theta", "nan"), TTT_ERR_ARGUMENT, "rope_theta");
+    CHECK_FAILS(ttt_config_set(&config, "use_gate", "yes"), TTT_ERR_ARGUMENT, "true or false");
+    CHECK_FAILS(ttt_config_set(&config, "ttt_layer_type", "tree"), TTT_ERR_ARGUMENT, "linear or mlp");
+    CHECK_FAILS(ttt_config_set(&config, "hiden_size", "64"), TTT_ERR_ARGUMENT, "hidden_size");
+}
+
+static bool contains(const char *path, const char *part)
+{
+    ttt_buffer text = {0};
+    const bool found = ttt_file_read(&text, path, 1 << 20) == TTT_OK && strstr(text.data, part) != NULL;
+    ttt_buffer_deinit(&text);
+    return found;
+}
+
+static void test_save(void)
+{
+    const char *path = TTT_BINARY_DIR "/test_config.json", *base = TTT_BINARY_DIR "/test_config_base.json";
+    const char *text = "{\"my_key\": [1, {\"x\": 0.1}], \"eos_token_id\": [3, 4], \"model_type\": \"ttt\", "
+                       "\"torch_dtype\": \"float32\", \"vocab_size\": 100}";
+    CHECK_OK(ttt_file_write(base, text, strlen(text)));
+    ttt_config config, back;
+    CHECK_OK(ttt_config_load(&config, base));
+    config.mini_batch_size = 8;
+    config.rms_norm_eps = 0.1 + 0.2; /* needs all 17 digits */
+    CHECK_OK(ttt_config_save(&config, path, base, "bfloat16"));
+    CHECK_OK(ttt_config_load(&back, path));
+    CHECK(memcmp(&back, &config, sizeof back) == 0);
+    CHECK(contains(path, "my_key"));
+    CHECK(contains(path, "\"torch_dtype\": \"bfloat16\""));
+    CHECK(contains(path, "TTTForCausalLM"));
+    CHECK(contains(path, "silu"));
+    CHECK(contains(path, "4\n")); /* the list of end-of-text tokens */
+    config.eos_token_id = 5;
+    config.rms_norm_eps = 1e-6;
+    CHECK_OK(ttt_config_save(&config, path, NULL, "float32"));
+    CHECK_OK(ttt_config_load(&back, path));
+    CHECK_EQ(back.eos_token_id, 5);
+    CHECK(contains(path, "1e-6"));
+    CHECK(contains(path, "\"pad_token_id\": null"));
+    CHECK(!contains(path, "my_key"));
+    CHECK_FAILS(ttt_config_save(&config, "/nonexistent/c.json", NULL, "float32"), TTT_ERR_IO, "/nonexistent/c.json");
+    config.hidden_size = 3;
+    CHECK_FAILS(ttt_config_save(&config, path, NULL, "float32"), TTT_ERR_FORMAT, "hidden_size");
+    remove(path);
+    remove(base);
+}
+
+int main(void)
+{
+    test_counts();
+    test_list();
+    test_parse();
+    test_refused();
+    test_set();
+    test_save();
+    return test_end();
+}
