@@ -1,0 +1,53 @@
+/* SPDX-License-Identifier: MIT
+ * Texts to ids: a piece of a document for data folders, whole texts for evaluation. */
+#include "data/encode.h"
+
+#include <ttt/data.h>
+
+#include "base/alloc.h"
+
+static ttt_status append(ttt_ids *ids, int64_t id)
+{
+    if (ids->count == ids->capacity) {
+        const size_t capacity = ids->capacity ? 2 * ids->capacity : 256;
+        int32_t *grown = ttt_realloc(ids->data, capacity, sizeof *grown);
+        if (!grown) return TTT_ERR_MEMORY;
+        ids->data = grown;
+        ids->capacity = capacity;
+    }
+    ids->data[ids->count++] = (int32_t)id;
+    return TTT_OK;
+}
+
+ttt_status ttt_piece_encode(const ttt_tokenizer *tokenizer, const ttt_text_piece *piece, bool parse_special,
+                            ttt_ids *ids)
+{
+    if (piece->begins && ttt_tokenizer_adds_bos(tokenizer) && ttt_tokenizer_bos(tokenizer) >= 0)
+        TTT_TRY(append(ids, ttt_tokenizer_bos(tokenizer)));
+    TTT_TRY(ttt_tokenizer_encode(tokenizer, piece->text, piece->size, parse_special, ids));
+    if (piece->ends && ttt_tokenizer_eos(tokenizer) >= 0) TTT_TRY(append(ids, ttt_tokenizer_eos(tokenizer)));
+    return TTT_OK;
+}
+
+static ttt_status texts_encode(const ttt_texts *texts, const ttt_tokenizer *tokenizer, bool parse_special, ttt_ids *ids)
+{
+    ttt_text_range range = {.texts = texts, .end = texts->bytes.size};
+    for (ttt_text_piece piece; ttt_text_range_next(&range, &piece);) {
+        if (range.position == range.end) piece.ends = false; /* end-of-text stands between documents */
+        TTT_TRY(ttt_piece_encode(tokenizer, &piece, parse_special, ids));
+    }
+    return TTT_OK;
+}
+
+ttt_status ttt_texts_tokenize(const char *const *inputs, size_t input_count, const ttt_tokenizer *tokenizer,
+                              bool parse_special, ttt_ids *ids, int64_t *bytes)
+{
+    ttt_texts texts = {0};
+    ttt_status status = TTT_OK;
+    for (size_t i = 0; status == TTT_OK && i < input_count; i++)
+        status = ttt_texts_read(&texts, inputs[i], ttt_tokenizer_is_byte_level(tokenizer));
+    if (status == TTT_OK) status = texts_encode(&texts, tokenizer, parse_special, ids);
+    if (bytes) *bytes = (int64_t)texts.bytes.size;
+    ttt_texts_deinit(&texts);
+    return status;
+}

@@ -1,0 +1,174 @@
+/* SPDX-License-Identifier: MIT
+ * Making a data folder. It is built beside its final place and renamed at the end, so it is there whole or not at all;
+ * what a killed run left is cleared by the next. */
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <math.h>
+#include <stdio.h>
+#include <string.h>
+#include <ttt/data.h>
+#include <unistd.h>
+
+#include "base/alloc.h"
+#include "base/file.h"
+#include "data/encode.h"
+#include "data/record.h"
+#include "data/texts.h"
+#include "data/token_file.h"
+
+typedef struct job {
+    const ttt_data_options *options;
+    ttt_texts texts;
+    size_t cut; /* bytes of training text; what follows is held out */
+    ttt_tokenizer *tokenizer;
+} job;
+
+void ttt_data_options_init(ttt_data_options *options)
+{
+    *options = (ttt_data_options){.tokenizer = "bpe:4096", .valid_fraction = 0.05};
+}
+
+/* Where the held-out part begins: at the boundary of a character (UTF-8 continuation bytes are 10xxxxxx, at most three
+ * in a row). */
+static size_t cut_place(const ttt_buffer *text, double fraction)
+{
+    size_t cut = (size_t)floor((double)text->size * (1 - fraction));
+    for (int i = 0; i < 3 && cut > 0 && cut < text->size && (text->data[cut] & 0xc0) == 0x80; i++) cut--;
+    return cut;
+}
+
+static ttt_status read_texts(job *j, bool raw_bytes)
+{
+    const ttt_data_options *options = j->options;
+    j->texts.role = "text";
+    for (size_t i = 0; i < options->text_count; i++) TTT_TRY(ttt_texts_read(&j->texts, options->texts[i], raw_bytes));
+    j->cut = options->valid_text ? j->texts.bytes.size : cut_place(&j->texts.bytes, options->valid_fraction);
+    if (j->cut == 0) return ttt_fail(TTT_ERR_ARGUMENT, "the text is too short to hold a part of it out");
+    j->texts.role = "valid";
+    if (options->valid_text) TTT_TRY(ttt_texts_read(&j->texts, options->valid_text, raw_bytes));
+    return ttt_tokenizer_measure(&j->texts, options->tokenizer);
+}
+
+static ttt_status next_text(void *context, const char **text, size_t *size)
+{
+    ttt_text_piece piece = {0};
+    (void)ttt_text_range_next(context, &piece);
+    *text = piece.text;
+    *size = piece.size;
+    return TTT_OK;
+}
+
+static ttt_status read_and_train(job *j)
+{
+    bool made;
+    int64_t vocabulary;
+    TTT_TRY(ttt_tokenizer_spec(j->options->tokenizer, &made, &vocabulary));
+    if (!made) {
+        TTT_TRY(ttt_tokenizer_open(&j->tokenizer, j->options->tokenizer));
+        return read_texts(j, ttt_tokenizer_is_byte_level(j->tokenizer));
+    }
+    TTT_TRY(read_texts(j, true));
+    if (vocabulary == 0) return ttt_tokenizer_new_bytes(&j->tokenizer);
+    ttt_text_range train = {.texts = &j->texts, .end = j->cut};
+    return ttt_tokenizer_train(&j->tokenizer, vocabulary, next_text, &train);
+}
+
+static ttt_status encode_range(const job *j, ttt_text_range range, ttt_ids *ids, ttt_token_writer *writer)
+{
+    for (ttt_text_piece piece; ttt_text_range_next(&range, &piece);) {
+        ids->count = 0;
+        TTT_TRY(ttt_piece_encode(j->tokenizer, &piece, j->options->parse_special, ids));
+        TTT_TRY(ttt_token_writer_write(writer, ids->data, ids->count));
+    }
+    return ttt_token_writer_commit(writer);
+}
+
+static ttt_status write_part(const job *j, const char *folder, const char *name, size_t from, size_t to,
+                             ttt_data_part *part)
+{
+    char *path = ttt_path_join(folder, name);
+    if (!path) return TTT_ERR_MEMORY;
+    ttt_ids ids = {0};
+    ttt_token_writer writer;
+    ttt_status status = ttt_token_writer_open(&writer, path, ttt_tokenizer_vocabulary(j->tokenizer));
+    if (status == TTT_OK)
+        status = encode_range(j, (ttt_text_range){.texts = &j->texts, .position = from, .end = to}, &ids, &writer);
+    *part = (ttt_data_part){.bytes = (int64_t)(to - from), .tokens = writer.count};
+    ttt_token_writer_abandon(&writer);
+    ttt_ids_deinit(&ids);
+    ttt_free(path);
+    return status;
+}
+
+static ttt_status write_folder(const job *j, const char *folder)
+{
+    ttt_data_part parts[2];
+    TTT_TRY(write_part(j, folder, "train.tokens", 0, j->cut, &parts[TTT_SPLIT_TRAIN]));
+    TTT_TRY(write_part(j, folder, "valid.tokens", j->cut, j->texts.bytes.size, &parts[TTT_SPLIT_VALID]));
+    TTT_TRY(ttt_tokenizer_save(j->tokenizer, folder));
+    return ttt_record_save(folder, j->options, &j->texts, parts);
+}
+
+/* Removes the files in a folder, so that it can be removed or built anew. */
+static void clear_folder(const char *path)
+{
+    DIR *folder = opendir(path);
+    if (!folder) return;
+    for (const struct dirent *entry; (entry = readdir(folder)) != NULL;) {
+        if (strcmp(entry->d_name, ".") != 0 && strcmp(entry->d_name, "..") != 0)
+            unlinkat(dirfd(folder), entry->d_name, 0);
+    }
+    closedir(folder);
+}
+
+static bool folder_is_empty(const char *path)
+{
+    DIR *folder = opendir(path);
+    int entries = 0;
+    while (folder && entries <= 2 && readdir(folder)) entries++;
+    if (folder) closedir(folder);
+    return entries == 2;
+}
+
+/* Builds in `partial`, then gives it its name. */
+static ttt_status build(const job *j, const char *folder, const char *partial)
+{
+    TTT_TRY(ttt_folder_make(partial));
+    clear_folder(partial);
+    ttt_status status = write_folder(j, partial);
+    if (status == TTT_OK && rename(partial, folder) != 0)
+        status = ttt_fail(TTT_ERR_IO, "cannot write folder %s: %s", folder, strerror(errno));
+    if (status != TTT_OK) {
+        clear_folder(partial);
+        rmdir(partial);
+    }
+    return status;
+}
+
+static ttt_status check_options(const char *folder, const ttt_data_options *options)
+{
+    if (options->text_count == 0) return ttt_fail(TTT_ERR_ARGUMENT, "no text is given");
+    if (!(options->valid_fraction >= 0 && options->valid_fraction < 1))
+        return ttt_fail(TTT_ERR_ARGUMENT, "the held-out fraction is %g, it must be at least 0 and below 1",
+                        options->valid_fraction);
+    if (ttt_file_exists(folder) && !folder_is_empty(folder))
+        return ttt_fail(TTT_ERR_ARGUMENT, "%s exists already; remove it or give another name", folder);
+    return TTT_OK;
+}
+
+ttt_status ttt_data_prepare(const char *folder, const ttt_data_options *options)
+{
+    TTT_TRY(check_options(folder, options));
+    size_t length = strlen(folder);
+    while (length > 1 && folder[length - 1] == '/') length--;
+    ttt_buffer partial = {0};
+    job j = {.options = options};
+    ttt_status status = ttt_buffer_print(&partial, "%.*s.ttt-partial", (int)length, folder);
+    if (status == TTT_OK) status = read_and_train(&j);
+    if (status == TTT_OK) status = build(&j, folder, partial.data);
+    ttt_buffer_deinit(&partial);
+    ttt_texts_deinit(&j.texts);
+    ttt_tokenizer_free(j.tokenizer);
+    return status;
+}
