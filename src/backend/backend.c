@@ -1,0 +1,55 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * Choice of a backend by name, and its scratch memory.
+ */
+#include "backend/backend.h"
+
+#include <string.h>
+
+#include "base/alloc.h"
+#include "base/threads.h"
+
+static const struct {
+    const char *name;
+    ttt_status (*init)(ttt_backend *backend);
+} backends[] = {{"cpu", ttt_backend_init_cpu}, {"ref", ttt_backend_init_ref}};
+
+ttt_status ttt_backend_new(ttt_backend **out, const char *name, int threads)
+{
+    *out = NULL;
+    if (strcmp(name, "auto") == 0) name = backends[0].name;
+    for (size_t i = 0; i < sizeof backends / sizeof *backends; i++) {
+        if (strcmp(name, backends[i].name) != 0) continue;
+        ttt_backend *backend = ttt_alloc(1, sizeof *backend);
+        if (!backend) return TTT_ERR_MEMORY;
+        backend->threads = threads > 0 ? threads : ttt_processor_count();
+        ttt_status status = backends[i].init(backend);
+        if (status == TTT_OK) status = ttt_backend_reserve(backend, 1);
+        if (status != TTT_OK) {
+            ttt_backend_free(backend);
+            return status;
+        }
+        *out = backend;
+        return TTT_OK;
+    }
+    return ttt_fail(TTT_ERR_UNSUPPORTED, "backend \"%s\" is not part of this build; it has cpu and ref", name);
+}
+
+ttt_status ttt_backend_reserve(ttt_backend *backend, size_t bytes)
+{
+    bytes = (bytes + 63) / 64 * 64;
+    if (bytes <= backend->scratch_bytes) return TTT_OK;
+    char *scratch = ttt_alloc((size_t)backend->threads, bytes);
+    if (!scratch) return TTT_ERR_MEMORY;
+    ttt_free(backend->scratch);
+    backend->scratch = scratch;
+    backend->scratch_bytes = bytes;
+    return TTT_OK;
+}
+
+void ttt_backend_free(ttt_backend *backend)
+{
+    if (!backend) return;
+    ttt_free(backend->scratch);
+    ttt_free(backend);
+}
