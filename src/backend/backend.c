@@ -12,7 +12,7 @@
 static const struct {
     const char *name;
     ttt_status (*init)(ttt_backend *backend);
-} backends[] = {{"cpu", ttt_backend_init_cpu}, {"ref", ttt_backend_init_ref}};
+} backends[] = {{"ref", ttt_backend_init_ref}};
 
 ttt_status ttt_backend_new(ttt_backend **out, const char *name, int threads)
 {
@@ -32,7 +32,7 @@ ttt_status ttt_backend_new(ttt_backend **out, const char *name, int threads)
         *out = backend;
         return TTT_OK;
     }
-    return ttt_fail(TTT_ERR_UNSUPPORTED, "backend \"%s\" is not part of this build; it has cpu and ref", name);
+    return ttt_fail(TTT_ERR_UNSUPPORTED, "backend \"%s\" is not part of this build; it has ref", name);
 }
 
 ttt_status ttt_backend_reserve(ttt_backend *backend, size_t bytes)

@@ -201,7 +201,8 @@ struct ttt_backend {
     size_t real;     /* bytes of a real */
     int threads;
     const ttt_ops *ops;
-    char *scratch;        /* [threads, scratch_bytes], for the operations' own use */
+    ttt_ops table;        /* what `ops` points to, for a backend that fills its table at start */
+    char *scratch;        /* [threads, scratch_bytes], for the operations' own use; norms use up to 4 rows of reals */
     size_t scratch_bytes; /* per thread */
     const void *kernels;  /* the backend's own: cpu keeps its table of kernels here */
 };

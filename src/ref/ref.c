@@ -1,0 +1,62 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * The reference backend's memory operations and its table.
+ */
+#include "ref/ref.h"
+
+#include <string.h>
+
+static void from(const ttt_backend *b, void *reals, const void *source, ttt_dtype dtype, int64_t n)
+{
+    (void)b;
+    ttt_dtype_convert(reals, TTT_F64, source, dtype, (size_t)n);
+}
+
+static void to(const ttt_backend *b, void *target, ttt_dtype dtype, const void *reals, int64_t n)
+{
+    (void)b;
+    ttt_dtype_convert(target, dtype, reals, TTT_F64, (size_t)n);
+}
+
+static void zero(const ttt_backend *b, void *x, int64_t n)
+{
+    (void)b;
+    memset(x, 0, (size_t)n * sizeof(double));
+}
+
+static void copy(const ttt_backend *b, void *y, const void *x, int64_t n)
+{
+    (void)b;
+    memcpy(y, x, (size_t)n * sizeof(double));
+}
+
+static void add(const ttt_backend *b, void *yv, const void *xv, int64_t n)
+{
+    (void)b;
+    double *y = yv;
+    const double *x = xv;
+    for (int64_t i = 0; i < n; i++) y[i] += x[i];
+}
+
+ttt_status ttt_backend_init_ref(ttt_backend *backend)
+{
+    ttt_ops *ops = &backend->table;
+    *ops = (ttt_ops){.from = from,
+                     .to = to,
+                     .zero = zero,
+                     .copy = copy,
+                     .add = add,
+                     .learner_linear = &ttt_ref_learner_linear,
+                     .learner_mlp = &ttt_ref_learner_mlp};
+    ttt_ref_ops_product(ops);
+    ttt_ref_ops_norm(ops);
+    ttt_ref_ops_pointwise(ops);
+    ttt_ref_ops_sequence(ops);
+    ttt_ref_ops_optim(ops);
+    backend->name = "ref";
+    backend->dtype = TTT_F64;
+    backend->real = sizeof(double);
+    backend->threads = 1;
+    backend->ops = ops;
+    return TTT_OK;
+}
