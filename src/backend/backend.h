@@ -34,6 +34,7 @@ typedef struct ttt_param {
 typedef struct ttt_run {
     int64_t row, count;
     int64_t position; /* tokens of this sequence that came before */
+    bool frozen;      /* its learner does not update: every r_j is 0 */
     void *state;      /* the sequence's block of reals; forward advances it by `count` tokens */
     void *dstate; /* backward only: gradient of the final state on entry, of the initial state on return; same layout */
 } ttt_run;
@@ -197,6 +198,7 @@ typedef struct ttt_ops {
 
 struct ttt_backend {
     const char *name;
+    const char *isa; /* instruction set in use, such as "avx512"; "plain" for ref */
     ttt_dtype dtype; /* of a real: TTT_F64 or TTT_F32 */
     size_t real;     /* bytes of a real */
     int threads;

@@ -1,0 +1,95 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * Training: a trainer owns a model's parameters, their gradients and moments, and takes updates one by one. What is
+ * computed depends on the options, the data and the update's number alone, never on the number of threads or on
+ * interruptions.
+ */
+#ifndef TTT_TRAIN_H
+#define TTT_TRAIN_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <ttt/config.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+typedef struct ttt_trainer ttt_trainer;
+
+typedef enum ttt_schedule { TTT_SCHEDULE_COSINE, TTT_SCHEDULE_CONSTANT, TTT_SCHEDULE_LINEAR } ttt_schedule;
+
+/* The recipe of TTT.md section 4; ttt_train_options_init gives its defaults. */
+typedef struct ttt_train_options {
+    const char *backend; /* as in ttt_model_options */
+    int threads;         /* 0: TTT_THREADS if set, else one per processor */
+    uint64_t seed;
+    int64_t context;    /* T, tokens of a sequence */
+    int64_t batch;      /* sequences per update, all accumulations together */
+    int64_t accumulate; /* forward-backward passes per update; divides batch */
+    int64_t segment;    /* a sequence is trained in segments of this many tokens; 0: whole */
+    int64_t group;      /* W is kept every `group` tiles of the inner loop and recomputed between; default 4 */
+    int64_t steps;      /* updates of the whole run */
+    double rate;        /* peak learning rate */
+    double final_rate;  /* of the schedule's end, 1e-5 */
+    double warmup;      /* fraction of the steps, 0.1 */
+    ttt_schedule schedule;
+    double beta1, beta2, eps, decay, clip;
+} ttt_train_options;
+
+TTT_API void ttt_train_options_init(ttt_train_options *options);
+
+typedef struct ttt_train_result {
+    double loss;      /* mean cross entropy of the update's tokens, nats, before the update */
+    double rate;      /* learning rate used */
+    double grad_norm; /* global norm before clipping */
+} ttt_train_result;
+
+/* A trainer with fresh parameters (a pure function of the seed). Free with ttt_trainer_free. */
+TTT_API TTT_NODISCARD ttt_status ttt_trainer_new(ttt_trainer **trainer, const ttt_config *config,
+                                                 const ttt_train_options *options);
+TTT_API void ttt_trainer_free(ttt_trainer *trainer);
+
+/* Replaces the parameters by those of a model folder of the same configuration: fine-tuning. */
+TTT_API TTT_NODISCARD ttt_status ttt_trainer_load_model(ttt_trainer *trainer, const char *folder);
+
+/* Bytes of memory a trainer of this configuration needs, beside the data. */
+TTT_API TTT_NODISCARD ttt_status ttt_trainer_memory(const ttt_config *config, const ttt_train_options *options,
+                                                    size_t *bytes);
+
+/* One update. tokens [batch, context + 1]; the learning rate follows from the number of updates taken so far. A loss or
+ * norm that is not finite is TTT_ERR_NUMERIC; the parameters are then untouched. */
+TTT_API TTT_NODISCARD ttt_status ttt_trainer_step(ttt_trainer *trainer, const int32_t *tokens,
+                                                  ttt_train_result *result);
+
+/* Mean loss over `sequences` sequences of context + 1 tokens, each from a fresh state; nothing is learned. Also the sum
+ * of squares of the sequences' mean losses when `squares` is not NULL. */
+TTT_API TTT_NODISCARD ttt_status ttt_trainer_evaluate(ttt_trainer *trainer, const int32_t *tokens, int64_t sequences,
+                                                      double *loss, double *squares);
+
+TTT_API int64_t ttt_trainer_step_count(const ttt_trainer *trainer); /* updates taken */
+TTT_API const ttt_config *ttt_trainer_config(const ttt_trainer *trainer);
+TTT_API const ttt_train_options *ttt_trainer_options(const ttt_trainer *trainer);
+/* Fixes the number of updates of the whole run; only before the schedule depends on it being known (see --minutes). */
+TTT_API void ttt_trainer_set_steps(ttt_trainer *trainer, int64_t steps);
+
+/* Learning rate of update `step` (0-based) under the options. */
+TTT_API double ttt_train_rate(const ttt_train_options *options, int64_t step);
+
+/* Writes model.safetensors and config.json into a folder, each whole or not at all. */
+TTT_API TTT_NODISCARD ttt_status ttt_trainer_save_model(const ttt_trainer *trainer, const char *folder);
+
+/* A checkpoint is one file: parameters, moments, update count, configuration, options, and `note`, text of the caller's
+ * that comes back on load (data position, hashes). */
+TTT_API TTT_NODISCARD ttt_status ttt_trainer_save(const ttt_trainer *trainer, const char *path, const char *note);
+/* Makes a trainer from a checkpoint; `backend` and `threads` as in the options. *note is a new string: release with
+ * ttt_string_free. */
+TTT_API TTT_NODISCARD ttt_status ttt_trainer_load(ttt_trainer **trainer, const char *path, const char *backend,
+                                                  int threads, char **note);
+TTT_API void ttt_string_free(char *text);
+
+#ifdef __cplusplus
+}
+#endif
+#endif
