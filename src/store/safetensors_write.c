@@ -1,0 +1,174 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * Writing one safetensors file: canonical order, compact header padded so that data begins at a multiple of 64 bytes,
+ * values converted in small pieces on their way out. The file appears under its name only when it is whole.
+ */
+#include <inttypes.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/alloc.h"
+#include "base/file.h"
+#include "store/safetensors.h"
+
+enum { DATA_ALIGNMENT = 64, CHUNK = 4096 };
+
+static ttt_status check_tensor(const ttt_tensor_out *out, const char *path)
+{
+    const ttt_tensor *tensor = &out->tensor;
+    const size_t size = ttt_dtype_bytes(tensor->dtype);
+    if (size == 0)
+        return ttt_fail(TTT_ERR_UNSUPPORTED, "%s: tensor %.128s: type %s is not written", path, tensor->name,
+                        ttt_dtype_name(tensor->dtype));
+    if (out->dtype != tensor->dtype && (!ttt_dtype_is_float(out->dtype) || !ttt_dtype_is_float(tensor->dtype)))
+        return ttt_fail(TTT_ERR_ARGUMENT, "%s: tensor %.128s of type %s cannot be written as %s", path, tensor->name,
+                        ttt_dtype_name(tensor->dtype), ttt_dtype_name(out->dtype));
+    if (tensor->bytes != (size_t)ttt_tensor_count(tensor) * size)
+        return ttt_fail(TTT_ERR_ARGUMENT, "%s: tensor %.128s: size and shape disagree", path, tensor->name);
+    return TTT_OK;
+}
+
+static int compare_names(const void *left, const void *right)
+{
+    const ttt_tensor_out *a = *(const ttt_tensor_out *const *)left, *b = *(const ttt_tensor_out *const *)right;
+    return strcmp(a->tensor.name, b->tensor.name);
+}
+
+static int compare(const void *left, const void *right)
+{
+    const ttt_tensor_out *a = *(const ttt_tensor_out *const *)left, *b = *(const ttt_tensor_out *const *)right;
+    if (a->dtype != b->dtype) return a->dtype > b->dtype ? -1 : 1;
+    return compare_names(left, right);
+}
+
+/* The tensors as a new array of pointers in the order of the file. */
+static ttt_status sort(const ttt_tensor_out ***order, const ttt_tensor_out *tensors, int64_t count, const char *path)
+{
+    *order = ttt_alloc((size_t)count, sizeof **order);
+    if (!*order) return TTT_ERR_MEMORY;
+    for (int64_t i = 0; i < count; i++) {
+        TTT_TRY(check_tensor(&tensors[i], path));
+        (*order)[i] = &tensors[i];
+    }
+    qsort(*order, (size_t)count, sizeof **order, compare_names);
+    for (int64_t i = 1; i < count; i++)
+        if (compare_names(&(*order)[i - 1], &(*order)[i]) == 0)
+            return ttt_fail(TTT_ERR_ARGUMENT, "%s: two tensors are named %.128s", path, (*order)[i]->tensor.name);
+    qsort(*order, (size_t)count, sizeof **order, compare);
+    return TTT_OK;
+}
+
+static ttt_status append_string(ttt_buffer *text, const char *string)
+{
+    TTT_TRY(ttt_buffer_append(text, "\"", 1));
+    for (const char *c = string; *c; c++) {
+        if (*c == '"' || *c == '\\')
+            TTT_TRY(ttt_buffer_print(text, "\\%c", *c));
+        else if ((unsigned char)*c < 0x20)
+            TTT_TRY(ttt_buffer_print(text, "\\u%04x", (unsigned char)*c));
+        else
+            TTT_TRY(ttt_buffer_append(text, c, 1));
+    }
+    return ttt_buffer_append(text, "\"", 1);
+}
+
+static ttt_status append_metadata(ttt_buffer *text, const char *const *metadata)
+{
+    TTT_TRY(ttt_buffer_print(text, "\"__metadata__\":{"));
+    for (int i = 0; metadata[i]; i += 2) {
+        if (i) TTT_TRY(ttt_buffer_append(text, ",", 1));
+        TTT_TRY(append_string(text, metadata[i]));
+        TTT_TRY(ttt_buffer_append(text, ":", 1));
+        TTT_TRY(append_string(text, metadata[i + 1]));
+    }
+    return ttt_buffer_append(text, "}", 1);
+}
+
+static ttt_status append_entry(ttt_buffer *text, const ttt_tensor_out *out, size_t *offset)
+{
+    const ttt_tensor *tensor = &out->tensor;
+    const size_t begin = *offset, count = (size_t)ttt_tensor_count(tensor);
+    *offset = begin + count * ttt_dtype_bytes(out->dtype);
+    TTT_TRY(append_string(text, tensor->name));
+    TTT_TRY(ttt_buffer_print(text, ":{\"dtype\":\"%s\",\"shape\":[", ttt_dtype_name(out->dtype)));
+    for (int i = 0; i < tensor->rank; i++)
+        TTT_TRY(ttt_buffer_print(text, "%s%" PRId64, i ? "," : "", tensor->shape[i]));
+    return ttt_buffer_print(text, "],\"data_offsets\":[%zu,%zu]}", begin, *offset);
+}
+
+static ttt_status build_header(ttt_buffer *text, const ttt_tensor_out *const *order, int64_t count,
+                               const char *const *metadata)
+{
+    size_t offset = 0;
+    TTT_TRY(ttt_buffer_append(text, "{", 1));
+    if (metadata) TTT_TRY(append_metadata(text, metadata));
+    for (int64_t i = 0; i < count; i++) {
+        if (i || metadata) TTT_TRY(ttt_buffer_append(text, ",", 1));
+        TTT_TRY(append_entry(text, order[i], &offset));
+    }
+    TTT_TRY(ttt_buffer_append(text, "}", 1));
+    while ((8 + text->size) % DATA_ALIGNMENT != 0) TTT_TRY(ttt_buffer_append(text, " ", 1));
+    return TTT_OK;
+}
+
+/* Copies elements done .. done+n-1 of a matrix that lies column by column, in row order. */
+static void gather(unsigned char *to, const ttt_tensor *tensor, size_t size, size_t done, size_t n)
+{
+    const size_t rows = (size_t)tensor->shape[0], columns = tensor->bytes / size / rows;
+    size_t row = done / columns, column = done % columns;
+    for (size_t i = 0; i < n; i++) {
+        memcpy(to + i * size, (const unsigned char *)tensor->data + (column * rows + row) * size, size);
+        if (++column == columns) {
+            column = 0;
+            row++;
+        }
+    }
+}
+
+static ttt_status write_data(ttt_writer *writer, const ttt_tensor_out *out)
+{
+    const ttt_tensor *tensor = &out->tensor;
+    if (!out->transposed && out->dtype == tensor->dtype) return ttt_writer_write(writer, tensor->data, tensor->bytes);
+    const size_t size = ttt_dtype_bytes(tensor->dtype), count = tensor->bytes / size;
+    unsigned char gathered[CHUNK * 8], converted[CHUNK * 8];
+    for (size_t done = 0; done < count; done += CHUNK) {
+        const size_t n = count - done < CHUNK ? count - done : CHUNK;
+        const unsigned char *from = (const unsigned char *)tensor->data + done * size;
+        if (out->transposed) {
+            gather(gathered, tensor, size, done, n);
+            from = gathered;
+        }
+        ttt_dtype_convert(converted, out->dtype, from, tensor->dtype, n);
+        TTT_TRY(ttt_writer_write(writer, converted, n * ttt_dtype_bytes(out->dtype)));
+    }
+    return TTT_OK;
+}
+
+static ttt_status write_file(ttt_writer *writer, const ttt_buffer *header, const ttt_tensor_out *const *order,
+                             int64_t count)
+{
+    const uint64_t length = header->size;
+    TTT_TRY(ttt_writer_write(writer, &length, sizeof length));
+    TTT_TRY(ttt_writer_write(writer, header->data, header->size));
+    for (int64_t i = 0; i < count; i++) TTT_TRY(write_data(writer, order[i]));
+    return TTT_OK;
+}
+
+ttt_status ttt_safetensors_save(const char *path, const ttt_tensor_out *tensors, int64_t count,
+                                const char *const *metadata)
+{
+    const ttt_tensor_out **order = NULL;
+    ttt_buffer header = {0};
+    ttt_writer *writer = NULL;
+    ttt_status status = sort(&order, tensors, count, path);
+    if (status == TTT_OK) status = build_header(&header, order, count, metadata);
+    if (status == TTT_OK) status = ttt_writer_open(&writer, path);
+    if (status == TTT_OK) status = write_file(writer, &header, order, count);
+    if (status == TTT_OK)
+        status = ttt_writer_commit(&writer);
+    else
+        ttt_writer_abandon(&writer);
+    ttt_buffer_deinit(&header);
+    ttt_free(order);
+    return status;
+}
