@@ -1,0 +1,43 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * Line charts as SVG files that every browser shows: several named series with a legend, linear or logarithmic axes,
+ * error bands. The background is white, so they read the same in light and dark viewers.
+ */
+#ifndef TTT_PLOT_H
+#define TTT_PLOT_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <ttt/status.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+typedef struct ttt_plot_series {
+    const char *name;
+    const double *x, *y; /* `count` points, x ascending; the line breaks where a point cannot be shown (NaN, or not
+                            positive on a logarithmic axis) */
+    const double *error; /* NULL: none; else the band y - error .. y + error is shaded */
+    size_t count;
+    bool faint; /* thin and pale, such as raw values behind smoothed ones */
+} ttt_plot_series;
+
+typedef struct ttt_plot {
+    const char *title, *x_label, *y_label; /* UTF-8 */
+    bool log_x, log_y;
+    const ttt_plot_series *series;
+    size_t count;
+} ttt_plot;
+
+/* Writes the chart, whole or not at all. Series of many points are thinned without losing their extremes. */
+TTT_API TTT_NODISCARD ttt_status ttt_plot_save(const ttt_plot *plot, const char *path);
+
+/* Draws the curves of a training run, MODEL/loss.svg, from its MODEL/metrics.jsonl: "loss" of each step, the same
+ * smoothed, and "valid_loss" of each evaluation, against "step". */
+TTT_API TTT_NODISCARD ttt_status ttt_plot_training(const char *metrics, const char *path);
+
+#ifdef __cplusplus
+}
+#endif
+#endif

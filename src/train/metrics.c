@@ -1,0 +1,126 @@
+/* SPDX-License-Identifier: MIT
+ * One write(2) per line at the end of the file; nothing is buffered in the process. */
+#include <errno.h>
+#include <fcntl.h>
+#include <jansson.h>
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+#include <ttt/metrics.h>
+#include <unistd.h>
+
+#include "base/alloc.h"
+#include "base/file.h"
+
+enum { DIGITS = 9 }; /* tell any two floats apart */
+
+struct ttt_metrics {
+    int fd;
+    char *path;
+    size_t size; /* of the whole lines in the file */
+};
+
+static ttt_status fail(const ttt_metrics *metrics, const char *what)
+{
+    return ttt_fail(TTT_ERR_IO, "cannot %s %s: %s", what, metrics->path, strerror(errno));
+}
+
+static bool line_belongs(const char *line, size_t size, int64_t step)
+{
+    json_t *object = json_loadb(line, size, JSON_REJECT_DUPLICATES, NULL);
+    const json_t *number = json_object_get(object, "step");
+    const bool belongs = json_is_integer(number) && json_integer_value(number) <= step;
+    json_decref(object);
+    return belongs;
+}
+
+static size_t size_to_keep(const ttt_buffer *text, int64_t step)
+{
+    size_t keep = 0;
+    while (keep < text->size) {
+        const char *line = text->data + keep, *end = memchr(line, '\n', text->size - keep);
+        if (!end || !line_belongs(line, (size_t)(end - line), step)) break;
+        keep += (size_t)(end - line) + 1;
+    }
+    return keep;
+}
+
+static ttt_status open_and_cut(ttt_metrics *metrics, int64_t step, ttt_buffer *text)
+{
+    metrics->fd = open(metrics->path, O_RDWR | O_CREAT | O_APPEND | O_CLOEXEC, 0666);
+    if (metrics->fd < 0) return fail(metrics, "open");
+    TTT_TRY(ttt_file_read(text, metrics->path, SIZE_MAX));
+    metrics->size = size_to_keep(text, step);
+    return ftruncate(metrics->fd, (off_t)metrics->size) == 0 ? TTT_OK : fail(metrics, "cut");
+}
+
+ttt_status ttt_metrics_open(ttt_metrics **out, const char *path, int64_t step)
+{
+    *out = NULL;
+    ttt_metrics *metrics = ttt_alloc(1, sizeof *metrics);
+    if (!metrics) return TTT_ERR_MEMORY;
+    metrics->fd = -1;
+    metrics->path = ttt_strdup(path);
+    ttt_buffer text = {0};
+    const ttt_status status = metrics->path ? open_and_cut(metrics, step, &text) : TTT_ERR_MEMORY;
+    ttt_buffer_deinit(&text);
+    if (status == TTT_OK)
+        *out = metrics;
+    else
+        ttt_metrics_close(metrics);
+    return status;
+}
+
+static json_t *number(double value)
+{
+    if (!isfinite(value)) return json_null();
+    return value == floor(value) && fabs(value) < 0x1p53 ? json_integer((json_int_t)value) : json_real(value);
+}
+
+static ttt_status append(ttt_metrics *metrics, const char *line, size_t size)
+{
+    for (size_t at = 0; at < size;) {
+        const ssize_t written = write(metrics->fd, line + at, size - at);
+        if (written < 0 && errno == EINTR) continue;
+        if (written < 0) {
+            const ttt_status status = fail(metrics, "write");
+            /* Should this fail too, the half line is dropped when the file is opened again. */
+            const int cut = ftruncate(metrics->fd, (off_t)metrics->size);
+            (void)cut;
+            return status;
+        }
+        at += (size_t)written;
+    }
+    metrics->size += size;
+    return TTT_OK;
+}
+
+ttt_status ttt_metrics_write(ttt_metrics *metrics, const ttt_metric *values, size_t count)
+{
+    json_t *object = json_object();
+    for (size_t i = 0; i < count; i++) {
+        if (json_object_set_new(object, values[i].name, number(values[i].value)) != 0) {
+            json_decref(object);
+            return ttt_fail(TTT_ERR_MEMORY, "%s: cannot write the metric %s", metrics->path, values[i].name);
+        }
+    }
+    char *text = json_dumps(object, JSON_REAL_PRECISION(DIGITS));
+    json_decref(object);
+    if (!text) return ttt_fail(TTT_ERR_MEMORY, "out of memory: cannot write %s", metrics->path);
+    ttt_buffer line = {0};
+    ttt_status status = ttt_buffer_print(&line, "%s\n", text);
+    free(text);
+    if (status == TTT_OK) status = append(metrics, line.data, line.size);
+    ttt_buffer_deinit(&line);
+    return status;
+}
+
+ttt_status ttt_metrics_sync(ttt_metrics *metrics) { return fsync(metrics->fd) == 0 ? TTT_OK : fail(metrics, "write"); }
+
+void ttt_metrics_close(ttt_metrics *metrics)
+{
+    if (!metrics) return;
+    if (metrics->fd >= 0) close(metrics->fd);
+    ttt_free(metrics->path);
+    ttt_free(metrics);
+}
