@@ -14,7 +14,7 @@ if(TTT_OPENMP)
   target_link_libraries(ttt_libraries INTERFACE OpenMP::OpenMP_C)
 endif()
 set(TTT_HAVE_ONEDNN OFF)
-if(TTT_ONEDNN)
+if(TTT_ONEDNN AND TTT_OPENMP) # our threads and oneDNN's are one pool
   find_package(dnnl CONFIG QUIET)
   if(dnnl_FOUND)
     set(TTT_HAVE_ONEDNN ON)

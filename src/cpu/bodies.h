@@ -1,0 +1,31 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * All kernels of one instruction set: included by isa_*.c after the vector vocabulary it compiles them for.
+ */
+#ifndef TTT_CPU_BODIES_H
+#define TTT_CPU_BODIES_H
+
+#include <math.h>
+
+#include "cpu/kernels.h"
+
+#include "cpu/body_math.h"
+
+#include "cpu/body_loss.h"
+#include "cpu/body_norm.h"
+#include "cpu/body_optim.h"
+#include "cpu/body_pointwise.h"
+#include "cpu/body_product.h"
+#include "cpu/body_sequence.h"
+
+#define TTT_KERNELS                                                                                                    \
+    {                                                                                                                  \
+        .product = product, .add = add, .swiglu = swiglu, .swiglu_backward = swiglu_backward, .rmsnorm = rmsnorm,      \
+        .rmsnorm_backward = rmsnorm_backward, .rmsnorm_backward_weight = rmsnorm_backward_weight,                      \
+        .norm_gate = norm_gate, .norm_gate_backward = norm_gate_backward,                                              \
+        .norm_gate_backward_weight = norm_gate_backward_weight, .rotate = rotate, .conv = conv,                        \
+        .conv_backward = conv_backward, .rate = rate, .cross_entropy = cross_entropy, .sum_squares = sum_squares,      \
+        .adamw = adamw,                                                                                                \
+    }
+
+#endif

@@ -1,0 +1,43 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * Element by element: y += x, SwiGLU and its gradient, the learning rate of the inner loop.
+ */
+#ifndef TTT_CPU_BODY_POINTWISE_H
+#define TTT_CPU_BODY_POINTWISE_H
+
+static void add(float *y, const float *x, int64_t n)
+{
+    for (int64_t i = 0; i < n; i++) y[i] += x[i];
+}
+
+static void swiglu(float *y, const float *gate, const float *up, int64_t n)
+{
+    for (int64_t i = 0; i < n; i += VF) {
+        const int64_t lanes = lanes_at(i, n);
+        vf_store_n(y + i, vf_mul(vm_silu(vf_load_n(gate + i, lanes)), vf_load_n(up + i, lanes)), lanes);
+    }
+}
+
+/* d silu(x) / dx = s + x s (1 - s) */
+static void swiglu_backward(float *dgate, float *dup, const float *dy, const float *gate, const float *up, int64_t n)
+{
+    for (int64_t i = 0; i < n; i += VF) {
+        const int64_t lanes = lanes_at(i, n);
+        const vf x = vf_load_n(gate + i, lanes), d = vf_load_n(dy + i, lanes), u = vf_load_n(up + i, lanes);
+        const vf s = vm_sigmoid(x), silu = vf_mul(x, s);
+        const vf slope = vf_fma(silu, vf_sub(vf_set(1), s), s);
+        vf_store_n(dgate + i, vf_mul(vf_mul(d, u), slope), lanes);
+        vf_store_n(dup + i, vf_mul(d, silu), lanes);
+    }
+}
+
+static void rate(float *r, const float *bias, int64_t heads, float scale)
+{
+    for (int64_t h = 0; h < heads; h += VF) {
+        const int64_t lanes = lanes_at(h, heads);
+        const vf logit = vf_add(vf_load_n(r + h, lanes), vf_load_n(bias + h, lanes));
+        vf_store_n(r + h, vf_mul(vf_set(scale), vm_sigmoid(logit)), lanes);
+    }
+}
+
+#endif

@@ -1,0 +1,41 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * What the files of the cpu backend share: reals are floats, kernels come from the table of one instruction set
+ * (kernels.h), and threads get parts that are cut by shape.
+ */
+#ifndef TTT_CPU_CPU_H
+#define TTT_CPU_CPU_H
+
+#include "backend/backend.h"
+#include "cpu/isa.h"
+#include "cpu/kernels.h"
+
+void ttt_cpu_ops_product(ttt_ops *ops);
+void ttt_cpu_ops_norm(ttt_ops *ops);
+void ttt_cpu_ops_pointwise(ttt_ops *ops);
+void ttt_cpu_ops_sequence(ttt_ops *ops);
+void ttt_cpu_ops_optim(ttt_ops *ops);
+
+extern const ttt_learner_ops ttt_cpu_learner_linear;
+extern const ttt_learner_ops ttt_cpu_learner_mlp;
+
+/* Calls task for parts [begin, end) of `items`, on several threads if they are worth it. `cost`: elementary operations
+ * of one item. */
+void ttt_cpu_split(const ttt_backend *b, int64_t items, int64_t cost,
+                   void (*task)(void *context, int64_t begin, int64_t end), void *context);
+
+/* The products of training, on matrices as they are; the build has one of product_onednn.c and product_own.c. */
+typedef struct ttt_multiply {
+    float *y;                        /* [rows, columns] = a w, or += with `accumulate` */
+    const float *a;                  /* [rows, depth], or [depth, rows] if transposed */
+    const float *w;                  /* [depth, columns], or [columns, depth] if transposed */
+    bool a_transposed, w_transposed; /* not both */
+    int64_t rows, columns, depth;
+    bool accumulate;
+} ttt_multiply;
+
+extern const char ttt_multiply_name[];
+ttt_status ttt_multiply_init(ttt_backend *backend, ttt_isa isa);
+void ttt_multiply_run(const ttt_backend *b, const ttt_multiply *m);
+
+#endif

@@ -1,0 +1,202 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * Products with a weight matrix, and the embedding. Inference: packed weights and one chain of fmas per output
+ * (body_product.h), so that a row's result is a function of the row alone; threads share out panels and blocks of rows.
+ * Training: ttt_multiply.
+ */
+#include <string.h>
+
+#include "base/threads.h"
+#include "cpu/cpu.h"
+
+/* ---- packed: panel after panel, each [M, TTT_PANEL], the last one filled up with zeros ---- */
+
+static int64_t panel_count(int64_t rows) { return (rows + TTT_PANEL - 1) / TTT_PANEL; }
+
+static size_t packed_size(int64_t rows, int64_t columns)
+{
+    return (size_t)panel_count(rows) * TTT_PANEL * (size_t)columns * sizeof(float);
+}
+
+typedef struct packing {
+    float *packed;
+    const float *values;
+    int64_t rows, columns;
+} packing;
+
+static void pack_panels(void *context, int64_t begin, int64_t end)
+{
+    const packing *p = context;
+    for (int64_t panel = begin; panel < end; panel++) {
+        float *target = p->packed + panel * TTT_PANEL * p->columns;
+        const float *source = p->values + panel * TTT_PANEL * p->columns;
+        const int64_t rows = p->rows - panel * TTT_PANEL;
+        for (int64_t k = 0; k < p->columns; k++) {
+            for (int64_t j = 0; j < TTT_PANEL; j++) {
+                target[k * TTT_PANEL + j] = j < rows ? source[j * p->columns + k] : 0;
+            }
+        }
+    }
+}
+
+static void pack(const ttt_backend *b, void *packed, const void *values, int64_t rows, int64_t columns)
+{
+    packing p = {.packed = packed, .values = values, .rows = rows, .columns = columns};
+    ttt_cpu_split(b, panel_count(rows), columns * TTT_PANEL, pack_panels, &p);
+}
+
+/* Rows that are taken through a panel together, and steps of the inner dimension: the panel's part then stays in the
+ * first cache while the rows pass. A few rows pass once, so for them there is nothing to keep. */
+enum { ROWS = 192, STEPS = 128, FEW_ROWS = 12 };
+
+typedef struct packed_linear {
+    const ttt_kernels *kernels;
+    ttt_product product;
+    int64_t outputs, row_blocks;
+} packed_linear;
+
+static void linear_item(void *context, int64_t item, int thread)
+{
+    (void)thread;
+    const packed_linear *l = context;
+    const int64_t panel = item / l->row_blocks, row = item % l->row_blocks * ROWS, column = panel * TTT_PANEL;
+    ttt_product p = l->product;
+    const int64_t depth = p.depth;
+    p.y += row * p.y_stride + column;
+    p.x += row * p.x_stride;
+    p.panel += column * depth;
+    p.rows = p.rows - row < ROWS ? p.rows - row : ROWS;
+    p.columns = l->outputs - column < TTT_PANEL ? l->outputs - column : TTT_PANEL;
+    const int64_t steps = p.rows <= FEW_ROWS ? depth : STEPS;
+    for (int64_t k = 0; k < depth; k += steps) {
+        p.depth = depth - k < steps ? depth - k : steps;
+        l->kernels->product(&p);
+        p.x += steps;
+        p.panel += steps * TTT_PANEL;
+        p.accumulate = true;
+    }
+}
+
+static void linear_packed(const ttt_backend *b, float *y, const float *x, const ttt_param *w, int64_t rows,
+                          bool accumulate)
+{
+    const int64_t N = w->rows, M = w->columns;
+    packed_linear l = {.kernels = ttt_cpu_kernels(b),
+                       .product = {.y = y,
+                                   .x = x,
+                                   .panel = w->packed,
+                                   .y_stride = N,
+                                   .x_stride = M,
+                                   .x_step = 1,
+                                   .rows = rows,
+                                   .depth = M,
+                                   .accumulate = accumulate},
+                       .outputs = N,
+                       .row_blocks = (rows + ROWS - 1) / ROWS};
+    const int64_t worth = 1 << 16; /* multiplications for which a second thread is started */
+    ttt_parallel(rows * N * M < worth ? 1 : b->threads, panel_count(N) * l.row_blocks, linear_item, &l);
+}
+
+/* ---- from values ---- */
+
+static void linear(const ttt_backend *b, void *y, const void *x, const ttt_param *w, int64_t rows, bool accumulate)
+{
+    if (w->packed) {
+        linear_packed(b, y, x, w, rows, accumulate);
+        return;
+    }
+    ttt_multiply_run(b, &(ttt_multiply){.y = y,
+                                        .a = x,
+                                        .w = w->values,
+                                        .w_transposed = true,
+                                        .rows = rows,
+                                        .columns = w->rows,
+                                        .depth = w->columns,
+                                        .accumulate = accumulate});
+}
+
+static void linear_backward_input(const ttt_backend *b, void *dx, const void *dy, const ttt_param *w, int64_t rows,
+                                  bool accumulate)
+{
+    ttt_multiply_run(b, &(ttt_multiply){.y = dx,
+                                        .a = dy,
+                                        .w = w->values,
+                                        .rows = rows,
+                                        .columns = w->columns,
+                                        .depth = w->rows,
+                                        .accumulate = accumulate});
+}
+
+static void linear_backward_weight(const ttt_backend *b, const ttt_param *dw, const void *dy, const void *x,
+                                   int64_t rows)
+{
+    ttt_multiply_run(b, &(ttt_multiply){.y = dw->values,
+                                        .a = dy,
+                                        .a_transposed = true,
+                                        .w = x,
+                                        .rows = dw->rows,
+                                        .columns = dw->columns,
+                                        .depth = rows,
+                                        .accumulate = true});
+}
+
+/* ---- embedding ---- */
+
+typedef struct embedding {
+    const ttt_kernels *kernels;
+    float *y;
+    const float *x;
+    const int32_t *ids;
+    const ttt_param *w;
+    int64_t rows;
+} embedding;
+
+static void embed_rows(void *context, int64_t begin, int64_t end)
+{
+    const embedding *e = context;
+    const int64_t C = e->w->columns;
+    for (int64_t r = begin; r < end; r++) {
+        float *y = e->y + r * C;
+        if (e->w->values) {
+            memcpy(y, (const float *)e->w->values + e->ids[r] * C, (size_t)C * sizeof *y);
+            continue;
+        }
+        const int64_t panel = e->ids[r] / TTT_PANEL, column = e->ids[r] % TTT_PANEL;
+        const float *w = (const float *)e->w->packed + panel * TTT_PANEL * C + column;
+        for (int64_t c = 0; c < C; c++) y[c] = w[c * TTT_PANEL];
+    }
+}
+
+static void embed(const ttt_backend *b, void *y, const int32_t *ids, const ttt_param *w, int64_t rows)
+{
+    embedding e = {.y = y, .ids = ids, .w = w};
+    ttt_cpu_split(b, rows, w->columns, embed_rows, &e);
+}
+
+/* Blocks of columns of all rows: two rows may have the same id, and are then added in their order. */
+static void embed_backward_columns(void *context, int64_t begin, int64_t end)
+{
+    const embedding *e = context;
+    const int64_t C = e->w->columns, column = begin * TTT_PANEL;
+    const int64_t count = end * TTT_PANEL < C ? (end - begin) * TTT_PANEL : C - column;
+    for (int64_t r = 0; r < e->rows; r++) {
+        e->kernels->add(e->y + e->ids[r] * C + column, e->x + r * C + column, count);
+    }
+}
+
+static void embed_backward(const ttt_backend *b, const ttt_param *dw, const int32_t *ids, const void *dy, int64_t rows)
+{
+    embedding e = {.kernels = ttt_cpu_kernels(b), .y = dw->values, .x = dy, .ids = ids, .w = dw, .rows = rows};
+    ttt_cpu_split(b, panel_count(dw->columns), rows * TTT_PANEL, embed_backward_columns, &e);
+}
+
+void ttt_cpu_ops_product(ttt_ops *ops)
+{
+    ops->linear = linear;
+    ops->linear_backward_input = linear_backward_input;
+    ops->linear_backward_weight = linear_backward_weight;
+    ops->packed_size = packed_size;
+    ops->pack = pack;
+    ops->embed = embed;
+    ops->embed_backward = embed_backward;
+}

@@ -1,0 +1,23 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * Which instruction sets this build has kernels for, which of them the machine can run, and which one to use.
+ */
+#ifndef TTT_CPU_ISA_H
+#define TTT_CPU_ISA_H
+
+#include <stdbool.h>
+
+#include "base/error.h"
+
+/* In ascending order: each machine that has one has those before it. */
+typedef enum ttt_isa { TTT_ISA_SCALAR, TTT_ISA_AVX2, TTT_ISA_AVX512, TTT_ISA_COUNT } ttt_isa;
+
+const char *ttt_isa_name(ttt_isa isa); /* "scalar", "avx2", "avx512": the values of the environment's TTT_ISA */
+
+/* Whether the processor and the operating system both support it, and this build holds its kernels. */
+bool ttt_isa_supported(ttt_isa isa);
+
+/* The one TTT_ISA names (an error if it cannot be), or the best. */
+ttt_status ttt_isa_choose(ttt_isa *isa);
+
+#endif

@@ -1,0 +1,9 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * The kernels on plain C, for every machine.
+ */
+#include "cpu/vec_scalar.h"
+
+#include "cpu/bodies.h"
+
+const ttt_kernels ttt_kernels_scalar = TTT_KERNELS;

@@ -1,0 +1,17 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * The tables of this build. Each is complete, so choosing one is all there is to do at start.
+ */
+#include "cpu/kernels.h"
+
+#include <stddef.h>
+
+static const ttt_kernels *const tables[TTT_ISA_COUNT] = {
+    [TTT_ISA_SCALAR] = &ttt_kernels_scalar,
+#ifdef TTT_X86
+    [TTT_ISA_AVX2] = &ttt_kernels_avx2,
+    [TTT_ISA_AVX512] = &ttt_kernels_avx512,
+#endif
+};
+
+const ttt_kernels *ttt_kernels_of(ttt_isa isa) { return tables[isa]; }

@@ -1,0 +1,89 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * The table of kernels: what is worth vector instructions, once per instruction set. Kernels are pure: pointers, counts
+ * and strides (in floats); no memory, threads, errors or globals of their own. The bodies (body_*.h) are written once
+ * over the vocabulary of vec_*.h; isa_*.c compiles them and fills a table; ttt_kernels_of picks one.
+ *
+ * To add a kernel: a body, a line here, a line in bodies.h. Shape letters are those of backend.h.
+ */
+#ifndef TTT_CPU_KERNELS_H
+#define TTT_CPU_KERNELS_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "backend/backend.h"
+#include "cpu/isa.h"
+
+/* Columns of a panel: the outputs that lie side by side in a packed matrix, for every step of the inner dimension. */
+enum { TTT_PANEL = 64 };
+
+/* y [rows, columns] = x [rows, depth] times a panel [depth, TTT_PANEL], or += ; columns <= TTT_PANEL. */
+typedef struct ttt_product {
+    float *y;
+    const float *x, *panel;
+    int64_t y_stride;         /* from row to row */
+    int64_t x_stride, x_step; /* from row to row, and from one inner index to the next */
+    int64_t rows, columns, depth;
+    bool accumulate;
+} ttt_product;
+
+/* Some columns of one run of conv and its backward; pointers are to the first of these columns. */
+typedef struct ttt_conv {
+    const float *x, *tail; /* [rows, stride], and the W-1 rows before */
+    const float *w, *bias; /* [columns, taps], [columns] */
+    float *y;
+    const float *dy;
+    float *dx, *dtail, *dw, *dbias; /* all += */
+    int64_t rows, stride, columns, taps;
+} ttt_conv;
+
+/* One row of norm_gate and its backward. */
+typedef struct ttt_norm_row {
+    const float *x, *w, *bias, *gate; /* gate may be NULL */
+    const float *dy;
+    float *dx, *dgate;
+    int64_t width;
+} ttt_norm_row;
+
+typedef struct ttt_kernels {
+    void (*product)(const ttt_product *p);
+
+    void (*add)(float *y, const float *x, int64_t n);
+    void (*swiglu)(float *y, const float *gate, const float *up, int64_t n);
+    void (*swiglu_backward)(float *dgate, float *dup, const float *dy, const float *gate, const float *up, int64_t n);
+
+    /* One row; the backward returns 1 / sqrt(mean(x^2) + eps), for the weights' gradient. */
+    void (*rmsnorm)(float *y, const float *x, const float *w, int64_t width, float eps);
+    float (*rmsnorm_backward)(float *dx, const float *dy, const float *x, const float *w, int64_t width, float eps);
+    /* `columns` columns of all rows: dw += sum over rows of dy x scale[row] */
+    void (*rmsnorm_backward_weight)(float *dw, const float *dy, const float *x, const float *scale, int64_t rows,
+                                    int64_t stride, int64_t columns);
+    void (*norm_gate)(float *y, const ttt_norm_row *row);
+    /* statistics: mean and 1 / sqrt(variance + eps) */
+    void (*norm_gate_backward)(float statistics[2], const ttt_norm_row *row);
+    void (*norm_gate_backward_weight)(float *dw, float *dbias, const float *dy, const float *x, const float *gate,
+                                      const float *statistics, int64_t rows, int64_t stride, int64_t columns);
+
+    /* One row of heads; table [D/2, 2] holds cos and sin; sign -1 rotates back. */
+    void (*rotate)(float *x, const float *table, int64_t heads, int64_t head_size, float sign);
+    void (*conv)(const ttt_conv *c);
+    void (*conv_backward)(const ttt_conv *c);
+    /* One row: logits to scale * sigmoid(logit + bias) */
+    void (*rate)(float *r, const float *bias, int64_t heads, float scale);
+
+    /* Row of logits to loss; with scale != 0 to its gradient. */
+    double (*cross_entropy)(float *logits, int64_t target, int64_t vocabulary, double scale);
+    double (*sum_squares)(const float *x, int64_t n);
+    void (*adamw)(float *p, float *m, float *v, const float *g, int64_t n, const ttt_adamw *options);
+} ttt_kernels;
+
+extern const ttt_kernels ttt_kernels_scalar, ttt_kernels_avx2, ttt_kernels_avx512; /* isa_*.c */
+
+/* NULL if this build does not hold the ISA. */
+const ttt_kernels *ttt_kernels_of(ttt_isa isa);
+
+/* The table of a cpu backend. */
+static inline const ttt_kernels *ttt_cpu_kernels(const ttt_backend *backend) { return backend->kernels; }
+
+#endif

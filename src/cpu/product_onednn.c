@@ -1,0 +1,63 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * Training's products through oneDNN, versions 2 and 3. With several threads oneDNN cuts some products along the inner
+ * dimension, so that the result depends on their number. Here the product is cut by shape alone, into panels of rows or
+ * columns, and each panel is one call on one thread.
+ */
+#include <dnnl.h>
+#include <omp.h>
+
+#include "base/threads.h"
+#include "cpu/cpu.h"
+
+const char ttt_multiply_name[] = "oneDNN";
+
+/* oneDNN takes this once, before it first chooses its code: a backend made later under another TTT_ISA keeps the first
+ * choice for these products. */
+ttt_status ttt_multiply_init(ttt_backend *backend, ttt_isa isa)
+{
+    (void)backend;
+    const dnnl_cpu_isa_t most[TTT_ISA_COUNT] = {[TTT_ISA_SCALAR] = dnnl_cpu_isa_sse41,
+                                                [TTT_ISA_AVX2] = dnnl_cpu_isa_avx2,
+                                                [TTT_ISA_AVX512] = dnnl_cpu_isa_avx512_core};
+    const dnnl_status_t status = dnnl_set_max_cpu_isa(most[isa]);
+    if (status == dnnl_success || status == dnnl_invalid_arguments || status == dnnl_unimplemented) return TTT_OK;
+    return ttt_fail(TTT_ERR_UNSUPPORTED, "oneDNN refuses the instruction set %s (status %d)", ttt_isa_name(isa),
+                    (int)status);
+}
+
+typedef struct panels {
+    const ttt_multiply *m;
+    bool by_rows;
+    int64_t size; /* rows or columns of a panel */
+} panels;
+
+static void multiply_panel(void *context, int64_t panel, int thread)
+{
+    (void)thread;
+    const panels *p = context;
+    const ttt_multiply *m = p->m;
+    const int64_t start = panel * p->size, left = (p->by_rows ? m->rows : m->columns) - start;
+    const int64_t size = left < p->size ? left : p->size;
+    const int64_t row = p->by_rows ? start : 0, column = p->by_rows ? 0 : start;
+    const float *a = m->a + (m->a_transposed ? row : row * m->depth);
+    const float *w = m->w + (m->w_transposed ? column * m->depth : column);
+    const int threads = omp_get_max_threads();
+    omp_set_num_threads(1); /* of this thread's later regions, oneDNN's; put back below */
+    dnnl_sgemm(m->a_transposed ? 'T' : 'N', m->w_transposed ? 'T' : 'N', p->by_rows ? size : m->rows,
+               p->by_rows ? m->columns : size, m->depth, 1, a, m->a_transposed ? m->rows : m->depth, w,
+               m->w_transposed ? m->depth : m->columns, m->accumulate ? 1 : 0, m->y + row * m->columns + column,
+               m->columns);
+    omp_set_num_threads(threads);
+}
+
+void ttt_multiply_run(const ttt_backend *b, const ttt_multiply *m)
+{
+    enum { PANELS = 16, LEAST = 128, STEP = 64 }; /* at most so many panels, none too narrow to be efficient */
+    panels p = {.m = m, .by_rows = m->rows > m->columns};
+    const int64_t length = p.by_rows ? m->rows : m->columns, part = (length + PANELS - 1) / PANELS;
+    p.size = part <= LEAST ? LEAST : (part + STEP - 1) / STEP * STEP;
+    const int64_t worth = 1 << 16;
+    ttt_parallel(m->rows * m->columns * m->depth < worth ? 1 : b->threads, (length + p.size - 1) / p.size,
+                 multiply_panel, &p);
+}

@@ -1,0 +1,58 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * The vector vocabulary on AVX2 with FMA: 8 floats. The contract of each function is in vec_scalar.h.
+ */
+#ifndef TTT_CPU_VEC_AVX2_H
+#define TTT_CPU_VEC_AVX2_H
+
+#include <immintrin.h>
+#include <stdint.h>
+
+enum { VF = 8, VF_BLOCK_ROWS = 6, VF_BLOCK_VECTORS = 2 };
+typedef __m256 vf;
+
+static inline __m256i vf_mask(int64_t n)
+{
+    return _mm256_cmpgt_epi32(_mm256_set1_epi32((int)n), _mm256_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7));
+}
+
+static inline vf vf_zero(void) { return _mm256_setzero_ps(); }
+static inline vf vf_set(float x) { return _mm256_set1_ps(x); }
+static inline vf vf_load(const float *x) { return _mm256_loadu_ps(x); }
+static inline vf vf_load_n(const float *x, int64_t n) { return _mm256_maskload_ps(x, vf_mask(n)); }
+static inline void vf_store(float *y, vf a) { _mm256_storeu_ps(y, a); }
+static inline void vf_store_n(float *y, vf a, int64_t n) { _mm256_maskstore_ps(y, vf_mask(n), a); }
+
+static inline vf vf_first(vf a, int64_t n) { return _mm256_and_ps(a, _mm256_castsi256_ps(vf_mask(n))); }
+
+static inline vf vf_add(vf a, vf b) { return _mm256_add_ps(a, b); }
+static inline vf vf_sub(vf a, vf b) { return _mm256_sub_ps(a, b); }
+static inline vf vf_mul(vf a, vf b) { return _mm256_mul_ps(a, b); }
+static inline vf vf_div(vf a, vf b) { return _mm256_div_ps(a, b); }
+static inline vf vf_fma(vf a, vf b, vf c) { return _mm256_fmadd_ps(a, b, c); }
+static inline vf vf_fnma(vf a, vf b, vf c) { return _mm256_fnmadd_ps(a, b, c); }
+static inline vf vf_max(vf a, vf b) { return _mm256_max_ps(a, b); }
+static inline vf vf_min(vf a, vf b) { return _mm256_min_ps(a, b); }
+static inline vf vf_sqrt(vf a) { return _mm256_sqrt_ps(a); }
+static inline vf vf_round(vf a) { return _mm256_round_ps(a, _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC); }
+
+static inline vf vf_power2(vf n)
+{
+    return _mm256_castsi256_ps(_mm256_slli_epi32(_mm256_add_epi32(_mm256_cvtps_epi32(n), _mm256_set1_epi32(127)), 23));
+}
+
+static inline float vf_sum(vf a)
+{
+    __m128 half = _mm_add_ps(_mm256_castps256_ps128(a), _mm256_extractf128_ps(a, 1));
+    half = _mm_add_ps(half, _mm_movehl_ps(half, half));
+    return _mm_cvtss_f32(_mm_add_ss(half, _mm_movehdup_ps(half)));
+}
+
+static inline float vf_top(vf a)
+{
+    __m128 half = _mm_max_ps(_mm256_castps256_ps128(a), _mm256_extractf128_ps(a, 1));
+    half = _mm_max_ps(half, _mm_movehl_ps(half, half));
+    return _mm_cvtss_f32(_mm_max_ss(half, _mm_movehdup_ps(half)));
+}
+
+#endif

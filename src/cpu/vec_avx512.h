@@ -1,0 +1,58 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * The vector vocabulary on AVX-512: 16 floats. The contract of each function is in vec_scalar.h.
+ */
+#ifndef TTT_CPU_VEC_AVX512_H
+#define TTT_CPU_VEC_AVX512_H
+
+#include <immintrin.h>
+#include <stdint.h>
+
+enum { VF = 16, VF_BLOCK_ROWS = 6, VF_BLOCK_VECTORS = 4 };
+typedef __m512 vf;
+
+static inline __mmask16 vf_mask(int64_t n) { return (__mmask16)((1u << n) - 1); }
+
+static inline vf vf_zero(void) { return _mm512_setzero_ps(); }
+static inline vf vf_set(float x) { return _mm512_set1_ps(x); }
+static inline vf vf_load(const float *x) { return _mm512_loadu_ps(x); }
+static inline vf vf_load_n(const float *x, int64_t n) { return _mm512_maskz_loadu_ps(vf_mask(n), x); }
+static inline void vf_store(float *y, vf a) { _mm512_storeu_ps(y, a); }
+static inline void vf_store_n(float *y, vf a, int64_t n) { _mm512_mask_storeu_ps(y, vf_mask(n), a); }
+
+static inline vf vf_first(vf a, int64_t n) { return _mm512_maskz_mov_ps(vf_mask(n), a); }
+
+static inline vf vf_add(vf a, vf b) { return _mm512_add_ps(a, b); }
+static inline vf vf_sub(vf a, vf b) { return _mm512_sub_ps(a, b); }
+static inline vf vf_mul(vf a, vf b) { return _mm512_mul_ps(a, b); }
+static inline vf vf_div(vf a, vf b) { return _mm512_div_ps(a, b); }
+static inline vf vf_fma(vf a, vf b, vf c) { return _mm512_fmadd_ps(a, b, c); }
+static inline vf vf_fnma(vf a, vf b, vf c) { return _mm512_fnmadd_ps(a, b, c); }
+static inline vf vf_max(vf a, vf b) { return _mm512_max_ps(a, b); }
+static inline vf vf_min(vf a, vf b) { return _mm512_min_ps(a, b); }
+static inline vf vf_sqrt(vf a) { return _mm512_sqrt_ps(a); }
+
+static inline vf vf_round(vf a) { return _mm512_roundscale_ps(a, _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC); }
+
+static inline vf vf_power2(vf n)
+{
+    return _mm512_castsi512_ps(_mm512_slli_epi32(_mm512_add_epi32(_mm512_cvtps_epi32(n), _mm512_set1_epi32(127)), 23));
+}
+
+static inline float vf_sum(vf a)
+{
+    const __m256 half = _mm256_add_ps(_mm512_castps512_ps256(a), _mm512_extractf32x8_ps(a, 1));
+    __m128 quarter = _mm_add_ps(_mm256_castps256_ps128(half), _mm256_extractf128_ps(half, 1));
+    quarter = _mm_add_ps(quarter, _mm_movehl_ps(quarter, quarter));
+    return _mm_cvtss_f32(_mm_add_ss(quarter, _mm_movehdup_ps(quarter)));
+}
+
+static inline float vf_top(vf a)
+{
+    const __m256 half = _mm256_max_ps(_mm512_castps512_ps256(a), _mm512_extractf32x8_ps(a, 1));
+    __m128 quarter = _mm_max_ps(_mm256_castps256_ps128(half), _mm256_extractf128_ps(half, 1));
+    quarter = _mm_max_ps(quarter, _mm_movehl_ps(quarter, quarter));
+    return _mm_cvtss_f32(_mm_max_ss(quarter, _mm_movehdup_ps(quarter)));
+}
+
+#endif

@@ -1,0 +1,60 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * The vector vocabulary in which the kernels (body_*.h) are written once, here on plain C: a "vector" of one float.
+ * It runs everywhere and states the contract; vec_avx2.h and vec_avx512.h are the same functions with more lanes.
+ * Where a function takes n, it concerns the first n lanes, 0 <= n <= VF: no other memory is touched.
+ */
+#ifndef TTT_CPU_VEC_SCALAR_H
+#define TTT_CPU_VEC_SCALAR_H
+
+#include <math.h>
+#include <stdint.h>
+#include <string.h>
+
+/* Lanes of a vector, and the block of a product that the registers hold: rows times vectors. */
+enum { VF = 1, VF_BLOCK_ROWS = 4, VF_BLOCK_VECTORS = 4 };
+typedef float vf;
+
+static inline vf vf_zero(void) { return 0; }
+static inline vf vf_set(float x) { return x; }          /* all lanes */
+static inline vf vf_load(const float *x) { return *x; } /* need not be aligned, nor need the others */
+static inline vf vf_load_n(const float *x, int64_t n) { return n > 0 ? *x : 0; } /* the other lanes are 0 */
+static inline void vf_store(float *y, vf a) { *y = a; }
+static inline void vf_store_n(float *y, vf a, int64_t n)
+{
+    if (n > 0) *y = a;
+}
+
+static inline vf vf_first(vf a, int64_t n) { return n > 0 ? a : 0; } /* the other lanes become 0 */
+
+static inline vf vf_add(vf a, vf b) { return a + b; }
+static inline vf vf_sub(vf a, vf b) { return a - b; }
+static inline vf vf_mul(vf a, vf b) { return a * b; }
+static inline vf vf_div(vf a, vf b) { return a / b; }
+static inline vf vf_fma(vf a, vf b, vf c) { return a * b + c; }  /* rounded once where the machine can */
+static inline vf vf_fnma(vf a, vf b, vf c) { return c - a * b; } /* likewise */
+static inline vf vf_max(vf a, vf b) { return a > b ? a : b; }    /* b if one of them is NaN */
+static inline vf vf_min(vf a, vf b) { return a < b ? a : b; }    /* b if one of them is NaN */
+static inline vf vf_sqrt(vf a) { return sqrtf(a); }
+
+/* To the nearest integer, ties to even, for |a| < 2^22. */
+static inline vf vf_round(vf a)
+{
+    const float shift = 12582912; /* 1.5 * 2^23: from there on, floats are integers */
+    return (a + shift) - shift;
+}
+
+/* 2^n for an integer n in [-126, 127]; anything for NaN. */
+static inline vf vf_power2(vf n)
+{
+    const uint32_t bits = n == n ? (uint32_t)((int32_t)n + 127) << 23 : 0;
+    float power;
+    memcpy(&power, &bits, sizeof power);
+    return power;
+}
+
+/* Over the lanes: halves added to halves. And the largest. */
+static inline float vf_sum(vf a) { return a; }
+static inline float vf_top(vf a) { return a; }
+
+#endif
