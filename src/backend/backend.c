@@ -4,6 +4,7 @@
  */
 #include "backend/backend.h"
 
+#include <stdlib.h>
 #include <string.h>
 
 #include "base/alloc.h"
@@ -14,6 +15,25 @@ static const struct {
     ttt_status (*init)(ttt_backend *backend);
 } backends[] = {{"ref", ttt_backend_init_ref}};
 
+/* What the caller said, else TTT_THREADS, else one per processor. */
+static ttt_status choose_threads(int *threads, int asked)
+{
+    enum { THREADS_MAX = 1024 };
+    const char *variable = getenv("TTT_THREADS");
+    *threads = asked > 0 ? asked : ttt_processor_count();
+    if (asked == 0 && variable && *variable) {
+        char *end;
+        const long value = strtol(variable, &end, 10);
+        if (*end != '\0' || value < 1 || value > THREADS_MAX)
+            return ttt_fail(TTT_ERR_ARGUMENT, "TTT_THREADS is \"%s\": give a number from 1 to %d", variable,
+                            THREADS_MAX);
+        *threads = (int)value;
+    }
+    if (asked < 0 || *threads > THREADS_MAX)
+        return ttt_fail(TTT_ERR_ARGUMENT, "%d threads: give a number from 1 to %d", asked, THREADS_MAX);
+    return TTT_OK;
+}
+
 ttt_status ttt_backend_new(ttt_backend **out, const char *name, int threads)
 {
     *out = NULL;
@@ -22,8 +42,8 @@ ttt_status ttt_backend_new(ttt_backend **out, const char *name, int threads)
         if (strcmp(name, backends[i].name) != 0) continue;
         ttt_backend *backend = ttt_alloc(1, sizeof *backend);
         if (!backend) return TTT_ERR_MEMORY;
-        backend->threads = threads > 0 ? threads : ttt_processor_count();
-        ttt_status status = backends[i].init(backend);
+        ttt_status status = choose_threads(&backend->threads, threads);
+        if (status == TTT_OK) status = backends[i].init(backend);
         if (status == TTT_OK) status = ttt_backend_reserve(backend, 1);
         if (status != TTT_OK) {
             ttt_backend_free(backend);

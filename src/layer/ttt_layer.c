@@ -36,7 +36,7 @@ ttt_layer_saved ttt_layer_saved_layout(ttt_arena *arena, const ttt_layer_shape *
     ttt_layer_saved saved = {0};
     if (shape->share_qk) {
         saved.u = reals(arena, pass, R, C);
-        saved.u_tail = reals(arena, pass, pass->run_count, tail_size(shape));
+        if (pass->train) saved.u_tail = reals(arena, pass, pass->run_count, tail_size(shape));
     }
     saved.q = reals(arena, pass, R, C);
     saved.k = reals(arena, pass, R, C);
