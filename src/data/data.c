@@ -95,8 +95,8 @@ ttt_status ttt_data_read(const ttt_data *data, ttt_split split, int64_t first, i
 {
     const ttt_token_file *file = &data->files[split];
     if (first < 0 || count < 0 || first > file->count || count > file->count - first)
-        return ttt_fail(TTT_ERR_ARGUMENT, "tokens %lld to %lld are outside the text of %lld", (long long)first,
-                        (long long)first + (long long)count, (long long)file->count);
+        return ttt_fail(TTT_ERR_ARGUMENT, "%lld tokens from number %lld on are outside the text of %lld",
+                        (long long)count, (long long)first, (long long)file->count);
     ttt_token_file_read(file, first, count, ids);
     return TTT_OK;
 }
@@ -108,9 +108,10 @@ ttt_status ttt_data_sequences(const ttt_data *data, ttt_split split, int64_t con
     *count = context < tokens ? tokens / (context + 1) : 0;
     if (*count == 0)
         return ttt_fail(TTT_ERR_ARGUMENT,
-                        "the %s text of %lld tokens is shorter than one sequence of %lld (context + 1); give more text "
+                        "the %s text of %lld tokens is shorter than one sequence of %llu (context + 1); give more text "
                         "or a smaller context",
-                        split == TTT_SPLIT_TRAIN ? "training" : "held-out", (long long)tokens, (long long)context + 1);
+                        split == TTT_SPLIT_TRAIN ? "training" : "held-out", (long long)tokens,
+                        (unsigned long long)context + 1);
     return TTT_OK;
 }
 
