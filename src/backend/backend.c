@@ -13,7 +13,7 @@
 static const struct {
     const char *name;
     ttt_status (*init)(ttt_backend *backend);
-} backends[] = {{"ref", ttt_backend_init_ref}};
+} backends[] = {{"cpu", ttt_backend_init_cpu}, {"ref", ttt_backend_init_ref}};
 
 /* What the caller said, else TTT_THREADS, else one per processor. */
 static ttt_status choose_threads(int *threads, int asked)
@@ -52,7 +52,7 @@ ttt_status ttt_backend_new(ttt_backend **out, const char *name, int threads)
         *out = backend;
         return TTT_OK;
     }
-    return ttt_fail(TTT_ERR_UNSUPPORTED, "backend \"%s\" is not part of this build; it has ref", name);
+    return ttt_fail(TTT_ERR_UNSUPPORTED, "backend \"%s\" is not part of this build; it has cpu and ref", name);
 }
 
 ttt_status ttt_backend_reserve(ttt_backend *backend, size_t bytes)

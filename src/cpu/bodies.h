@@ -11,6 +11,8 @@
 
 #include "cpu/body_math.h"
 
+#include "cpu/body_learner_linear.h"
+#include "cpu/body_learner_mlp.h"
 #include "cpu/body_loss.h"
 #include "cpu/body_norm.h"
 #include "cpu/body_optim.h"
@@ -25,7 +27,9 @@
         .norm_gate = norm_gate, .norm_gate_backward = norm_gate_backward,                                              \
         .norm_gate_backward_weight = norm_gate_backward_weight, .rotate = rotate, .conv = conv,                        \
         .conv_backward = conv_backward, .rate = rate, .cross_entropy = cross_entropy, .sum_squares = sum_squares,      \
-        .adamw = adamw,                                                                                                \
+        .adamw = adamw, .learner_linear_forward = learner_linear_forward,                                              \
+        .learner_linear_backward = learner_linear_backward, .learner_mlp_forward = learner_mlp_forward,                \
+        .learner_mlp_backward = learner_mlp_backward,                                                                  \
     }
 
 #endif

@@ -13,6 +13,7 @@
 #include <stdint.h>
 
 #include "backend/backend.h"
+#include "cpu/cpu_learner.h"
 #include "cpu/isa.h"
 
 /* Columns of a panel: the outputs that lie side by side in a packed matrix, for every step of the inner dimension. */
@@ -76,6 +77,10 @@ typedef struct ttt_kernels {
     double (*cross_entropy)(float *logits, int64_t target, int64_t vocabulary, double scale);
     double (*sum_squares)(const float *x, int64_t n);
     void (*adamw)(float *p, float *m, float *v, const float *g, int64_t n, const ttt_adamw *options);
+
+    /* One tile of a learner; see cpu_learner.h. */
+    ttt_tile_kernel *learner_linear_forward, *learner_linear_backward;
+    ttt_tile_kernel *learner_mlp_forward, *learner_mlp_backward;
 } ttt_kernels;
 
 extern const ttt_kernels ttt_kernels_scalar, ttt_kernels_avx2, ttt_kernels_avx512; /* isa_*.c */

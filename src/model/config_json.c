@@ -206,8 +206,9 @@ static ttt_status load_base(json_t **object, const char *base)
     return status;
 }
 
-ttt_status ttt_config_print(const ttt_config *config, const char *base, const char *dtype, ttt_buffer *out)
+ttt_status ttt_config_save(const ttt_config *config, const char *path, const char *base, const char *dtype)
 {
+    TTT_TRY(ttt_config_check(config, path));
     json_t *object = NULL;
     if (base)
         TTT_TRY(load_base(&object, base));
@@ -215,18 +216,11 @@ ttt_status ttt_config_print(const ttt_config *config, const char *base, const ch
         object = json_object();
     char *text = object && fill_object(object, config, dtype) ? dump_shortest(object) : NULL;
     json_decref(object);
-    if (!text) return ttt_fail(TTT_ERR_MEMORY, "out of memory while writing a configuration");
-    const ttt_status status = ttt_buffer_print(out, "%s\n", text);
-    free(text);
-    return status;
-}
-
-ttt_status ttt_config_save(const ttt_config *config, const char *path, const char *base, const char *dtype)
-{
-    TTT_TRY(ttt_config_check(config, path));
+    if (!text) return ttt_fail(TTT_ERR_MEMORY, "%s: out of memory while writing", path);
     ttt_buffer out = {0};
-    ttt_status status = ttt_config_print(config, base, dtype, &out);
+    ttt_status status = ttt_buffer_print(&out, "%s\n", text);
     if (status == TTT_OK) status = ttt_file_write(path, out.data, out.size);
     ttt_buffer_deinit(&out);
+    free(text);
     return status;
 }

@@ -1,0 +1,146 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * One tile of the MLP learner: z1 = k W1 + b1, a = gelu(z1), z2 = a W2 + b2, out = q + LN(z2bar). Formulas:
+ * docs/MATH.md, "Learners". The inner gradient's gelu' has rounded constants there; in single precision they are the
+ * exact ones, so that one function serves both.
+ */
+#ifndef TTT_CPU_BODY_LEARNER_MLP_H
+#define TTT_CPU_BODY_LEARNER_MLP_H
+
+#include "cpu/body_learner_linear.h"
+#include "cpu/body_math.h"
+
+/* With s = sigmoid(u(x)), gelu = x s, u' = 2 c (1 + 3 * 0.044715 x^2), c = sqrt(2 / pi): gelu' = s + x s (1 - s) u' */
+static inline vf gelu_slope_of(vf x, vf s)
+{
+    const vf inner = vf_fma(vf_mul(x, x), vf_set(0.214064449f), vf_set(1.59576912f));
+    return vf_fma(vf_mul(vf_mul(x, inner), vf_sub(vf_set(1), s)), s, s);
+}
+
+/* gelu'' = s (1 - s) (2 u' + x u'' + x (1 - 2 s) u'^2), where x u'' = 2 (u' - 2 c) */
+static inline vf gelu_curve_of(vf x, vf s)
+{
+    const vf inner = vf_fma(vf_mul(x, x), vf_set(0.214064449f), vf_set(1.59576912f));
+    const vf skew = vf_mul(x, vf_fnma(vf_set(2), s, vf_set(1)));
+    const vf linear = vf_fma(vf_set(4), inner, vf_set(-3.19153824f));
+    return vf_mul(vf_mul(s, vf_sub(vf_set(1), s)), vf_fma(skew, vf_mul(inner, inner), linear));
+}
+
+/* y = gelu(z), gate = its sigmoid */
+static void gelu_rows(float *y, float *gate, const float *z, int64_t n)
+{
+    for (int64_t i = 0; i < n; i += VF) {
+        const int64_t lanes = lanes_at(i, n);
+        const vf x = vf_load_n(z + i, lanes), s = vm_gelu_sigmoid(x);
+        vf_store_n(gate + i, s, lanes);
+        vf_store_n(y + i, vf_mul(x, s), lanes);
+    }
+}
+
+/* x *= gelu'(z) */
+static void times_slope(float *x, const float *z, const float *gate, int64_t n)
+{
+    for (int64_t i = 0; i < n; i += VF) {
+        const int64_t lanes = lanes_at(i, n);
+        const vf slope = gelu_slope_of(vf_load_n(z + i, lanes), vf_load_n(gate + i, lanes));
+        vf_store_n(x + i, vf_mul(vf_load_n(x + i, lanes), slope), lanes);
+    }
+}
+
+/* back = g2 W2^T, then G1 = r back gelu'(z1). work.turned, work.dx and work.rows are overwritten. */
+static void hidden_gradient(const ttt_tile *t)
+{
+    const ttt_map *f = &t->map[1];
+    const int64_t n = t->count;
+    float *g1 = t->work.rows;
+    transpose(t->work.turned, TTT_TILE, t->trace.g, f->out, n, f->out);
+    mm(f->in, n, f->out, 1, rows_of(f->w, f->out), rows_of(t->work.turned, TTT_TILE), none(), t->work.dx, TTT_TILE);
+    transpose(t->trace.back, f->in, t->work.dx, TTT_TILE, f->in, n);
+    memcpy(g1, t->trace.back, (size_t)(n * f->in) * sizeof *g1);
+    times_slope(g1, t->trace.z, t->trace.gate, n * f->in);
+    map_write(t, 0, g1);
+}
+
+static void learner_mlp_forward(const ttt_tile *t)
+{
+    const ttt_map *f1 = &t->map[0], *f2 = &t->map[1];
+    const ttt_trace *s = &t->trace;
+    const int64_t hidden = f1->out, n = t->count;
+    transpose(f1->x + t->first, f1->slots, t->k, t->stride, n, f1->in);
+    map_predict(t, 0, s->z);
+    gelu_rows(t->work.rows, s->gate, s->z, n * hidden);
+    transpose(f2->x + t->first, f2->slots, t->work.rows, hidden, n, hidden);
+    map_predict(t, 1, s->normal);
+    inner_gradient(t);
+    map_write(t, 1, s->g);
+    hidden_gradient(t);
+
+    map_read(t, 0, rows_of(t->q, t->stride), s->z_bar);
+    gelu_rows(s->abar, s->gate_bar, s->z_bar, n * hidden);
+    map_read(t, 1, rows_of(s->abar, hidden), s->normal_bar);
+    read_norm(t);
+    map_end(t, 0);
+    map_end(t, 1);
+}
+
+/* Backward of G1 = r back gelu'(z1), back = g2 W2^T, with dG1 in dmap: dz gets what reaches z1 by way of gelu',
+ * work.dz2 (the gradient of g2, on entry by way of G2 alone) and dW2 what comes by way of back. work.rows is
+ * overwritten. */
+static void hidden_gradient_backward(const ttt_tile *t, float *dz, float *dg2)
+{
+    const ttt_map *f = &t->map[1], *d = &t->dmap[1];
+    const int64_t hidden = f->in, n = t->count;
+    float *dback = t->work.rows;
+    for (int64_t i = 0; i < n; i++) {
+        const float *dg = t->dmap[0].g + (t->first + i) * hidden;
+        const vf r = vf_set(t->write[i * t->heads]);
+        vf dwrite = vf_zero();
+        for (int64_t h = 0; h < hidden; h += VF) {
+            const int64_t lanes = lanes_at(h, hidden), at = i * hidden + h;
+            const vf z = vf_load_n(t->trace.z + at, lanes), s = vf_load_n(t->trace.gate + at, lanes),
+                     back = vf_load_n(t->trace.back + at, lanes), dgh = vf_load_n(dg + h, lanes);
+            const vf through = vf_mul(dgh, gelu_slope_of(z, s)), u = vf_mul(r, dgh);
+            dwrite = vf_fma(through, back, dwrite);
+            vf_store_n(dback + at, vf_mul(r, through), lanes);
+            vf_store_n(dz + at, vf_mul(vf_mul(u, back), gelu_curve_of(z, s)), lanes);
+        }
+        t->dwrite[i * t->heads] += vf_sum(dwrite);
+    }
+    mm(n, f->out, hidden, 1, rows_of(dback, hidden), rows_of(f->w, f->out), rows_of(dg2, f->out), dg2, f->out);
+    mm(hidden, f->out, n, 1, columns_of(dback, hidden), rows_of(t->trace.g, f->out), rows_of(d->w, f->out), d->w,
+       f->out);
+}
+
+static void learner_mlp_backward(const ttt_tile *t)
+{
+    const ttt_map *f2 = &t->map[1], *d1 = &t->dmap[0], *d2 = &t->dmap[1];
+    const ttt_trace *s = &t->trace;
+    const int64_t D = t->head_size, hidden = f2->in, n = t->count;
+    float *dz1 = t->work.dz, *dz2 = t->work.dz2;
+    learner_backward_begin(t, 2);
+
+    read_norm_backward(t, dz2);
+    map_read_backward(t, 1, rows_of(s->abar, hidden), dz2);
+    transpose(dz1, hidden, t->work.dx, TTT_TILE, hidden, n);
+    times_slope(dz1, s->z_bar, s->gate_bar, n * hidden);
+    map_read_backward(t, 0, rows_of(t->q, t->stride), dz1);
+    add_columns(t, t->dq, t->dout, t->stride, t->work.dx, TTT_TILE);
+
+    for (int64_t i = 0; i < n; i++) { /* G2 = r g2 */
+        const float *dg = d2->g + (t->first + i) * D;
+        t->dwrite[i * t->heads] = row_dot(dg, s->g + i * D, D);
+        row_axpy(dz2 + i * D, NULL, t->write[i * t->heads], dg, D);
+    }
+    hidden_gradient_backward(t, dz1, dz2);
+    inner_gradient_backward(t, dz2);
+    map_predict_backward(t, 1, dz2);
+
+    float *da = t->work.rows;
+    transpose(da, hidden, d2->x + t->first, d2->slots, hidden, n);
+    times_slope(da, s->z, s->gate, n * hidden);
+    row_axpy(dz1, dz1, 1, da, n * hidden);
+    map_predict_backward(t, 0, dz1);
+    add_columns(t, t->dk, t->work.dk, D, d1->x + t->first, d1->slots);
+}
+
+#endif

@@ -1,0 +1,432 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * The walk of the cpu learners over runs, heads and tiles, and all that needs no vector code. Items of the parallel
+ * loops are (run, head); what several runs add to is summed afterwards, in their order.
+ */
+#include "cpu/cpu_learner.h"
+
+#include <math.h>
+#include <string.h>
+
+#include "base/arena.h"
+#include "base/threads.h"
+
+typedef struct walk {
+    const ttt_cpu_learner *learner;
+    const ttt_backend *backend;
+    const ttt_learner_call *call;
+    ttt_tile_kernel *forward, *backward;
+} walk;
+
+/* ---- layout of a state: weights | sums, if K > TTT_TILE | rows of the open tile ---- */
+
+static int64_t slots_of(const ttt_learner_dims *dims)
+{
+    return dims->mini_batch < TTT_TILE ? dims->mini_batch : TTT_TILE;
+}
+static bool has_sums(const ttt_learner_dims *dims) { return dims->mini_batch > TTT_TILE; }
+
+int64_t ttt_cpu_learner_weights_size(const ttt_cpu_learner *learner, const ttt_learner_dims *dims)
+{
+    const int64_t D = dims->head_size;
+    int64_t size = 0;
+    for (int m = 0; m < learner->maps; m++) size += (learner->in[m] * D + 1) * learner->out[m] * D;
+    return size;
+}
+
+/* Weights and sums: what a tile hands to the next, which has no rows yet. */
+static int64_t closed_size(const ttt_cpu_learner *learner, const ttt_learner_dims *dims)
+{
+    return ttt_cpu_learner_weights_size(learner, dims) * (has_sums(dims) ? 2 : 1);
+}
+
+int64_t ttt_cpu_learner_state_size(const ttt_cpu_learner *learner, const ttt_learner_dims *dims)
+{
+    int64_t size = closed_size(learner, dims);
+    for (int m = 0; m < learner->maps; m++) {
+        size += (learner->in[m] + learner->out[m]) * dims->head_size * slots_of(dims);
+    }
+    return size;
+}
+
+static void find_maps(ttt_map *maps, const ttt_cpu_learner *learner, const ttt_learner_dims *dims, float *state)
+{
+    const int64_t D = dims->head_size, weights = ttt_cpu_learner_weights_size(learner, dims);
+    float *rows = state + closed_size(learner, dims);
+    for (int m = 0; m < learner->maps; m++) {
+        const int64_t in = learner->in[m] * D, out = learner->out[m] * D, slots = slots_of(dims);
+        maps[m] = (ttt_map){.in = in, .out = out, .slots = slots, .w = state, .b = state + in * out};
+        if (has_sums(dims)) {
+            maps[m].sw = maps[m].w + weights;
+            maps[m].sb = maps[m].b + weights;
+        }
+        maps[m].x = rows;
+        maps[m].g = rows + in * slots;
+        rows += (in + out) * slots;
+        state += (in + 1) * out;
+    }
+}
+
+static float *head_block(const walk *w, void *block, int64_t head)
+{
+    return (float *)block + w->call->state_offset + head * ttt_cpu_learner_state_size(w->learner, &w->call->dims);
+}
+
+/* ---- tiles of a run ---- */
+
+/* Tiles are numbered through a sequence: every mini-batch has ceil(K / TTT_TILE) of them. */
+static int64_t tiles_of_batch(int64_t K) { return (K + TTT_TILE - 1) / TTT_TILE; }
+static int64_t tile_at(int64_t position, int64_t K)
+{
+    return position / K * tiles_of_batch(K) + position % K / TTT_TILE;
+}
+static int64_t tile_start(int64_t tile, int64_t K)
+{
+    return tile / tiles_of_batch(K) * K + tile % tiles_of_batch(K) * TTT_TILE;
+}
+
+static int64_t run_tiles(const ttt_run *run, int64_t K)
+{
+    return tile_at(run->position + run->count - 1, K) - tile_at(run->position, K) + 1;
+}
+
+/* The most tiles that `tokens` tokens touch, wherever they begin. */
+static int64_t most_tiles(int64_t tokens, int64_t K)
+{
+    const int64_t whole = tokens / K * tiles_of_batch(K), rest = (tokens % K + TTT_TILE - 1) / TTT_TILE + 1;
+    return whole + 1 + (rest < tiles_of_batch(K) ? rest : tiles_of_batch(K));
+}
+
+static int64_t group_of(const ttt_learner_dims *dims) { return dims->group > 0 ? dims->group : 1; }
+
+/* The state on entry, then weights and sums at the start of every group of tiles but the first. */
+int64_t ttt_cpu_learner_saved_size(const ttt_cpu_learner *learner, const ttt_learner_dims *dims, int64_t tokens)
+{
+    return ttt_cpu_learner_state_size(learner, dims) +
+           (most_tiles(tokens, dims->mini_batch) - 1) / group_of(dims) * closed_size(learner, dims);
+}
+
+/* ---- scratch of a thread ---- */
+
+typedef struct scratch {
+    ttt_tile_work work;
+    ttt_trace *traces; /* [group] */
+    float **states;    /* [group + 1]; backward only */
+} scratch;
+
+static void *push(ttt_arena *arena, int64_t reals) { return ttt_arena_push(arena, reals, sizeof(float)); }
+
+static void carve_trace(ttt_arena *arena, ttt_trace *trace, const ttt_cpu_learner *learner, int64_t D)
+{
+    ttt_trace t = {0};
+    for (int m = 0; m < learner->maps; m++) {
+        t.edge[m] = push(arena, TTT_TILE * TTT_TILE);
+        t.sum[m] = push(arena, TTT_TILE * learner->out[m] * D);
+    }
+    float **const rows[] = {&t.normal, &t.g, &t.normal_bar};
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) *rows[i] = push(arena, TTT_TILE * D);
+    t.scale = push(arena, TTT_TILE);
+    t.scale_bar = push(arena, TTT_TILE);
+    float **const hidden[] = {&t.z, &t.gate, &t.back, &t.z_bar, &t.gate_bar, &t.abar};
+    for (size_t i = 0; learner->hidden && i < sizeof hidden / sizeof *hidden; i++) {
+        *hidden[i] = push(arena, TTT_TILE * 4 * D);
+    }
+    if (arena->base) *trace = t;
+}
+
+/* One layout function measures and carves; group 0 is for the forward. */
+static scratch carve(ttt_arena *arena, const ttt_cpu_learner *learner, const ttt_learner_dims *dims, int64_t group)
+{
+    const int64_t D = dims->head_size;
+    int64_t width = 1;
+    scratch s = {0};
+    for (int m = 0; m < learner->maps; m++) {
+        if (learner->in[m] > width) width = learner->in[m];
+        if (learner->out[m] > width) width = learner->out[m];
+        s.work.g_turned[m] = push(arena, TTT_TILE * learner->out[m] * D);
+    }
+    float **const wide[] = {&s.work.turned, &s.work.dx, &s.work.dz, &s.work.rows};
+    for (size_t i = 0; i < sizeof wide / sizeof *wide; i++) *wide[i] = push(arena, TTT_TILE * width * D);
+    s.work.dz2 = push(arena, TTT_TILE * D);
+    s.work.dk = push(arena, TTT_TILE * D);
+    s.work.dedge = push(arena, 2 * TTT_TILE * TTT_TILE);
+    const int64_t traces = group > 0 ? group : 1;
+    s.traces = ttt_arena_push(arena, traces, sizeof *s.traces);
+    for (int64_t i = 0; i < traces; i++) carve_trace(arena, &s.traces[i], learner, D);
+    if (group == 0) return s;
+    s.states = ttt_arena_push(arena, group + 1, sizeof *s.states);
+    for (int64_t i = 0; i <= group; i++) {
+        float *state = push(arena, ttt_cpu_learner_state_size(learner, dims));
+        if (arena->base) s.states[i] = state;
+    }
+    return s;
+}
+
+size_t ttt_cpu_learner_scratch_bytes(const ttt_cpu_learner *learner, const ttt_learner_dims *dims)
+{
+    ttt_arena arena = {0};
+    carve(&arena, learner, dims, group_of(dims));
+    return arena.used;
+}
+
+static scratch thread_scratch(const walk *w, int thread, int64_t group)
+{
+    ttt_arena arena = {.base = w->backend->scratch + (size_t)thread * w->backend->scratch_bytes};
+    return carve(&arena, w->learner, &w->call->dims, group);
+}
+
+/* ---- one tile of a run ---- */
+
+static const float *params_at(const walk *w, int which, int64_t head)
+{
+    const int64_t D = w->call->dims.head_size;
+    return (const float *)w->call->params[2 * w->learner->maps + which].values + head * D;
+}
+
+/* Tile `index` of the run, counted from the one it begins in; without its states. */
+static ttt_tile tile_of(const walk *w, const ttt_run *run, int64_t head, int64_t index)
+{
+    const ttt_learner_call *call = w->call;
+    const int64_t K = call->dims.mini_batch, H = call->dims.heads, D = call->dims.head_size;
+    const int64_t number = tile_at(run->position, K) + index, start = tile_start(number, K),
+                  end = tile_start(number + 1, K);
+    const int64_t from = start > run->position ? start : run->position, last = run->position + run->count,
+                  to = end < last ? end : last;
+    const int64_t row = run->row + from - run->position, at = (row * H + head) * D, rate = row * H + head;
+    return (ttt_tile){.head_size = D,
+                      .stride = H * D,
+                      .heads = H,
+                      .first = from - start,
+                      .count = to - from,
+                      .end = to < end       ? TTT_TILE_OPEN
+                             : end % K == 0 ? TTT_TILE_UPDATE
+                                            : TTT_TILE_FOLD,
+                      .q = (const float *)call->q + at,
+                      .k = (const float *)call->k + at,
+                      .v = (const float *)call->v + at,
+                      .write = (const float *)call->write + rate,
+                      .read = (const float *)call->read + row,
+                      .weight = params_at(w, 0, head),
+                      .bias = params_at(w, 1, head),
+                      .out = call->out ? (float *)call->out + at : NULL};
+}
+
+static void add_gradients(const walk *w, ttt_tile *t, const ttt_run *run, int64_t head, float *partial)
+{
+    const ttt_learner_call *call = w->call;
+    const int64_t at = t->q - (const float *)call->q, rate = t->write - (const float *)call->write;
+    find_maps(t->dmap, w->learner, &call->dims, head_block(w, run->dstate, head));
+    t->dout = (const float *)call->dout + at;
+    t->dq = (float *)call->dq + at;
+    t->dk = (float *)call->dk + at;
+    t->dv = (float *)call->dv + at;
+    t->dwrite = (float *)call->dwrite + rate;
+    t->dread = (float *)call->dread + rate;
+    t->dweight = partial;
+    t->dbias = partial + t->head_size;
+}
+
+/* ---- forward ---- */
+
+static void forward_item(void *context, int64_t item, int thread)
+{
+    const walk *w = context;
+    const ttt_learner_call *call = w->call;
+    const int64_t H = call->dims.heads, head = item % H, group = group_of(&call->dims);
+    const ttt_run *run = &call->runs[item / H];
+    const scratch s = thread_scratch(w, thread, 0);
+    float *state = head_block(w, run->state, head), *saved = call->saved;
+    if (saved) {
+        const int64_t size = ttt_cpu_learner_state_size(w->learner, &call->dims);
+        saved += item * call->saved_stride;
+        memcpy(saved, state, (size_t)size * sizeof *saved);
+        saved += size;
+    }
+    const int64_t closed = closed_size(w->learner, &call->dims), tiles = run_tiles(run, call->dims.mini_batch);
+    for (int64_t i = 0; i < tiles; i++) {
+        if (saved && i > 0 && i % group == 0) {
+            memcpy(saved, state, (size_t)closed * sizeof *saved);
+            saved += closed;
+        }
+        ttt_tile t = tile_of(w, run, head, i);
+        find_maps(t.map, w->learner, &call->dims, state);
+        memcpy(t.next, t.map, sizeof t.next);
+        t.trace = s.traces[0];
+        t.work = s.work;
+        w->forward(&t);
+    }
+}
+
+void ttt_cpu_learner_forward(const ttt_cpu_learner *learner, const ttt_backend *backend, const ttt_learner_call *call,
+                             ttt_tile_kernel *forward)
+{
+    walk w = {.learner = learner, .backend = backend, .call = call, .forward = forward};
+    ttt_parallel(backend->threads, call->run_count * call->dims.heads, forward_item, &w);
+}
+
+/* ---- backward ---- */
+
+static void clear_rows(const ttt_map *maps, int count, int64_t first)
+{
+    for (int m = 0; m < count; m++) {
+        const ttt_map *f = &maps[m];
+        for (int64_t i = 0; i < f->in; i++) {
+            memset(f->x + i * f->slots + first, 0, (size_t)(f->slots - first) * sizeof(float));
+        }
+        memset(f->g + first * f->out, 0, (size_t)((f->slots - first) * f->out) * sizeof(float));
+    }
+}
+
+/* The tiles [from, to) of a run, one group. The states at their starts are computed anew from what the forward saved
+ * of the first. */
+static void group_backward(const walk *w, const ttt_run *run, int64_t head, int64_t from, int64_t to, const scratch *s,
+                           float *partial)
+{
+    const ttt_learner_dims *dims = &w->call->dims;
+    for (int64_t i = from; i < to; i++) {
+        ttt_tile t = tile_of(w, run, head, i);
+        find_maps(t.map, w->learner, dims, s->states[i - from]);
+        find_maps(t.next, w->learner, dims, s->states[i - from + 1]);
+        t.skip_end = i + 1 == to;
+        t.out = NULL;
+        t.trace = s->traces[i - from];
+        t.work = s->work;
+        w->forward(&t);
+    }
+    for (int64_t i = to - 1; i >= from; i--) {
+        ttt_tile t = tile_of(w, run, head, i);
+        find_maps(t.map, w->learner, dims, s->states[i - from]);
+        t.trace = s->traces[i - from];
+        t.work = s->work;
+        add_gradients(w, &t, run, head, partial);
+        w->backward(&t);
+        clear_rows(t.dmap, w->learner->maps, t.first);
+    }
+}
+
+static void backward_item(void *context, int64_t item, int thread)
+{
+    const walk *w = context;
+    const ttt_learner_call *call = w->call;
+    const int64_t H = call->dims.heads, head = item % H, K = call->dims.mini_batch, group = group_of(&call->dims);
+    const ttt_run *run = &call->runs[item / H];
+    const scratch s = thread_scratch(w, thread, group);
+    const int64_t size = ttt_cpu_learner_state_size(w->learner, &call->dims),
+                  closed = closed_size(w->learner, &call->dims), tiles = run_tiles(run, K);
+    const float *saved = (const float *)call->saved + item * call->saved_stride;
+    float *partial = (float *)call->partial + item * 2 * call->dims.head_size;
+    memset(partial, 0, (size_t)(2 * call->dims.head_size) * sizeof *partial);
+
+    ttt_map dmap[TTT_MAPS];
+    find_maps(dmap, w->learner, &call->dims, head_block(w, run->dstate, head));
+    const bool open = tile_of(w, run, head, tiles - 1).end == TTT_TILE_OPEN;
+    if (!open) clear_rows(dmap, w->learner->maps, 0);
+    for (int64_t g = (tiles - 1) / group; g >= 0; g--) {
+        if (g == 0)
+            memcpy(s.states[0], saved, (size_t)size * sizeof *saved);
+        else
+            memcpy(s.states[0], saved + size + (g - 1) * closed, (size_t)closed * sizeof *saved);
+        const int64_t end = (g + 1) * group;
+        group_backward(w, run, head, g * group, end < tiles ? end : tiles, &s, partial);
+    }
+}
+
+void ttt_cpu_learner_backward(const ttt_cpu_learner *learner, const ttt_backend *backend, const ttt_learner_call *call,
+                              ttt_tile_kernel *forward, ttt_tile_kernel *backward)
+{
+    walk w = {.learner = learner, .backend = backend, .call = call, .forward = forward, .backward = backward};
+    const int64_t H = call->dims.heads, D = call->dims.head_size;
+    ttt_parallel(backend->threads, call->run_count * H, backward_item, &w);
+    for (int which = 0; which < 2; which++) {
+        float *gradient = call->dparams[2 * learner->maps + which].values;
+        for (int64_t item = 0; item < call->run_count * H; item++) {
+            const float *partial = (const float *)call->partial + (item * 2 + which) * D;
+            for (int64_t d = 0; d < D; d++) gradient[item % H * D + d] += partial[d];
+        }
+    }
+}
+
+/* ---- the empty sequence ---- */
+
+void ttt_cpu_learner_reset(const ttt_cpu_learner *learner, const ttt_learner_call *call)
+{
+    const walk w = {.learner = learner, .call = call};
+    const size_t size = (size_t)ttt_cpu_learner_state_size(learner, &call->dims) * sizeof(float);
+    for (int64_t item = 0; item < call->run_count * call->dims.heads; item++) {
+        const int64_t head = item % call->dims.heads;
+        float *state = head_block(&w, call->runs[item / call->dims.heads].state, head);
+        ttt_map maps[TTT_MAPS];
+        find_maps(maps, learner, &call->dims, state);
+        memset(state, 0, size);
+        for (int m = 0; m < learner->maps; m++) {
+            const size_t out = (size_t)maps[m].out, n = (size_t)maps[m].in * out;
+            memcpy(maps[m].w, (const float *)call->params[2 * m].values + (size_t)head * n, n * sizeof(float));
+            memcpy(maps[m].b, (const float *)call->params[2 * m + 1].values + (size_t)head * out, out * sizeof(float));
+        }
+    }
+}
+
+void ttt_cpu_learner_reset_backward(const ttt_cpu_learner *learner, const ttt_learner_call *call)
+{
+    const walk w = {.learner = learner, .call = call};
+    for (int64_t item = 0; item < call->run_count * call->dims.heads; item++) {
+        const int64_t head = item % call->dims.heads;
+        ttt_map maps[TTT_MAPS];
+        find_maps(maps, learner, &call->dims, head_block(&w, call->runs[item / call->dims.heads].dstate, head));
+        for (int m = 0; m < learner->maps; m++) {
+            const int64_t out = maps[m].out, n = maps[m].in * out;
+            float *dw = (float *)call->dparams[2 * m].values + head * n;
+            float *db = (float *)call->dparams[2 * m + 1].values + head * out;
+            for (int64_t i = 0; i < n; i++) dw[i] += maps[m].w[i];
+            for (int64_t i = 0; i < out; i++) db[i] += maps[m].b[i];
+        }
+    }
+}
+
+/* ---- inspection ---- */
+
+void ttt_cpu_learner_weights(const ttt_cpu_learner *learner, const ttt_learner_dims *dims, const float *state,
+                             float *weights)
+{
+    const size_t size = (size_t)ttt_cpu_learner_weights_size(learner, dims);
+    memcpy(weights, state, size * sizeof *weights);
+    if (has_sums(dims))
+        memcpy(weights + size, state + size, size * sizeof *weights);
+    else
+        memset(weights + size, 0, size * sizeof *weights);
+    float *sum = weights + size;
+    ttt_map maps[TTT_MAPS];
+    find_maps(maps, learner, dims, (float *)(uintptr_t)state);
+    for (int m = 0; m < learner->maps; m++) {
+        const ttt_map *f = &maps[m];
+        for (int64_t j = 0; j < f->slots; j++) {
+            for (int64_t i = 0; i < f->in; i++)
+                for (int64_t o = 0; o < f->out; o++)
+                    sum[i * f->out + o] += f->x[i * f->slots + j] * f->g[j * f->out + o];
+            for (int64_t o = 0; o < f->out; o++) sum[f->in * f->out + o] += f->g[j * f->out + o];
+        }
+        sum += (f->in + 1) * f->out;
+    }
+}
+
+void ttt_cpu_learner_predict(float *z, const float *x, const float *weights, int64_t in, int64_t out)
+{
+    memcpy(z, weights + in * out, (size_t)out * sizeof *z);
+    for (int64_t i = 0; i < in; i++)
+        for (int64_t o = 0; o < out; o++) z[o] += x[i] * weights[i * out + o];
+}
+
+double ttt_cpu_learner_loss(const float *z, const float *k, const float *v, const float *weight, const float *bias,
+                            int64_t D)
+{
+    double mean = 0, variance = 0, loss = 0;
+    for (int64_t d = 0; d < D; d++) mean += (double)z[d] / (double)D;
+    for (int64_t d = 0; d < D; d++) variance += ((double)z[d] - mean) * ((double)z[d] - mean) / (double)D;
+    const double scale = 1 / sqrt(variance + 1e-6);
+    for (int64_t d = 0; d < D; d++) {
+        const double y = (double)weight[d] * (((double)z[d] - mean) * scale) + (double)bias[d];
+        const double error = y - ((double)v[d] - (double)k[d]);
+        loss += error * error / (double)D;
+    }
+    return loss;
+}

@@ -1,0 +1,98 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * How the cpu backend computes the learners: in the dual form, tile by tile (docs/MATH.md, "Learners").
+ *
+ * A learner is one map z = x W + b (linear) or two with gelu between (mlp). A mini-batch is cut into tiles of at most
+ * TTT_TILE tokens. The state of a head holds the weights at the start of the open mini-batch, the sums S, s over its
+ * closed tiles (only where K > TTT_TILE), and the rows of the open tile. cpu_learner.c walks over runs, heads and
+ * tiles; the kernels (body_learner_*.h) compute one tile.
+ */
+#ifndef TTT_CPU_CPU_LEARNER_H
+#define TTT_CPU_CPU_LEARNER_H
+
+#include "backend/backend.h"
+
+enum { TTT_TILE = 16, TTT_MAPS = 2 };
+
+/* One map of a learner: where its parts lie in a state, or in the gradient of one. */
+typedef struct ttt_map {
+    int64_t in, out;
+    int64_t slots;  /* rows that fit: min(K, TTT_TILE) */
+    float *w, *b;   /* [in, out], [out]: at the start of the open mini-batch */
+    float *sw, *sb; /* the same shapes: sums of x^T G and G over the closed tiles of the open mini-batch, or NULL */
+    float *x;       /* [in, slots]: inputs x_j of the open tile, one column a token */
+    float *g;       /* [slots, out]: G_j = r_j d loss / d z_j; zero where no token is */
+} ttt_map;
+
+/* What a tile does to the state after its last token here: nothing; S += x^T G; W -= c (S + x^T G). */
+typedef enum ttt_tile_end { TTT_TILE_OPEN, TTT_TILE_FOLD, TTT_TILE_UPDATE } ttt_tile_end;
+
+/* What the forward of a tile leaves for its backward; rows of TTT_TILE tokens. */
+typedef struct ttt_trace {
+    float *edge[TTT_MAPS];          /* [tile, tile]: x_i . x_j + 1 for j <= i, else 0 */
+    float *sum[TTT_MAPS];           /* [tile, out]: x_i S + s + sum over j of edge_ij G_j */
+    float *normal, *scale, *g;      /* [tile, D], [tile], [tile, D]: z normalised, 1 / sigma, d loss / d z */
+    float *normal_bar, *scale_bar;  /* the same of zbar, the output's */
+    float *z, *gate, *back;         /* mlp, [tile, 4D]: z1, sigmoid with gelu(z) = z sigmoid, g2 W2^T */
+    float *z_bar, *gate_bar, *abar; /* mlp, [tile, 4D]: of the output's hidden layer */
+} ttt_trace;
+
+/* Scratch of the kernels; `width` is the widest side of a map. */
+typedef struct ttt_tile_work {
+    float *turned;             /* [width, tile] */
+    float *g_turned[TTT_MAPS]; /* [out, tile]: the rows G as columns */
+    float *dx;                 /* [width, tile] */
+    float *dz, *rows;          /* [tile, width] */
+    float *dz2, *dk;           /* [tile, D] */
+    float *dedge;              /* [2, tile, tile] */
+} ttt_tile_work;
+
+/* Some consecutive tokens of one head in one tile. Row i of the token arrays is at i * stride, rates at i * heads. */
+typedef struct ttt_tile {
+    int64_t head_size, stride, heads;
+    int64_t first, count; /* slots [0, first) are filled; these tokens fill the next `count` */
+    ttt_tile_end end;
+    ttt_map map[TTT_MAPS];  /* the state at the start of the tile */
+    ttt_map next[TTT_MAPS]; /* where weights and sums go that hold after the tile; may be the same as map */
+    bool skip_end;          /* nobody wants them: leave them out */
+    const float *q, *k, *v, *write, *read;
+    const float *weight, *bias; /* of the norm, [D] */
+    float *out;                 /* NULL when only the trace is wanted */
+    ttt_trace trace;
+    ttt_tile_work work;
+
+    ttt_map dmap[TTT_MAPS]; /* backward: gradients after the tile on entry, before it on return; slots from `first` on
+                               are left with anything */
+    const float *dout;
+    float *dq, *dk, *dv, *dwrite, *dread;
+    float *dweight, *dbias; /* += */
+} ttt_tile;
+
+/* What tells one learner from another. */
+typedef struct ttt_cpu_learner {
+    int maps;
+    int64_t in[TTT_MAPS], out[TTT_MAPS]; /* in units of D */
+    bool hidden;                         /* the trace of the mlp is wanted */
+} ttt_cpu_learner;
+
+typedef void ttt_tile_kernel(const ttt_tile *tile);
+
+int64_t ttt_cpu_learner_state_size(const ttt_cpu_learner *learner, const ttt_learner_dims *dims);
+int64_t ttt_cpu_learner_saved_size(const ttt_cpu_learner *learner, const ttt_learner_dims *dims, int64_t tokens);
+size_t ttt_cpu_learner_scratch_bytes(const ttt_cpu_learner *learner, const ttt_learner_dims *dims);
+int64_t ttt_cpu_learner_weights_size(const ttt_cpu_learner *learner, const ttt_learner_dims *dims);
+void ttt_cpu_learner_reset(const ttt_cpu_learner *learner, const ttt_learner_call *call);
+void ttt_cpu_learner_reset_backward(const ttt_cpu_learner *learner, const ttt_learner_call *call);
+void ttt_cpu_learner_forward(const ttt_cpu_learner *learner, const ttt_backend *backend, const ttt_learner_call *call,
+                             ttt_tile_kernel *forward);
+void ttt_cpu_learner_backward(const ttt_cpu_learner *learner, const ttt_backend *backend, const ttt_learner_call *call,
+                              ttt_tile_kernel *forward, ttt_tile_kernel *backward);
+void ttt_cpu_learner_weights(const ttt_cpu_learner *learner, const ttt_learner_dims *dims, const float *state,
+                             float *weights);
+/* z [out] = x W + b; `weights` are W [in, out] and then b [out] */
+void ttt_cpu_learner_predict(float *z, const float *x, const float *weights, int64_t in, int64_t out);
+/* Mean over D of (LN(z) - (v - k))^2; weight and bias are those of the norm, [D]. */
+double ttt_cpu_learner_loss(const float *z, const float *k, const float *v, const float *weight, const float *bias,
+                            int64_t D);
+
+#endif

@@ -1,0 +1,451 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * The learners of the cpu backend, on every instruction set of the machine, against those of ref (primal form, double):
+ * what is read, the state, every gradient. And bit for bit against themselves: any split into calls, any company, any
+ * number of threads. Runs that begin inside a mini-batch get there by a call of their own, so that gradients also cross
+ * from one call to the next by way of the state.
+ */
+#include <stdint.h>
+
+#include "backend/backend.h"
+#include "base/rng.h"
+#include "cpu/isa.h"
+#include "test.h"
+
+enum { RUNS = 3, PARAMS = 6, FIELDS = 13 };
+
+typedef struct shape {
+    bool mlp;
+    int64_t D, K, H, group;
+    int64_t runs, position[RUNS], count[RUNS];
+} shape;
+
+static const shape shapes[] = {
+    {false, 64, 16, 2, 4, 3, {0, 0, 21}, {48, 7, 150}},
+    {false, 64, 16, 1, 1, 1, {5}, {11}},
+    {false, 2, 1, 3, 4, 2, {0, 3}, {9, 1}},
+    {false, 4, 1, 3, 4, 2, {0, 3}, {9, 1}},
+    {false, 6, 3, 1, 2, 2, {1, 5}, {1, 20}},
+    {false, 10, 4, 2, 3, 2, {2, 0}, {17, 4}},
+    {false, 32, 16, 1, 4, 2, {15, 16}, {1, 33}},
+    {false, 96, 20, 1, 2, 2, {0, 13}, {45, 20}},
+    {false, 50, 17, 1, 3, 2, {16, 4}, {30, 14}},
+    {false, 18, 64, 2, 4, 3, {0, 40, 70}, {64, 100, 3}},
+    {false, 34, 40, 1, 5, 1, {39}, {82}},
+    {false, 128, 16, 1, 4, 1, {3}, {40}},
+    {true, 64, 16, 1, 4, 2, {0, 21}, {32, 75}},
+    {true, 2, 1, 2, 2, 2, {0, 4}, {7, 1}},
+    {true, 4, 1, 2, 2, 2, {0, 4}, {7, 1}},
+    {true, 6, 5, 1, 2, 2, {3, 0}, {14, 5}},
+    {true, 10, 16, 2, 3, 3, {9, 0, 31}, {7, 16, 40}},
+    {true, 16, 37, 1, 2, 2, {0, 30}, {74, 50}},
+    {true, 32, 18, 1, 4, 1, {7}, {60}},
+    {true, 48, 16, 1, 2, 1, {0}, {21}},
+};
+
+/* Inputs, rounded to float so that both backends get the same. */
+typedef struct problem {
+    shape s;
+    int64_t rows, start[RUNS], before[RUNS]; /* first row; tokens of the call that comes first */
+    double *q, *k, *v, *write, *read, *dout, *params[PARAMS], *dweights;
+    int64_t sizes[PARAMS], columns[PARAMS];
+    int param_count;
+} problem;
+
+/* What a backend makes of it. */
+typedef struct results {
+    int64_t sizes[FIELDS];
+    double *field[FIELDS];
+} results;
+
+static const char *const field_names[FIELDS] = {"out", "state",  "dq",     "dk",      "dv",      "dwrite", "dread",
+                                                "dW1", "db1/W2", "dW2/b2", "dweight", "dweight", "dbias"};
+
+static uint64_t seed = 20240705, drawn;
+
+static void *array(int64_t n, size_t size)
+{
+    void *x = calloc((size_t)n + 1, size);
+    if (!x) abort();
+    return x;
+}
+
+static int64_t below(int64_t n) { return (int64_t)(ttt_rng_u64((ttt_rng){seed, TTT_RNG_TEST}, drawn++) % (uint64_t)n); }
+
+static double *normals(int64_t n, double mean, double deviation)
+{
+    double *x = array(n, sizeof *x);
+    for (int64_t i = 0; i < n; i++) {
+        x[i] = (double)(float)(mean + deviation * ttt_rng_normal((ttt_rng){seed, TTT_RNG_TEST}, drawn++));
+    }
+    return x;
+}
+
+static problem problem_new(const shape *s)
+{
+    problem p = {.s = *s, .param_count = s->mlp ? 6 : 4};
+    const int64_t D = s->D, E = 4 * D;
+    for (int64_t n = 0; n < s->runs; n++) {
+        p.start[n] = p.rows;
+        p.before[n] = s->position[n] % s->K;
+        p.rows += p.before[n] + s->count[n];
+    }
+    p.q = normals(p.rows * s->H * D, 0, 1);
+    p.k = normals(p.rows * s->H * D, 0, 1);
+    p.v = normals(p.rows * s->H * D, 0, 1);
+    p.dout = normals(p.rows * s->H * D, 0, 1);
+    p.write = normals(p.rows * s->H, 0, 1);
+    p.read = normals(p.rows, 0, 0.3);
+    const double rate = s->mlp ? 0.1 : 0.7;
+    for (int64_t i = 0; i < p.rows * s->H; i++) p.write[i] = (double)(float)(rate / (double)D / (1 + exp(-p.write[i])));
+    for (int64_t n = 0; n < s->runs; n++) {
+        for (int64_t i = 0; i < p.before[n] + s->count[n]; i++) {
+            const int64_t place = (s->position[n] - p.before[n] + i) % s->K;
+            double *c = &p.read[p.start[n] + i];
+            *c = (double)(float)fmax(0, 1 / (double)(place + 1) + *c);
+        }
+    }
+    const int64_t columns[] = {s->mlp ? E : D, s->mlp ? E : D, D, D, D, D}, in[] = {D, 1, s->mlp ? E : 1, 1, 1, 1};
+    for (int i = 0; i < p.param_count; i++) {
+        const bool norm = i >= p.param_count - 2;
+        p.columns[i] = columns[i];
+        p.sizes[i] = s->H * in[i] * columns[i];
+        p.params[i] = normals(p.sizes[i], i == p.param_count - 2 ? 1 : 0, norm ? 0.3 : 1 / sqrt((double)(in[i] * 2)));
+    }
+    p.dweights = normals(s->runs * s->H * (8 * D + 5) * D, 0, 0.1);
+    return p;
+}
+
+static void problem_free(problem *p)
+{
+    double *const all[] = {p->q, p->k, p->v, p->write, p->read, p->dout, p->dweights};
+    for (size_t i = 0; i < sizeof all / sizeof *all; i++) free(all[i]);
+    for (int i = 0; i < p->param_count; i++) free(p->params[i]);
+}
+
+/* A backend at work on a problem. */
+typedef struct bench {
+    const problem *p;
+    ttt_backend *b;
+    const ttt_learner_ops *ops;
+    ttt_learner_call call; /* without runs */
+    ttt_param params[PARAMS], dparams[PARAMS];
+    void *state[RUNS], *dstate[RUNS], *saved[2], *partial;
+    int64_t state_size, longest;
+} bench;
+
+static void *reals(const ttt_backend *b, int64_t n, double value)
+{
+    double *x = array(n, sizeof *x);
+    void *y = array(n, b->real);
+    for (int64_t i = 0; i < n; i++) x[i] = value;
+    b->ops->from(b, y, x, TTT_F64, n);
+    free(x);
+    return y;
+}
+
+static void *reals_of(const ttt_backend *b, const double *x, int64_t n)
+{
+    void *y = array(n, b->real);
+    b->ops->from(b, y, x, TTT_F64, n);
+    return y;
+}
+
+static double *doubles_of(const ttt_backend *b, const void *x, int64_t n)
+{
+    double *y = array(n, sizeof *y);
+    b->ops->to(b, y, TTT_F64, x, n);
+    return y;
+}
+
+static bench bench_new(const problem *p, ttt_backend *b)
+{
+    const shape *s = &p->s;
+    bench w = {.p = p, .b = b, .ops = s->mlp ? b->ops->learner_mlp : b->ops->learner_linear};
+    const ttt_learner_dims dims = {.heads = s->H, .head_size = s->D, .mini_batch = s->K, .group = s->group};
+    const int64_t size = p->rows * s->H * s->D;
+    CHECK_OK(ttt_backend_reserve(b, w.ops->scratch_bytes(&dims)));
+    memset(b->scratch, 0xff, b->scratch_bytes * (size_t)b->threads);
+    for (int64_t n = 0; n < s->runs; n++) {
+        const int64_t most = s->count[n] > p->before[n] ? s->count[n] : p->before[n];
+        if (most > w.longest) w.longest = most;
+    }
+    w.state_size = w.ops->state_size(&dims);
+    for (int64_t n = 0; n < s->runs; n++) {
+        w.state[n] = reals(b, 3 + s->H * w.state_size, NAN);
+        w.dstate[n] = reals(b, 3 + s->H * w.state_size, 0);
+    }
+    for (int i = 0; i < p->param_count; i++) {
+        w.params[i] = (ttt_param){.values = reals_of(b, p->params[i], p->sizes[i])};
+        w.dparams[i] = (ttt_param){.values = reals(b, p->sizes[i], 0)};
+        w.params[i].columns = w.dparams[i].columns = p->columns[i];
+        w.params[i].rows = w.dparams[i].rows = p->sizes[i] / p->columns[i];
+    }
+    const int64_t stride = w.ops->saved_size(&dims, w.longest), heads = s->runs * s->H;
+    for (int i = 0; i < 2; i++) w.saved[i] = reals(b, heads * stride, NAN);
+    w.partial = reals(b, heads * w.ops->partial_size(&dims), NAN);
+    w.call = (ttt_learner_call){.dims = dims,
+                                .state_offset = 3,
+                                .q = reals_of(b, p->q, size),
+                                .k = reals_of(b, p->k, size),
+                                .v = reals_of(b, p->v, size),
+                                .write = reals_of(b, p->write, p->rows * s->H),
+                                .read = reals_of(b, p->read, p->rows),
+                                .out = reals(b, size, NAN),
+                                .saved_stride = stride,
+                                .dout = reals_of(b, p->dout, size),
+                                .dq = reals(b, size, NAN),
+                                .dk = reals(b, size, NAN),
+                                .dv = reals(b, size, NAN),
+                                .dwrite = reals(b, p->rows * s->H, NAN),
+                                .dread = reals(b, p->rows * s->H, NAN),
+                                .partial = w.partial};
+    return w;
+}
+
+static void bench_free(bench *w)
+{
+    const ttt_learner_call *c = &w->call;
+    const void *const all[] = {c->q,  c->k,  c->v,      c->write, c->read,     c->out,      c->dout,   c->dq,
+                               c->dk, c->dv, c->dwrite, c->dread, w->saved[0], w->saved[1], w->partial};
+    for (size_t i = 0; i < sizeof all / sizeof *all; i++) free((void *)(uintptr_t)all[i]);
+    for (int64_t n = 0; n < w->p->s.runs; n++) {
+        free(w->state[n]);
+        free(w->dstate[n]);
+    }
+    for (int i = 0; i < w->p->param_count; i++) {
+        free(w->params[i].values);
+        free(w->dparams[i].values);
+    }
+}
+
+static ttt_learner_call call_of(const bench *w, const ttt_run *runs, int64_t count)
+{
+    ttt_learner_call call = w->call;
+    call.params = w->params;
+    call.dparams = w->dparams;
+    call.runs = runs;
+    call.run_count = count;
+    return call;
+}
+
+/* The calls that bring every run to its position (0) and on from there (1). Returns the number of runs. */
+static int64_t runs_of(const bench *w, int which, ttt_run *runs)
+{
+    const problem *p = w->p;
+    int64_t count = 0;
+    for (int64_t n = 0; n < p->s.runs; n++) {
+        const int64_t before = p->before[n];
+        ttt_run run = {.row = p->start[n], .count = before, .position = p->s.position[n] - before};
+        if (which == 1)
+            run = (ttt_run){.row = p->start[n] + before, .count = p->s.count[n], .position = p->s.position[n]};
+        run.state = w->state[n];
+        run.dstate = w->dstate[n];
+        if (run.count > 0) runs[count++] = run;
+    }
+    return count;
+}
+
+static void reset(const bench *w)
+{
+    ttt_run runs[RUNS];
+    ttt_learner_call call = call_of(w, runs, w->p->s.runs);
+    for (int64_t n = 0; n < w->p->s.runs; n++) runs[n] = (ttt_run){.state = w->state[n], .dstate = w->dstate[n]};
+    w->ops->reset(w->b, &call);
+}
+
+static void run_forward(const bench *w, bool keep)
+{
+    reset(w);
+    for (int which = 0; which < 2; which++) {
+        ttt_run runs[RUNS];
+        ttt_learner_call call = call_of(w, runs, runs_of(w, which, runs));
+        if (keep) call.saved = w->saved[which];
+        w->ops->forward(w->b, &call);
+    }
+}
+
+static void run_backward(const bench *w)
+{
+    ttt_run runs[RUNS];
+    ttt_learner_call call;
+    for (int64_t n = 0; n < w->p->s.runs; n++) {
+        const int64_t weights = w->ops->weights_size(&w->call.dims);
+        for (int64_t h = 0; h < w->p->s.H; h++) { /* the weights come first in any state */
+            w->b->ops->from(w->b, ttt_at(w->b, w->dstate[n], 3 + h * w->state_size),
+                            w->p->dweights + (n * w->p->s.H + h) * weights, TTT_F64, weights);
+        }
+        runs[n] = (ttt_run){.state = w->state[n], .dstate = w->dstate[n]};
+    }
+    for (int which = 1; which >= 0; which--) {
+        call = call_of(w, runs, runs_of(w, which, runs));
+        call.saved = w->saved[which];
+        w->ops->backward(w->b, &call);
+    }
+    for (int64_t n = 0; n < w->p->s.runs; n++) runs[n] = (ttt_run){.dstate = w->dstate[n]};
+    call = call_of(w, runs, w->p->s.runs);
+    w->ops->reset_backward(w->b, &call);
+}
+
+static void collect(results *r, const bench *w)
+{
+    const shape *s = &w->p->s;
+    const ttt_learner_call *c = &w->call;
+    const int64_t size = w->p->rows * s->H * s->D, rates = w->p->rows * s->H,
+                  weights = 2 * w->ops->weights_size(&c->dims);
+    void *const states = array(s->runs * s->H * weights, w->b->real);
+    for (int64_t n = 0; n < s->runs; n++) {
+        for (int64_t h = 0; h < s->H; h++) {
+            w->ops->weights(w->b, &c->dims, ttt_at(w->b, w->state[n], 3 + h * w->state_size),
+                            ttt_at(w->b, states, (n * s->H + h) * weights));
+        }
+    }
+    *r = (results){.sizes = {size, s->runs * s->H * weights, size, size, size, rates, rates}};
+    const void *const values[] = {c->out, states, c->dq, c->dk, c->dv, c->dwrite, c->dread};
+    for (int i = 0; i < 7 + w->p->param_count; i++) {
+        if (i >= 7) r->sizes[i] = w->p->sizes[i - 7];
+        r->field[i] = doubles_of(w->b, i < 7 ? values[i] : w->dparams[i - 7].values, r->sizes[i]);
+    }
+    free(states);
+}
+
+static void results_free(results *r)
+{
+    for (int i = 0; i < FIELDS; i++) free(r->field[i]);
+}
+
+/* Rounding errors of a chain of n terms grow like sqrt(n) eps; what is checked passes some tens of such chains, of D,
+ * 4D and K terms, each divided by a deviation near 1. Relative to the largest magnitude of the quantity. */
+static void compare(const char *isa, const shape *s, const results *cpu, const results *ref)
+{
+    const double eps = 0x1p-23, terms = sqrt((double)((s->mlp ? 5 : 1) * s->D + s->K));
+    double worst = 0;
+    for (int i = 0; i < 7 + (s->mlp ? 6 : 4); i++) {
+        double most = 0, error = 0;
+        for (int64_t j = 0; j < ref->sizes[i]; j++) {
+            const double difference = fabs(cpu->field[i][j] - ref->field[i][j]);
+            most = fmax(most, fabs(ref->field[i][j]));
+            if (!(difference <= error)) error = difference;
+        }
+        const double tolerance = (i < 2 ? 8 : 32) * eps * terms * most;
+        if (!(error <= tolerance)) {
+            fprintf(stderr, "%s: %s: %s: error %.3g, largest %.3g\n", isa, s->mlp ? "mlp" : "linear", field_names[i],
+                    error, most);
+        }
+        CHECK(error <= tolerance);
+        worst = fmax(worst, error / most / eps / terms);
+    }
+    printf("%s %s D %d K %d: worst %.2f eps sqrt(terms)\n", isa, s->mlp ? "mlp" : "linear", (int)s->D, (int)s->K,
+           worst);
+}
+
+/* The same tokens in other calls: random runs, each by a random number of tokens. */
+static void check_splits(const bench *w)
+{
+    const problem *p = w->p;
+    const int64_t size = p->rows * p->s.H * p->s.D;
+    void *out = array(size, w->b->real), *states[RUNS];
+    const size_t state_bytes = (size_t)(3 + p->s.H * w->state_size) * w->b->real;
+    memcpy(out, w->call.out, (size_t)size * w->b->real);
+    memset(w->call.out, 0xff, (size_t)size * w->b->real);
+    for (int64_t n = 0; n < p->s.runs; n++) {
+        states[n] = array(p->s.H * w->state_size + 3, w->b->real);
+        memcpy(states[n], w->state[n], state_bytes);
+    }
+    reset(w);
+    int64_t done[RUNS] = {0}, left = p->rows;
+    while (left > 0) {
+        ttt_run runs[RUNS];
+        int64_t count = 0;
+        for (int64_t n = 0; n < p->s.runs; n++) {
+            const int64_t rest = p->before[n] + p->s.count[n] - done[n];
+            if (rest == 0 || below(3) == 0) continue;
+            const int64_t some = 1 + below(below(2) ? rest : rest < 5 ? rest : 5);
+            runs[count++] = (ttt_run){.row = p->start[n] + done[n],
+                                      .count = some,
+                                      .position = p->s.position[n] - p->before[n] + done[n],
+                                      .state = w->state[n]};
+            done[n] += some;
+            left -= some;
+        }
+        ttt_learner_call call = call_of(w, runs, count);
+        w->ops->forward(w->b, &call);
+    }
+    CHECK(memcmp(out, w->call.out, (size_t)size * w->b->real) == 0);
+    for (int64_t n = 0; n < p->s.runs; n++) {
+        CHECK(memcmp(states[n], w->state[n], state_bytes) == 0);
+        free(states[n]);
+    }
+    free(out);
+}
+
+static void check_loss(const bench *cpu, const bench *ref, const results *rc, const results *rr)
+{
+    const shape *s = &cpu->p->s;
+    const int64_t weights = 2 * cpu->ops->weights_size(&cpu->call.dims), h = s->H - 1;
+    const bench *const both[2] = {cpu, ref};
+    const results *const from[2] = {rc, rr};
+    double loss[2];
+    for (int i = 0; i < 2; i++) {
+        void *w = reals_of(both[i]->b, from[i]->field[1] + h * weights, weights);
+        loss[i] = both[i]->ops->loss(both[i]->b, &cpu->call.dims, both[i]->params, h, w,
+                                     ttt_at(both[i]->b, both[i]->call.k, h * s->D),
+                                     ttt_at(both[i]->b, both[i]->call.v, h * s->D));
+        free(w);
+    }
+    CHECK_NEAR(loss[0], loss[1], 1e-5 * loss[1] + 1e-5);
+}
+
+static void check_shape(const shape *s, ttt_isa isa)
+{
+    problem p = problem_new(s);
+    ttt_backend *ref, *cpu;
+    CHECK_OK(ttt_backend_new(&ref, "ref", 1));
+    setenv("TTT_ISA", ttt_isa_name(isa), 1);
+    bench wr = bench_new(&p, ref);
+    results expected;
+    run_forward(&wr, true);
+    run_backward(&wr);
+    collect(&expected, &wr);
+    results first = {0};
+    for (int threads = 1; threads <= 3; threads++) {
+        CHECK_OK(ttt_backend_new(&cpu, "cpu", threads));
+        bench wc = bench_new(&p, cpu);
+        run_forward(&wc, true);
+        run_backward(&wc);
+        results r;
+        collect(&r, &wc);
+        if (threads == 1) {
+            if (s->D > 2) compare(ttt_isa_name(isa), s, &r, &expected);
+            check_loss(&wc, &wr, &r, &expected);
+            first = r;
+        } else {
+            for (int i = 0; i < 7 + p.param_count; i++) {
+                CHECK(memcmp(first.field[i], r.field[i], (size_t)r.sizes[i] * sizeof(double)) == 0);
+            }
+            results_free(&r);
+        }
+        check_splits(&wc);
+        bench_free(&wc);
+        ttt_backend_free(cpu);
+    }
+    results_free(&first);
+    results_free(&expected);
+    bench_free(&wr);
+    ttt_backend_free(ref);
+    problem_free(&p);
+}
+
+int main(int argc, char **argv)
+{
+    if (argc > 1) seed = strtoull(argv[1], NULL, 10);
+    printf("seed %llu\n", (unsigned long long)seed);
+    for (int isa = 0; isa < TTT_ISA_COUNT; isa++) {
+        if (!ttt_isa_supported((ttt_isa)isa)) {
+            SKIP("no %s", ttt_isa_name((ttt_isa)isa));
+            continue;
+        }
+        for (size_t i = 0; i < sizeof shapes / sizeof *shapes; i++) check_shape(&shapes[i], (ttt_isa)isa);
+    }
+    return test_end();
+}
