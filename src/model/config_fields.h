@@ -9,6 +9,8 @@
 #include <stddef.h>
 #include <ttt/config.h>
 
+#include "base/buffer.h"
+
 typedef enum ttt_field_kind {
     TTT_FIELD_INTEGER, /* int64_t */
     TTT_FIELD_TOKEN,   /* int64_t, -1 for none (null in JSON) */
@@ -40,5 +42,9 @@ const char *ttt_learner_name(ttt_learner_kind kind);
 
 /* Reads and checks the text of a config.json; `where` names it in sentences. */
 TTT_NODISCARD ttt_status ttt_config_parse(ttt_config *config, const char *text, size_t size, const char *where);
+
+/* Appends the text that ttt_config_save writes. */
+TTT_NODISCARD ttt_status ttt_config_print(const ttt_config *config, const char *base, const char *dtype,
+                                          ttt_buffer *out);
 
 #endif

@@ -206,9 +206,8 @@ static ttt_status load_base(json_t **object, const char *base)
     return status;
 }
 
-ttt_status ttt_config_save(const ttt_config *config, const char *path, const char *base, const char *dtype)
+ttt_status ttt_config_print(const ttt_config *config, const char *base, const char *dtype, ttt_buffer *out)
 {
-    TTT_TRY(ttt_config_check(config, path));
     json_t *object = NULL;
     if (base)
         TTT_TRY(load_base(&object, base));
@@ -216,11 +215,18 @@ ttt_status ttt_config_save(const ttt_config *config, const char *path, const cha
         object = json_object();
     char *text = object && fill_object(object, config, dtype) ? dump_shortest(object) : NULL;
     json_decref(object);
-    if (!text) return ttt_fail(TTT_ERR_MEMORY, "%s: out of memory while writing", path);
+    if (!text) return ttt_fail(TTT_ERR_MEMORY, "out of memory while writing a configuration");
+    const ttt_status status = ttt_buffer_print(out, "%s\n", text);
+    free(text);
+    return status;
+}
+
+ttt_status ttt_config_save(const ttt_config *config, const char *path, const char *base, const char *dtype)
+{
+    TTT_TRY(ttt_config_check(config, path));
     ttt_buffer out = {0};
-    ttt_status status = ttt_buffer_print(&out, "%s\n", text);
+    ttt_status status = ttt_config_print(config, base, dtype, &out);
     if (status == TTT_OK) status = ttt_file_write(path, out.data, out.size);
     ttt_buffer_deinit(&out);
-    free(text);
     return status;
 }

@@ -23,7 +23,7 @@ TTT_NODISCARD ttt_status ttt_safetensors_parse(ttt_safetensors **file, const voi
 /* NULL is allowed. Tensors and metadata that came from the file are invalid afterwards. */
 void ttt_safetensors_close(ttt_safetensors *file);
 
-/* The tensors in ascending order (strcmp) of their names; 0 <= index < count. */
+/* The tensors in ascending order (strcmp) of their names, as one array; 0 <= index < count. */
 int64_t ttt_safetensors_count(const ttt_safetensors *file);
 const ttt_tensor *ttt_safetensors_at(const ttt_safetensors *file, int64_t index);
 
@@ -41,7 +41,8 @@ typedef struct ttt_tensor_out {
 } ttt_tensor_out;
 
 /* Writes one file in the canonical order (type descending, then name). `metadata`: key, value, key, value, ..., NULL;
- * NULL for none. The data begins at a multiple of 64 bytes. Two tensors of one name are TTT_ERR_ARGUMENT. */
+ * NULL for none. The data begins at a multiple of 64 bytes. Two tensors of one name are
+ * TTT_ERR_ARGUMENT; a value that becomes infinite in F16 is TTT_ERR_NUMERIC. */
 TTT_NODISCARD ttt_status ttt_safetensors_save(const char *path, const ttt_tensor_out *tensors, int64_t count,
                                               const char *const *metadata);
 

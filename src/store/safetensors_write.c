@@ -125,6 +125,17 @@ static void gather(unsigned char *to, const ttt_tensor *tensor, size_t size, siz
     }
 }
 
+/* Rounding to the narrow range of F16 must not turn a weight into infinity unnoticed. */
+static bool has_infinity(const unsigned char *halves, size_t count)
+{
+    for (size_t i = 0; i < count; i++) {
+        uint16_t bits;
+        memcpy(&bits, halves + 2 * i, sizeof bits);
+        if ((bits & 0x7fff) == 0x7c00) return true;
+    }
+    return false;
+}
+
 static ttt_status write_data(ttt_writer *writer, const ttt_tensor_out *out)
 {
     const ttt_tensor *tensor = &out->tensor;
@@ -139,6 +150,8 @@ static ttt_status write_data(ttt_writer *writer, const ttt_tensor_out *out)
             from = gathered;
         }
         ttt_dtype_convert(converted, out->dtype, from, tensor->dtype, n);
+        if (out->dtype == TTT_F16 && tensor->dtype != TTT_F16 && has_infinity(converted, n))
+            return ttt_fail(TTT_ERR_NUMERIC, "tensor %.128s has values too large for F16; use BF16", tensor->name);
         TTT_TRY(ttt_writer_write(writer, converted, n * ttt_dtype_bytes(out->dtype)));
     }
     return TTT_OK;

@@ -1,0 +1,268 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * Conversion into a model folder: where tensors and configuration come from, and the folder that appears whole.
+ */
+#include <dirent.h>
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <ttt/convert.h>
+#include <unistd.h>
+
+#include "base/alloc.h"
+#include "base/file.h"
+#include "model/param_names.h"
+#include "store/infer_config.h"
+#include "store/jax_stream.h"
+#include "store/safetensors.h"
+
+/* What is read: one of the two readers is open, and its tensors are seen as one array. */
+typedef struct source {
+    const char *path;
+    char *config; /* path of the config.json of a folder; NULL if there is none */
+    bool folder;
+    ttt_safetensors *file;
+    ttt_jax_stream *stream;
+    const ttt_tensor *tensors;
+    int64_t count;
+} source;
+
+static bool has_suffix(const char *text, const char *suffix)
+{
+    const size_t length = strlen(text), tail = strlen(suffix);
+    return length >= tail && strcmp(text + length - tail, suffix) == 0;
+}
+
+static void source_close(source *in)
+{
+    ttt_safetensors_close(in->file);
+    ttt_jax_stream_close(in->stream);
+    ttt_free(in->config);
+}
+
+static ttt_status source_open(source *in, const char *path)
+{
+    *in = (source){.path = path, .folder = ttt_is_folder(path)};
+    if (!in->folder && !has_suffix(path, ".safetensors")) {
+        TTT_TRY(ttt_jax_stream_open(&in->stream, path));
+        in->tensors = ttt_jax_stream_tensors(in->stream);
+        in->count = ttt_jax_stream_count(in->stream);
+        return TTT_OK;
+    }
+    if (in->folder) {
+        in->config = ttt_path_join(path, "config.json");
+        if (!in->config) return TTT_ERR_MEMORY;
+        if (!ttt_file_exists(in->config)) {
+            ttt_free(in->config);
+            in->config = NULL;
+        }
+    }
+    TTT_TRY(ttt_safetensors_open(&in->file, path));
+    in->count = ttt_safetensors_count(in->file);
+    in->tensors = in->count ? ttt_safetensors_at(in->file, 0) : NULL;
+    return TTT_OK;
+}
+
+static bool is_standard(const char *name)
+{
+    ttt_config ignored;
+    return ttt_config_standard(&ignored, name) == TTT_OK;
+}
+
+/* The configuration to write, and in *base the config.json whose further keys are kept (NULL: none). */
+static ttt_status choose_config(ttt_config *config, const char **base, const source *in, const char *wanted)
+{
+    *base = in->config;
+    if (!wanted && in->config) return ttt_config_load(config, in->config);
+    ttt_config_init(config);
+    const bool file = wanted && !is_standard(wanted) && (ttt_file_exists(wanted) || has_suffix(wanted, ".json"));
+    if (file) {
+        *base = wanted;
+        TTT_TRY(ttt_config_load(config, wanted));
+    } else if (wanted) {
+        TTT_TRY(ttt_config_standard(config, wanted));
+    }
+    TTT_TRY(ttt_config_infer(config, in->tensors, in->count, in->path));
+    if (!wanted) TTT_TRY(ttt_config_complete(config));
+    if (wanted && !file) config->ttt_base_lr = config->ttt_layer_type == TTT_LEARNER_MLP ? 0.1 : 1;
+    return ttt_config_check(config, in->path);
+}
+
+typedef struct precision {
+    const char *name;
+    ttt_dtype dtype;
+    const char *torch;
+} precision;
+
+static const precision precisions[] = {{"f32", TTT_F32, "float32"},
+                                       {"bf16", TTT_BF16, "bfloat16"},
+                                       {"f16", TTT_F16, "float16"},
+                                       {"f64", TTT_F64, "float64"}};
+enum { PRECISIONS = sizeof precisions / sizeof *precisions, KEPT = -1 };
+
+static ttt_status find_precision(int *index, const char *name)
+{
+    *index = KEPT;
+    for (int i = 0; name && i < PRECISIONS - 1; i++)
+        if (strcmp(precisions[i].name, name) == 0) *index = i;
+    if (name && *index == KEPT)
+        return ttt_fail(TTT_ERR_ARGUMENT, "precision %s is not known; there are f32, bf16 and f16", name);
+    return TTT_OK;
+}
+
+/* The name that config.json gives a type. */
+static const char *torch_name(ttt_dtype dtype)
+{
+    for (int i = 0; i < PRECISIONS; i++)
+        if (precisions[i].dtype == dtype) return precisions[i].torch;
+    return "float32";
+}
+
+/* Lines up the tensors of the source with the parameters of the configuration: a new array in *outs. */
+static ttt_status plan(ttt_tensor_out **outs, int64_t *count, const source *in, const ttt_config *config, int type)
+{
+    ttt_param_spec *specs;
+    const ttt_tensor **found = NULL;
+    *outs = NULL;
+    TTT_TRY(ttt_param_list(config, &specs, count));
+    ttt_status status = ttt_param_match(specs, *count, in->tensors, in->count, in->path, &found);
+    ttt_free(specs);
+    TTT_TRY(status);
+    *outs = ttt_alloc((size_t)*count, sizeof **outs);
+    for (int64_t i = 0; *outs && i < *count; i++) {
+        ttt_tensor_out *out = &(*outs)[i];
+        out->tensor = *found[i];
+        out->dtype = type == KEPT ? found[i]->dtype : precisions[type].dtype;
+        out->transposed = in->stream && ttt_jax_stream_transposed(in->stream, found[i] - in->tensors);
+    }
+    ttt_free(found);
+    return *outs ? TTT_OK : TTT_ERR_MEMORY;
+}
+
+static ttt_status copy_file(const char *from_folder, const char *to_folder, const char *name)
+{
+    ttt_map map = {0};
+    char *from = ttt_path_join(from_folder, name), *to = ttt_path_join(to_folder, name);
+    ttt_status status = from && to ? TTT_OK : TTT_ERR_MEMORY;
+    if (status == TTT_OK && ttt_file_exists(from)) {
+        status = ttt_map_open(&map, from);
+        if (status == TTT_OK) status = ttt_file_write(to, map.data, map.size);
+        ttt_map_close(&map);
+    }
+    ttt_free(from);
+    ttt_free(to);
+    return status;
+}
+
+static ttt_status copy_companions(const source *in, const char *out)
+{
+    static const char *const names[] = {"tokenizer.json",          "tokenizer.model",   "tokenizer_config.json",
+                                        "special_tokens_map.json", "added_tokens.json", "generation_config.json"};
+    for (size_t i = 0; in->folder && i < sizeof names / sizeof *names; i++) TTT_TRY(copy_file(in->path, out, names[i]));
+    return TTT_OK;
+}
+
+/* Everything but the choice of the folder. Weights come first: they need the most room. */
+static ttt_status write_folder(const source *in, const char *out, const ttt_config *config, const char *base, int type)
+{
+    ttt_tensor_out *outs;
+    int64_t count;
+    TTT_TRY(plan(&outs, &count, in, config, type));
+    ttt_status status = ttt_folder_make(out);
+    if (status == TTT_OK) status = ttt_safetensors_save_folder(out, outs, count, TTT_SHARD_BYTES);
+    const char *dtype = torch_name(outs[0].dtype);
+    ttt_free(outs);
+    TTT_TRY(status);
+    char *path = ttt_path_join(out, "config.json");
+    if (!path) return TTT_ERR_MEMORY;
+    status = ttt_config_save(config, path, base, dtype);
+    ttt_free(path);
+    TTT_TRY(status);
+    return copy_companions(in, out);
+}
+
+static bool holds(const char *folder, const char *name)
+{
+    char *path = ttt_path_join(folder, name);
+    const bool found = path && ttt_file_exists(path);
+    ttt_free(path);
+    return found;
+}
+
+/* Whether `out` does not exist yet or is an empty folder; an error if it must not be written. */
+static ttt_status check_out(const char *in, const char *out, bool *fresh)
+{
+    *fresh = !ttt_file_exists(out);
+    if (*fresh) return TTT_OK;
+    if (!ttt_is_folder(out)) return ttt_fail(TTT_ERR_IO, "cannot write folder %s: a file has this name", out);
+    char *real_in = realpath(in, NULL), *real_out = realpath(out, NULL);
+    const bool same = real_in && real_out && strcmp(real_in, real_out) == 0;
+    free(real_in);
+    free(real_out);
+    if (same) return ttt_fail(TTT_ERR_ARGUMENT, "%s would be written over itself; name another folder", out);
+    DIR *listing = opendir(out);
+    if (!listing) return ttt_fail(TTT_ERR_IO, "cannot open folder %s: %s", out, strerror(errno));
+    int entries = 0;
+    while (readdir(listing)) entries++;
+    closedir(listing);
+    *fresh = entries == 2; /* . and .. */
+    if (*fresh) return TTT_OK;
+    if (holds(out, "checkpoint"))
+        return ttt_fail(TTT_ERR_ARGUMENT, "%s holds a training run; name another folder", out);
+    if (!holds(out, "config.json") && !holds(out, "model.safetensors") && !holds(out, "model.safetensors.index.json"))
+        return ttt_fail(TTT_ERR_ARGUMENT, "%s exists, is not empty and is no model folder; name another folder", out);
+    return TTT_OK;
+}
+
+/* Removes a folder of plain files that was never finished. */
+static void remove_folder(const char *folder)
+{
+    DIR *listing = opendir(folder);
+    if (!listing) return;
+    for (struct dirent *entry = readdir(listing); entry; entry = readdir(listing)) {
+        char *path = ttt_path_join(folder, entry->d_name);
+        if (path) unlink(path); /* refuses . and .. */
+        ttt_free(path);
+    }
+    closedir(listing);
+    rmdir(folder);
+}
+
+/* A new folder is built beside its final name and renamed when it is whole. */
+static ttt_status write_fresh(const source *in, const char *out, const ttt_config *config, const char *base, int type)
+{
+    ttt_buffer temporary = {0};
+    size_t length = strlen(out);
+    while (length > 1 && out[length - 1] == '/') length--;
+    TTT_TRY(ttt_buffer_print(&temporary, "%.*s.tmp-%ld", (int)length, out, (long)getpid()));
+    ttt_status status = write_folder(in, temporary.data, config, base, type);
+    if (status == TTT_OK && rename(temporary.data, out) != 0)
+        status = ttt_fail(TTT_ERR_IO, "cannot create folder %s: %s", out, strerror(errno));
+    if (status != TTT_OK) remove_folder(temporary.data);
+    ttt_buffer_deinit(&temporary);
+    return status;
+}
+
+static ttt_status convert(const source *in, const char *out, const ttt_convert_options *options, ttt_config *config)
+{
+    const char *base;
+    int type;
+    bool fresh;
+    TTT_TRY(find_precision(&type, options->precision));
+    TTT_TRY(check_out(in->path, out, &fresh));
+    TTT_TRY(choose_config(config, &base, in, options->config));
+    if (fresh) return write_fresh(in, out, config, base, type);
+    return write_folder(in, out, config, base, type);
+}
+
+ttt_status ttt_convert(const char *in, const char *out, const ttt_convert_options *options, ttt_config *config)
+{
+    source opened;
+    ttt_config written;
+    ttt_status status = source_open(&opened, in);
+    if (status == TTT_OK) status = convert(&opened, out, options ? options : &(ttt_convert_options){0}, &written);
+    source_close(&opened);
+    if (status == TTT_OK && config) *config = written;
+    return status;
+}

@@ -1,0 +1,37 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * The loss of some sequences and its gradient by every parameter. A sequence may be gone through in segments: the
+ * states at their starts are kept, each segment is computed again in the backward, and the state's gradient is carried
+ * from one to the one before. The loss and gradients are the same to rounding, and memory is that of one segment and
+ * one state per segment.
+ */
+#ifndef TTT_TRAIN_BACKPROP_H
+#define TTT_TRAIN_BACKPROP_H
+
+#include "model/model.h"
+
+typedef struct ttt_backprop {
+    const ttt_lm *lm;
+    int64_t sequences, context, segment; /* B, T, tokens of a segment */
+    ttt_workspace workspace;
+    char *starts;           /* [segments, B, state] states at the segments' starts; absent with one segment */
+    char *states;           /* [B, state] */
+    char *dstates;          /* [B, state] */
+    ttt_run *runs;          /* [B] */
+    int32_t *ids, *targets; /* [B, segment] */
+} ttt_backprop;
+
+/* segment 0: the whole context. */
+TTT_NODISCARD ttt_status ttt_backprop_init(ttt_backprop *backprop, const ttt_lm *lm, int64_t sequences, int64_t context,
+                                           int64_t segment);
+void ttt_backprop_deinit(ttt_backprop *backprop);
+/* Bytes that it takes. */
+size_t ttt_backprop_bytes(const ttt_lm *lm, int64_t sequences, int64_t context, int64_t segment);
+
+/* Sum over all tokens of the cross entropy of tokens[:,1:] given tokens[:,:-1]; tokens [B, T+1]. With `grads` the
+ * gradient of scale times the sum is added to them; NULL: only the loss. `losses` (NULL allowed): the sum of each
+ * sequence, [B]. */
+double ttt_backprop_run(ttt_backprop *backprop, const ttt_lm_weights *weights, const ttt_lm_weights *grads,
+                        const int32_t *tokens, double scale, double *losses);
+
+#endif

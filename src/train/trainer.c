@@ -1,0 +1,171 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * One training step on one screen, and what a trainer is made of.
+ */
+#include "train/trainer.h"
+
+#include <math.h>
+
+#include "base/alloc.h"
+
+static ttt_status check_options(const ttt_train_options *o)
+{
+    if (o->context < 1) return ttt_fail(TTT_ERR_ARGUMENT, "context %lld: give at least 1 token", (long long)o->context);
+    if (o->batch < 1)
+        return ttt_fail(TTT_ERR_ARGUMENT, "batch of %lld sequences: give at least 1", (long long)o->batch);
+    if (o->accumulate < 1 || o->batch % o->accumulate != 0)
+        return ttt_fail(TTT_ERR_ARGUMENT, "accumulate %lld does not divide the %lld sequences of an update",
+                        (long long)o->accumulate, (long long)o->batch);
+    if (o->segment < 0)
+        return ttt_fail(TTT_ERR_ARGUMENT, "segment %lld: give a number of tokens, or 0 for whole sequences",
+                        (long long)o->segment);
+    if (o->group < 1) return ttt_fail(TTT_ERR_ARGUMENT, "group %lld: give at least 1", (long long)o->group);
+    if (o->steps < 1) return ttt_fail(TTT_ERR_ARGUMENT, "%lld steps: give at least 1", (long long)o->steps);
+    if (!(o->rate >= 0) || !isfinite(o->rate))
+        return ttt_fail(TTT_ERR_ARGUMENT, "learning rate %g: give a number from 0 up", o->rate);
+    if (!(o->warmup >= 0 && o->warmup <= 1))
+        return ttt_fail(TTT_ERR_ARGUMENT, "warm-up %g: give a fraction of the steps, 0 to 1", o->warmup);
+    return TTT_OK;
+}
+
+static ttt_status init(ttt_trainer *trainer, const ttt_config *config)
+{
+    const ttt_train_options *o = &trainer->options;
+    TTT_TRY(check_options(o));
+    TTT_TRY(ttt_lm_init(&trainer->lm, config, o->backend ? o->backend : "auto", o->threads, o->group));
+    trainer->options.backend = trainer->lm.backend->name;
+    TTT_TRY(ttt_optimizer_init(&trainer->optimizer, &trainer->lm));
+    return ttt_backprop_init(&trainer->backprop, &trainer->lm, o->batch / o->accumulate, o->context, o->segment);
+}
+
+ttt_status ttt_trainer_new_empty(ttt_trainer **out, const ttt_config *config, const ttt_train_options *options)
+{
+    *out = NULL;
+    ttt_trainer *trainer = ttt_alloc(1, sizeof *trainer);
+    if (!trainer) return TTT_ERR_MEMORY;
+    trainer->options = *options;
+    const ttt_status status = init(trainer, config);
+    if (status != TTT_OK) {
+        ttt_trainer_free(trainer);
+        return status;
+    }
+    *out = trainer;
+    return TTT_OK;
+}
+
+ttt_status ttt_trainer_new(ttt_trainer **out, const ttt_config *config, const ttt_train_options *options)
+{
+    TTT_TRY(ttt_trainer_new_empty(out, config, options));
+    const ttt_lm *lm = &(*out)->lm;
+    for (int64_t i = 0; i < lm->layout.count; i++)
+        ttt_lm_first_values(lm, i, ttt_at(lm->backend, (*out)->optimizer.values, lm->layout.offsets[i]), options->seed);
+    return TTT_OK;
+}
+
+void ttt_trainer_free(ttt_trainer *trainer)
+{
+    if (!trainer) return;
+    ttt_backprop_deinit(&trainer->backprop);
+    ttt_optimizer_deinit(&trainer->optimizer);
+    ttt_lm_deinit(&trainer->lm);
+    ttt_free(trainer);
+}
+
+ttt_status ttt_trainer_memory(const ttt_config *config, const ttt_train_options *options, size_t *bytes)
+{
+    ttt_lm lm;
+    TTT_TRY(check_options(options));
+    TTT_TRY(ttt_lm_init(&lm, config, options->backend ? options->backend : "auto", options->threads, options->group));
+    *bytes = ttt_optimizer_bytes(&lm) +
+             ttt_backprop_bytes(&lm, options->batch / options->accumulate, options->context, options->segment);
+    ttt_lm_deinit(&lm);
+    return TTT_OK;
+}
+
+static ttt_status check_tokens(const ttt_trainer *trainer, const int32_t *tokens, int64_t sequences)
+{
+    const int64_t V = trainer->lm.config.vocab_size, count = sequences * (trainer->options.context + 1);
+    for (int64_t i = 0; i < count; i++)
+        if (tokens[i] < 0 || tokens[i] >= V)
+            return ttt_fail(TTT_ERR_ARGUMENT, "token id %d is out of range: the model knows ids 0 to %lld", tokens[i],
+                            (long long)V - 1);
+    return TTT_OK;
+}
+
+ttt_status ttt_trainer_step(ttt_trainer *trainer, const int32_t *tokens, ttt_train_result *result)
+{
+    const ttt_train_options *o = &trainer->options;
+    const ttt_backend *b = trainer->lm.backend;
+    const int64_t each = o->batch / o->accumulate;
+    const double scale = 1 / (double)(o->batch * o->context);
+    TTT_TRY(check_tokens(trainer, tokens, o->batch));
+
+    const double warming = trainer->lm.config.ttt_layer_type == TTT_LEARNER_MLP
+                               ? ttt_train_base_lr_factor(o, trainer->step)
+                               : 1;
+    for (int64_t i = 0; i < trainer->lm.config.num_hidden_layers; i++)
+        trainer->lm.blocks[i].layer.base_lr = trainer->lm.config.ttt_base_lr * warming;
+
+    double sum = 0;
+    b->ops->zero(b, trainer->optimizer.grads, trainer->lm.layout.size);
+    for (int64_t i = 0; i < o->accumulate; i++)
+        sum += ttt_backprop_run(&trainer->backprop, &trainer->optimizer.weights, &trainer->optimizer.gradients,
+                                tokens + i * each * (o->context + 1), scale, NULL);
+    *result = (ttt_train_result){.loss = sum * scale,
+                                 .rate = ttt_train_rate(o, trainer->step),
+                                 .grad_norm = ttt_optimizer_norm(&trainer->optimizer)};
+    if (!isfinite(result->loss) || !isfinite(result->grad_norm))
+        return ttt_fail(TTT_ERR_NUMERIC,
+                        "step %lld: the loss is %g and the gradient's norm %g: lower the learning rate or go on from "
+                        "an earlier checkpoint",
+                        (long long)trainer->step, result->loss, result->grad_norm);
+    const ttt_adamw adamw = {.rate = result->rate,
+                             .beta1 = o->beta1,
+                             .beta2 = o->beta2,
+                             .eps = o->eps,
+                             .decay = o->decay,
+                             .step = trainer->step + 1};
+    ttt_optimizer_update(&trainer->optimizer, adamw, result->grad_norm, o->clip);
+    trainer->step++;
+    return TTT_OK;
+}
+
+ttt_status ttt_trainer_evaluate(ttt_trainer *trainer, const int32_t *tokens, int64_t sequences, double *loss,
+                                double *squares)
+{
+    const ttt_train_options *o = &trainer->options;
+    const int64_t each = o->batch / o->accumulate, length = o->context + 1;
+    TTT_TRY(check_tokens(trainer, tokens, sequences));
+    double *losses = ttt_alloc((size_t)each, sizeof *losses);
+    int32_t *batch = ttt_alloc((size_t)(each * length),
+                               sizeof *batch); /* the last batch is filled up with sequences that do not count */
+    if (!losses || !batch) {
+        ttt_free(losses);
+        ttt_free(batch);
+        return TTT_ERR_MEMORY;
+    }
+    for (int64_t i = 0; i < trainer->lm.config.num_hidden_layers; i++)
+        trainer->lm.blocks[i].layer.base_lr = trainer->lm.config.ttt_base_lr;
+    *loss = 0;
+    if (squares) *squares = 0;
+    for (int64_t first = 0; first < sequences; first += each) {
+        for (int64_t n = 0; n < each; n++) {
+            const int64_t source = first + n < sequences ? first + n : first;
+            for (int64_t t = 0; t < length; t++) batch[n * length + t] = tokens[source * length + t];
+        }
+        (void)ttt_backprop_run(&trainer->backprop, &trainer->optimizer.weights, NULL, batch, 0, losses);
+        for (int64_t n = 0; n < each && first + n < sequences; n++) {
+            const double mean = losses[n] / (double)o->context;
+            *loss += mean / (double)sequences;
+            if (squares) *squares += mean * mean;
+        }
+    }
+    ttt_free(losses);
+    ttt_free(batch);
+    return TTT_OK;
+}
+
+int64_t ttt_trainer_step_count(const ttt_trainer *trainer) { return trainer->step; }
+const ttt_config *ttt_trainer_config(const ttt_trainer *trainer) { return &trainer->lm.config; }
+const ttt_train_options *ttt_trainer_options(const ttt_trainer *trainer) { return &trainer->options; }
+void ttt_trainer_set_steps(ttt_trainer *trainer, int64_t steps) { trainer->options.steps = steps; }

@@ -1,0 +1,25 @@
+/* SPDX-License-Identifier: MIT */
+#ifndef TTT_TRAIN_TRAINER_H
+#define TTT_TRAIN_TRAINER_H
+
+#include <ttt/train.h>
+
+#include "train/backprop.h"
+#include "train/optimizer.h"
+
+struct ttt_trainer {
+    ttt_lm lm;
+    ttt_train_options options;
+    ttt_optimizer optimizer;
+    ttt_backprop backprop;
+    int64_t step; /* updates taken */
+};
+
+/* TTT-MLP's base_lr is multiplied by this in update `step` (TTT.md section 4): 0.1 to 1 over the warm-up. */
+double ttt_train_base_lr_factor(const ttt_train_options *options, int64_t step);
+
+/* A trainer whose parameters and moments are all zero. */
+TTT_NODISCARD ttt_status ttt_trainer_new_empty(ttt_trainer **trainer, const ttt_config *config,
+                                               const ttt_train_options *options);
+
+#endif

@@ -1,0 +1,293 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * A trainer's files: model folders in and out, and checkpoints. A checkpoint is one safetensors file: every parameter
+ * under its name, its moments under "adam_m." and "adam_v." before the name, all in the backend's own precision, and in
+ * the metadata the update count, the options, the configuration and the caller's note as JSON.
+ */
+#include <jansson.h>
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/alloc.h"
+#include "base/file.h"
+#include "model/config_fields.h"
+#include "store/safetensors.h"
+#include "train/trainer.h"
+
+enum { CHECKPOINT_FORMAT = 1 };
+static const char *const moments[] = {"", "adam_m.", "adam_v."}; /* prefixes, in the order of block() */
+
+static char *block(const ttt_trainer *trainer, int which)
+{
+    const ttt_optimizer *o = &trainer->optimizer;
+    return which == 0 ? o->values : which == 1 ? o->m : o->v;
+}
+
+static void *param_at(const ttt_trainer *trainer, int which, int64_t index)
+{
+    return ttt_at(trainer->lm.backend, block(trainer, which), trainer->lm.layout.offsets[index]);
+}
+
+/* ---- model folders ---- */
+
+static ttt_tensor param_tensor(const ttt_trainer *trainer, int which, int64_t index, const char *name)
+{
+    const ttt_param_spec *spec = &trainer->lm.layout.specs[index];
+    ttt_tensor tensor = {
+        .name = name, .dtype = trainer->lm.backend->dtype, .rank = spec->rank, .data = param_at(trainer, which, index)};
+    memcpy(tensor.shape, spec->shape, (size_t)spec->rank * sizeof *tensor.shape);
+    tensor.bytes = (size_t)ttt_param_elements(spec) * trainer->lm.backend->real;
+    return tensor;
+}
+
+ttt_status ttt_trainer_save_model(const ttt_trainer *trainer, const char *folder)
+{
+    const ttt_param_layout *layout = &trainer->lm.layout;
+    TTT_TRY(ttt_folder_make(folder));
+    ttt_tensor_out *tensors = ttt_alloc((size_t)layout->count, sizeof *tensors);
+    char *path = ttt_path_join(folder, "config.json");
+    ttt_status status = tensors && path ? TTT_OK : TTT_ERR_MEMORY;
+    for (int64_t i = 0; i < layout->count && tensors; i++)
+        tensors[i] = (ttt_tensor_out){.tensor = param_tensor(trainer, 0, i, layout->specs[i].name), .dtype = TTT_F32};
+    if (status == TTT_OK)
+        status = ttt_config_save(&trainer->lm.config, path, ttt_file_exists(path) ? path : NULL, "float32");
+    if (status == TTT_OK) status = ttt_safetensors_save_folder(folder, tensors, layout->count, TTT_SHARD_BYTES);
+    ttt_free(path);
+    ttt_free(tensors);
+    return status;
+}
+
+static ttt_status check_finite(const ttt_trainer *trainer, const char *where)
+{
+    const ttt_backend *b = trainer->lm.backend;
+    for (int64_t i = 0; i < trainer->lm.layout.count; i++)
+        for (int which = 0; which < 3; which++)
+            if (!isfinite(b->ops->sum_squares(b, param_at(trainer, which, i),
+                                              ttt_param_elements(&trainer->lm.layout.specs[i]))))
+                return ttt_fail(TTT_ERR_NUMERIC,
+                                "%s: tensor %s%s holds a value that is not a finite number: the file is damaged", where,
+                                moments[which], trainer->lm.layout.specs[i].name);
+    return TTT_OK;
+}
+
+static ttt_status load_model(ttt_trainer *trainer, const ttt_safetensors *file, const char *folder)
+{
+    const ttt_lm *lm = &trainer->lm;
+    const ttt_tensor **found;
+    const int64_t count = ttt_safetensors_count(file);
+    TTT_TRY(ttt_param_match(lm->layout.specs, lm->layout.count, count ? ttt_safetensors_at(file, 0) : NULL, count,
+                            folder, &found));
+    for (int64_t i = 0; i < lm->layout.count; i++)
+        lm->backend->ops->from(lm->backend, param_at(trainer, 0, i), found[i]->data, found[i]->dtype,
+                               ttt_tensor_count(found[i]));
+    ttt_free(found);
+    return check_finite(trainer, folder);
+}
+
+ttt_status ttt_trainer_load_model(ttt_trainer *trainer, const char *folder)
+{
+    ttt_safetensors *file;
+    TTT_TRY(ttt_safetensors_open(&file, folder));
+    const ttt_status status = load_model(trainer, file, folder);
+    ttt_safetensors_close(file);
+    return status;
+}
+
+/* ---- options as JSON ---- */
+
+enum option_kind { OPTION_INTEGER, OPTION_REAL };
+
+static const struct {
+    const char *key;
+    enum option_kind kind;
+    size_t offset;
+} option_fields[] = {
+    {"seed", OPTION_INTEGER, offsetof(ttt_train_options, seed)},
+    {"context", OPTION_INTEGER, offsetof(ttt_train_options, context)},
+    {"batch", OPTION_INTEGER, offsetof(ttt_train_options, batch)},
+    {"accumulate", OPTION_INTEGER, offsetof(ttt_train_options, accumulate)},
+    {"segment", OPTION_INTEGER, offsetof(ttt_train_options, segment)},
+    {"group", OPTION_INTEGER, offsetof(ttt_train_options, group)},
+    {"steps", OPTION_INTEGER, offsetof(ttt_train_options, steps)},
+    {"rate", OPTION_REAL, offsetof(ttt_train_options, rate)},
+    {"final_rate", OPTION_REAL, offsetof(ttt_train_options, final_rate)},
+    {"warmup", OPTION_REAL, offsetof(ttt_train_options, warmup)},
+    {"beta1", OPTION_REAL, offsetof(ttt_train_options, beta1)},
+    {"beta2", OPTION_REAL, offsetof(ttt_train_options, beta2)},
+    {"eps", OPTION_REAL, offsetof(ttt_train_options, eps)},
+    {"decay", OPTION_REAL, offsetof(ttt_train_options, decay)},
+    {"clip", OPTION_REAL, offsetof(ttt_train_options, clip)},
+};
+enum { OPTION_COUNT = sizeof option_fields / sizeof *option_fields };
+
+static const char *const schedules[] = {
+    [TTT_SCHEDULE_COSINE] = "cosine", [TTT_SCHEDULE_CONSTANT] = "constant", [TTT_SCHEDULE_LINEAR] = "linear"};
+
+static json_t *options_json(const ttt_train_options *options)
+{
+    json_t *object = json_pack("{s:s}", "schedule", schedules[options->schedule]);
+    for (int i = 0; i < OPTION_COUNT && object; i++) {
+        const void *place = (const char *)options + option_fields[i].offset;
+        json_t *value = option_fields[i].kind == OPTION_INTEGER ? json_integer(*(const int64_t *)place)
+                                                                : json_real(*(const double *)place);
+        if (json_object_set_new(object, option_fields[i].key, value) == 0) continue;
+        json_decref(object);
+        object = NULL;
+    }
+    return object;
+}
+
+static ttt_status options_from_json(ttt_train_options *options, const json_t *object, const char *where)
+{
+    ttt_train_options_init(options);
+    for (int i = 0; i < OPTION_COUNT; i++) {
+        void *place = (char *)options + option_fields[i].offset;
+        const json_t *value = json_object_get(object, option_fields[i].key);
+        const bool integer = option_fields[i].kind == OPTION_INTEGER;
+        if (integer ? !json_is_integer(value) : !json_is_number(value))
+            return ttt_fail(TTT_ERR_FORMAT, "%s: the checkpoint's option \"%s\" is missing or no number", where,
+                            option_fields[i].key);
+        if (integer)
+            *(int64_t *)place = json_integer_value(value);
+        else
+            *(double *)place = json_number_value(value);
+    }
+    const char *schedule = json_string_value(json_object_get(object, "schedule"));
+    for (size_t i = 0; schedule && i < sizeof schedules / sizeof *schedules; i++) {
+        if (strcmp(schedule, schedules[i]) != 0) continue;
+        options->schedule = (ttt_schedule)i;
+        return TTT_OK;
+    }
+    return ttt_fail(TTT_ERR_FORMAT, "%s: the checkpoint's option \"schedule\" is missing or unknown", where);
+}
+
+/* ---- checkpoints ---- */
+
+/* {"format", "step", "options", "config"} as text; release with free. */
+static ttt_status header_text(const ttt_trainer *trainer, char **text)
+{
+    ttt_buffer config = {0};
+    *text = NULL;
+    ttt_status status = ttt_config_print(&trainer->lm.config, NULL, "float32", &config);
+    if (status == TTT_OK) {
+        json_t *object = json_pack("{s:i, s:I, s:s, s:s, s:o, s:o}", "format", CHECKPOINT_FORMAT, "step",
+                                   (json_int_t)trainer->step, "backend", trainer->lm.backend->name, "isa",
+                                   trainer->lm.backend->isa, "options", options_json(&trainer->options), "config",
+                                   json_loads(config.data, 0, NULL));
+        *text = object ? json_dumps(object, JSON_COMPACT | JSON_REAL_PRECISION(17)) : NULL;
+        json_decref(object);
+        if (!*text) status = ttt_fail(TTT_ERR_MEMORY, "out of memory while writing a checkpoint");
+    }
+    ttt_buffer_deinit(&config);
+    return status;
+}
+
+static ttt_status write_checkpoint(const ttt_trainer *trainer, const char *path, const char *header, const char *note)
+{
+    enum { NAME = TTT_PARAM_NAME + 8 };
+    const ttt_param_layout *layout = &trainer->lm.layout;
+    ttt_tensor_out *tensors = ttt_alloc(3 * (size_t)layout->count, sizeof *tensors);
+    char(*names)[NAME] = ttt_alloc(3 * (size_t)layout->count, sizeof *names);
+    ttt_status status = tensors && names ? TTT_OK : TTT_ERR_MEMORY;
+    for (int64_t i = 0; status == TTT_OK && i < 3 * layout->count; i++) {
+        const int which = (int)(i / layout->count);
+        snprintf(names[i], NAME, "%s%s", moments[which], layout->specs[i % layout->count].name);
+        tensors[i] = (ttt_tensor_out){.tensor = param_tensor(trainer, which, i % layout->count, names[i]),
+                                      .dtype = trainer->lm.backend->dtype};
+    }
+    const char *const metadata[] = {"ttt_checkpoint", header, "note", note ? note : "", NULL};
+    if (status == TTT_OK) status = ttt_safetensors_save(path, tensors, 3 * layout->count, metadata);
+    ttt_free(tensors);
+    ttt_free(names);
+    return status;
+}
+
+ttt_status ttt_trainer_save(const ttt_trainer *trainer, const char *path, const char *note)
+{
+    char *header;
+    TTT_TRY(header_text(trainer, &header));
+    const ttt_status status = write_checkpoint(trainer, path, header, note);
+    free(header);
+    return status;
+}
+
+static ttt_status parse_header(const ttt_safetensors *file, const char *path, ttt_config *config,
+                               ttt_train_options *options, int64_t *step)
+{
+    const char *text = ttt_safetensors_metadata(file, "ttt_checkpoint");
+    if (!text) return ttt_fail(TTT_ERR_FORMAT, "%s is not a checkpoint: its metadata has no \"ttt_checkpoint\"", path);
+    json_t *object = json_loads(text, JSON_REJECT_DUPLICATES, NULL);
+    const json_t *steps = json_object_get(object, "step"), *format = json_object_get(object, "format");
+    ttt_status status = TTT_OK;
+    if (!json_is_integer(format) || !json_is_integer(steps) || json_integer_value(steps) < 0)
+        status = ttt_fail(TTT_ERR_FORMAT, "%s: the checkpoint's header is damaged", path);
+    else if (json_integer_value(format) != CHECKPOINT_FORMAT)
+        status = ttt_fail(TTT_ERR_UNSUPPORTED, "%s: checkpoint format %lld, this version reads %d", path,
+                          (long long)json_integer_value(format), CHECKPOINT_FORMAT);
+    if (status == TTT_OK) status = options_from_json(options, json_object_get(object, "options"), path);
+    if (status == TTT_OK) {
+        *step = json_integer_value(steps);
+        char *text_of_config = json_dumps(json_object_get(object, "config"), JSON_COMPACT | JSON_REAL_PRECISION(17));
+        status = text_of_config ? ttt_config_parse(config, text_of_config, strlen(text_of_config), path)
+                                : ttt_fail(TTT_ERR_FORMAT, "%s: the checkpoint has no configuration", path);
+        free(text_of_config);
+    }
+    json_decref(object);
+    return status;
+}
+
+static ttt_status load_tensors(ttt_trainer *trainer, const ttt_safetensors *file, const char *path)
+{
+    const ttt_param_layout *layout = &trainer->lm.layout;
+    const ttt_backend *b = trainer->lm.backend;
+    for (int64_t i = 0; i < 3 * layout->count; i++) {
+        const ttt_param_spec *spec = &layout->specs[i % layout->count];
+        char name[TTT_PARAM_NAME + 8];
+        snprintf(name, sizeof name, "%s%s", moments[i / layout->count], spec->name);
+        const ttt_tensor *tensor = ttt_safetensors_find(file, name);
+        if (!tensor) return ttt_fail(TTT_ERR_FORMAT, "%s: the checkpoint lacks the tensor %s", path, name);
+        if (!ttt_dtype_is_float(tensor->dtype) ||
+            !ttt_shape_equal(tensor->shape, tensor->rank, spec->shape, spec->rank))
+            return ttt_fail(TTT_ERR_FORMAT,
+                            "%s: the checkpoint's tensor %s has another shape or type than its configuration asks for",
+                            path, name);
+        b->ops->from(b, param_at(trainer, (int)(i / layout->count), i % layout->count), tensor->data, tensor->dtype,
+                     ttt_tensor_count(tensor));
+    }
+    return check_finite(trainer, path);
+}
+
+ttt_status ttt_trainer_load(ttt_trainer **trainer, const char *path, const char *backend, int threads, char **note)
+{
+    *trainer = NULL;
+    if (note) *note = NULL;
+    ttt_safetensors *file;
+    ttt_config config;
+    ttt_train_options options;
+    int64_t step = 0;
+    TTT_TRY(ttt_safetensors_open(&file, path));
+    ttt_status status = parse_header(file, path, &config, &options, &step);
+    if (status == TTT_OK) {
+        options.backend = backend;
+        options.threads = threads;
+        status = ttt_trainer_new_empty(trainer, &config, &options);
+    }
+    if (status == TTT_OK) {
+        (*trainer)->step = step;
+        status = load_tensors(*trainer, file, path);
+    }
+    if (status == TTT_OK && note) {
+        const char *text = ttt_safetensors_metadata(file, "note");
+        *note = ttt_strdup(text ? text : "");
+        if (!*note) status = TTT_ERR_MEMORY;
+    }
+    ttt_safetensors_close(file);
+    if (status != TTT_OK) {
+        ttt_trainer_free(*trainer);
+        *trainer = NULL;
+    }
+    return status;
+}
+
+void ttt_string_free(char *text) { ttt_free(text); }
