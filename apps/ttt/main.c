@@ -1,2 +1,83 @@
-/* SPDX-License-Identifier: MIT */
-int main(void) { return 0; }
+/* SPDX-License-Identifier: MIT
+ *
+ * ttt COMMAND ...: finds the command and hands over. One table, one line a command.
+ */
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "common.h"
+
+static const struct command {
+    const char *name;
+    int (*run)(int argc, char **argv);
+    const char *summary;
+} commands[] = {
+    {"info", ttt_cmd_info, "what a model is, and what this machine offers"},
+};
+
+enum { COMMANDS = sizeof commands / sizeof *commands };
+
+/* Visible, so that argp finds it. */
+__attribute__((visibility("default"))) const char *argp_program_version = "ttt " TTT_VERSION;
+
+/* argp asks for the text that stands before and after the options; what follows \v is after. */
+static char *list_commands(int key, const char *text, void *input)
+{
+    (void)input;
+    if (key != ARGP_KEY_HELP_POST_DOC) return (char *)(uintptr_t)text;
+    char *list = NULL;
+    size_t size;
+    FILE *stream = open_memstream(&list, &size);
+    if (!stream) return (char *)(uintptr_t)text;
+    fputs("Commands:\n", stream);
+    for (int i = 0; i < COMMANDS; i++) fprintf(stream, "  %-12s %s\n", commands[i].name, commands[i].summary);
+    fputs("\n`ttt COMMAND --help' describes a command.", stream);
+    fclose(stream);
+    return list;
+}
+
+typedef struct choice {
+    const struct command *command;
+    int index; /* of its name in argv */
+} choice;
+
+static error_t parse(int key, char *argument, struct argp_state *state)
+{
+    choice *chosen = state->input;
+    switch (key) {
+    case ARGP_KEY_ARG:
+        for (int i = 0; i < COMMANDS; i++)
+            if (strcmp(argument, commands[i].name) == 0) chosen->command = &commands[i];
+        if (!chosen->command) ttt_app_usage(state, "there is no command \"%s\": see ttt --help", argument);
+        chosen->index = state->next - 1;
+        state->next = state->argc; /* the rest is the command's */
+        return 0;
+    case ARGP_KEY_NO_ARGS: argp_usage(state); return 0;
+    default: return ARGP_ERR_UNKNOWN;
+    }
+}
+
+int main(int argc, char **argv)
+{
+    static const struct argp argp = {
+        .parser = parse,
+        .args_doc = "COMMAND [OPTION...]",
+        .doc = "Trains, evaluates and runs language models that learn at test time.\v",
+        .help_filter = list_commands,
+    };
+    choice chosen = {0};
+    argp_parse(&argp, argc, argv, ARGP_IN_ORDER, NULL, &chosen);
+
+    char name[64];
+    snprintf(name, sizeof name, "ttt %s", chosen.command->name);
+    argv[chosen.index] = name;
+    const int code = chosen.command->run(argc - chosen.index, argv + chosen.index);
+    /* A result that did not arrive, on a full disk say, is a failure. */
+    const int lost = ferror(stdout), unwritten = fflush(stdout);
+    if ((lost || unwritten) && code == 0)
+        return ttt_app_fail("cannot write to standard output%s%s", unwritten ? ": " : "",
+                            unwritten ? strerror(errno) : "");
+    return code;
+}

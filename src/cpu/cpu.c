@@ -122,6 +122,7 @@ ttt_status ttt_backend_init_cpu(ttt_backend *backend)
     backend->dtype = TTT_F32;
     backend->real = sizeof(float);
     backend->ops = ops;
+    backend->isa = ttt_isa_name(isa);
     backend->kernels = ttt_kernels_of(isa);
     return TTT_OK;
 }

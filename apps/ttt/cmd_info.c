@@ -1,0 +1,134 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * ttt info: what a model folder holds, and what this machine offers.
+ */
+#include <inttypes.h>
+#include <jansson.h>
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <ttt/machine.h>
+
+#include "common.h"
+
+typedef struct options {
+    const char *model;
+    bool machine;
+    ttt_model_options compute;
+} options;
+
+static error_t parse(int key, char *argument, struct argp_state *state)
+{
+    options *o = state->input;
+    switch (key) {
+    case ARGP_KEY_INIT: state->child_inputs[0] = &o->compute; return 0;
+    case 'm': o->model = argument; return 0;
+    case 'M': o->machine = true; return 0;
+    case ARGP_KEY_ARG: ttt_app_usage(state, "\"%s\" is too much: info takes only -m MODEL and --machine", argument);
+    case ARGP_KEY_END:
+        if (!o->model && !o->machine) ttt_app_usage(state, "give -m MODEL, --machine or both");
+        return 0;
+    default: return ARGP_ERR_UNKNOWN;
+    }
+}
+
+static ttt_status print_machine(void)
+{
+    ttt_machine machine;
+    const ttt_status status = ttt_machine_read(&machine);
+    if (status != TTT_OK) return status;
+    printf("version       %s\n", TTT_VERSION);
+    printf("processors    %d\n", machine.processors);
+    if (machine.memory > 0) printf("memory        %.1f GB\n", (double)machine.memory / 1e9);
+    printf("instructions  %s: %s (of", machine.isa,
+           machine.isa_asked ? "TTT_ISA says so" : "the best this machine has");
+    for (int i = 0; machine.isas[i]; i++) printf(" %s", machine.isas[i]);
+    printf(")\nproducts      %s\n", machine.products);
+    return TTT_OK;
+}
+
+static void print_config(const ttt_config *c)
+{
+    printf("layer         TTT-%s, %s%s%s\n", c->ttt_layer_type == TTT_LEARNER_MLP ? "MLP" : "Linear",
+           c->use_gate && c->share_qk ? "mamba backbone" : "transformer backbone",
+           c->use_gate != c->share_qk ? (c->use_gate ? " with gate" : " with shared q and k") : "",
+           c->pre_conv ? ", a convolution before it" : "");
+    printf("size          %" PRId64 " layers, hidden_size %" PRId64 ", %" PRId64 " heads of %" PRId64
+           ", intermediate_size %" PRId64 "\n",
+           c->num_hidden_layers, c->hidden_size, c->num_attention_heads, c->hidden_size / c->num_attention_heads,
+           c->intermediate_size);
+    printf("inner loop    mini-batches of %" PRId64 ", ttt_base_lr %g, rope_theta %g\n", c->mini_batch_size,
+           c->ttt_base_lr, c->rope_theta);
+    printf("vocabulary    %" PRId64 ", %s head\n", c->vocab_size, c->tie_word_embeddings ? "tied" : "separate");
+    printf("parameters    %" PRId64 "\n", ttt_config_parameters(c));
+}
+
+/* Weights are read and checked on the way: a folder that info describes is one that the other commands can use. */
+static ttt_status print_model(const options *o)
+{
+    ttt_model *model;
+    ttt_status status = ttt_model_open(&model, o->model, &o->compute);
+    if (status != TTT_OK) return status;
+    ttt_state *state;
+    status = ttt_state_new(&state, model);
+    if (status == TTT_OK) {
+        printf("model         %s\n", o->model);
+        print_config(ttt_model_config(model));
+        printf("state         %zu bytes a sequence, however long\n", ttt_state_bytes(state));
+        printf("backend       %s (%s), %d thread%s\n", ttt_model_backend(model), ttt_model_isa(model),
+               ttt_model_threads(model), ttt_model_threads(model) == 1 ? "" : "s");
+        ttt_state_free(state);
+    }
+    ttt_model_free(model);
+    return status;
+}
+
+/* The last and the best of what training wrote; nothing is said of a folder without metrics.jsonl. */
+static void print_training(const char *folder)
+{
+    char *path = NULL;
+    if (asprintf(&path, "%s/metrics.jsonl", folder) < 0) return;
+    FILE *file = fopen(path, "r");
+    free(path);
+    if (!file) return;
+    double step = NAN, loss = NAN, valid = NAN, best = NAN, tokens = NAN;
+    json_t *line;
+    while ((line = json_loadf(file, JSON_DISABLE_EOF_CHECK | JSON_REJECT_DUPLICATES, NULL)) != NULL) {
+        const struct {
+            const char *name;
+            double *last;
+        } wanted[] = {{"step", &step}, {"loss", &loss}, {"valid_loss", &valid}, {"tokens", &tokens}};
+        for (size_t i = 0; i < sizeof wanted / sizeof *wanted; i++) {
+            const json_t *value = json_object_get(line, wanted[i].name);
+            if (json_is_number(value)) *wanted[i].last = json_number_value(value);
+        }
+        if (valid < best || isnan(best)) best = valid;
+        json_decref(line);
+    }
+    fclose(file);
+    if (isnan(step)) return;
+    printf("training      %.0f steps", step);
+    if (!isnan(tokens)) printf(", %.0f tokens", tokens);
+    if (!isnan(loss)) printf(", last loss %.4f", loss);
+    if (!isnan(valid)) printf(", held-out loss %.4f (best %.4f)", valid, best);
+    printf("\n");
+}
+
+int ttt_cmd_info(int argc, char **argv)
+{
+    static const struct argp_option list[] = {
+        {"model", 'm', "MODEL", 0, "model folder to describe; its weights are read and checked", 0},
+        {"machine", 'M', NULL, 0, "describe this machine: processors, instruction set and why", 0},
+        {0}};
+    static const struct argp_child children[] = {{&ttt_app_compute_argp, 0, NULL, 0}, {0}};
+    static const struct argp argp = {list, parse, "-m MODEL\n--machine", "Says what a model is.", children, NULL, NULL};
+    options o = {0};
+    argp_parse(&argp, argc, argv, 0, NULL, &o);
+
+    ttt_status status = TTT_OK;
+    if (o.machine) status = print_machine();
+    if (status == TTT_OK && o.model) status = print_model(&o);
+    if (status != TTT_OK) return ttt_app_failed(status);
+    if (o.model) print_training(o.model);
+    return 0;
+}

@@ -1,0 +1,111 @@
+/* SPDX-License-Identifier: MIT */
+#include "common.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <math.h>
+#include <signal.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sysexits.h>
+#include <time.h>
+
+static volatile sig_atomic_t noted;
+
+static void note(int signal) { noted = signal; }
+
+void ttt_app_catch_signals(void)
+{
+    /* SA_RESETHAND: the second signal finds the default action. Without SA_RESTART a read that waits returns. */
+    struct sigaction action = {.sa_handler = note, .sa_flags = (int)SA_RESETHAND};
+    sigemptyset(&action.sa_mask);
+    sigaction(SIGINT, &action, NULL);
+    sigaction(SIGTERM, &action, NULL);
+}
+
+int ttt_app_signal(void) { return noted; }
+
+int ttt_app_failed(ttt_status status)
+{
+    if (status == TTT_ERR_INTERRUPTED) return 128 + (noted ? noted : SIGINT);
+    const char *detail = ttt_error_detail();
+    return ttt_app_fail("%s", *detail ? detail : ttt_status_text(status));
+}
+
+int ttt_app_fail(const char *format, ...)
+{
+    va_list arguments;
+    va_start(arguments, format);
+    fputs("ttt: ", stderr);
+    vfprintf(stderr, format, arguments);
+    fputc('\n', stderr);
+    va_end(arguments);
+    return TTT_APP_FAILED;
+}
+
+void ttt_app_usage(const struct argp_state *state, const char *format, ...)
+{
+    va_list arguments;
+    va_start(arguments, format);
+    fprintf(stderr, "%s: ", state->name);
+    vfprintf(stderr, format, arguments);
+    fputc('\n', stderr);
+    va_end(arguments);
+    exit(EX_USAGE);
+}
+
+int64_t ttt_app_integer(const struct argp_state *state, const char *name, const char *text, int64_t low, int64_t high)
+{
+    char *end;
+    errno = 0;
+    const intmax_t value = strtoimax(text, &end, 10);
+    if (end == text || *end != '\0' || errno != 0 || value < low || value > high) {
+        if (high == INT64_MAX)
+            ttt_app_usage(state, "%s is \"%s\": give a whole number, %" PRId64 " or more", name, text, low);
+        ttt_app_usage(state, "%s is \"%s\": give a whole number from %" PRId64 " to %" PRId64, name, text, low, high);
+    }
+    return value;
+}
+
+double ttt_app_number(const struct argp_state *state, const char *name, const char *text, double low, double high)
+{
+    char *end;
+    const double value = strtod(text, &end);
+    if (end == text || *end != '\0' || !(value >= low && value <= high) || !isfinite(value)) {
+        if (!isfinite(high)) ttt_app_usage(state, "%s is \"%s\": give a number, %g or more", name, text, low);
+        ttt_app_usage(state, "%s is \"%s\": give a number from %g to %g", name, text, low, high);
+    }
+    return value;
+}
+
+enum { KEY_BACKEND = 0x1000, KEY_PRECISION, KEY_THREADS, THREADS_MAX = 1024 };
+
+static error_t parse_compute(int key, char *argument, struct argp_state *state)
+{
+    ttt_model_options *options = state->input;
+    switch (key) {
+    case KEY_BACKEND: options->backend = argument; return 0;
+    case KEY_PRECISION: options->precision = argument; return 0;
+    case KEY_THREADS: options->threads = (int)ttt_app_integer(state, "--threads", argument, 1, THREADS_MAX); return 0;
+    default: return ARGP_ERR_UNKNOWN;
+    }
+}
+
+const struct argp ttt_app_compute_argp = {
+    .options = (const struct argp_option[]){{NULL, 0, NULL, 0, "Computing:", 90},
+                                            {"backend", KEY_BACKEND, "NAME", 0,
+                                             "ref (plain loops in double) or cpu; default: the fastest", 90},
+                                            {"precision", KEY_PRECISION, "NAME", 0, "f32 or auto (default)", 90},
+                                            {"threads", KEY_THREADS, "N", 0,
+                                             "threads; default: TTT_THREADS, else one per processor", 90},
+                                            {0}},
+    .parser = parse_compute,
+};
+
+double ttt_app_seconds(void)
+{
+    struct timespec time;
+    clock_gettime(CLOCK_MONOTONIC, &time);
+    return (double)time.tv_sec + 1e-9 * (double)time.tv_nsec;
+}

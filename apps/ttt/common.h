@@ -1,0 +1,45 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * What the commands share: how they end, how numbers of options are read, the options of every command that computes,
+ * and signals. Every command is one file cmd_NAME.c with its own argp.
+ */
+#ifndef TTT_APPS_COMMON_H
+#define TTT_APPS_COMMON_H
+
+#include <argp.h>
+#include <stdbool.h>
+#include <stdint.h>
+#include <ttt/model.h>
+
+/* Exit codes; 0 is done, 128 + signal interrupted. Usage errors (EX_USAGE, 64) leave through argp. */
+enum { TTT_APP_FAILED = 1 };
+
+/* Commands: argv[0] is "ttt NAME", for messages; the result is the exit code. */
+int ttt_cmd_info(int argc, char **argv);
+
+/* Says on stderr, in one sentence, why the last call of the library failed; returns the exit code for it, which is that
+ * of an interruption for TTT_ERR_INTERRUPTED. */
+int ttt_app_failed(ttt_status status);
+
+/* The same for what the program itself found wrong. */
+int ttt_app_fail(const char *format, ...) __attribute__((format(printf, 1, 2)));
+
+/* Wrong usage: one sentence about an option or argument on stderr, then the program ends with 64. */
+void ttt_app_usage(const struct argp_state *state, const char *format, ...)
+    __attribute__((format(printf, 2, 3), noreturn));
+
+/* The value of option `name`, within [low, high]; anything else is wrong usage. */
+int64_t ttt_app_integer(const struct argp_state *state, const char *name, const char *text, int64_t low, int64_t high);
+double ttt_app_number(const struct argp_state *state, const char *name, const char *text, double low, double high);
+
+/* --backend, --precision and --threads, for argp's `children`. In ARGP_KEY_INIT the command sets
+ * state->child_inputs[...] to the ttt_model_options they fill in. */
+extern const struct argp ttt_app_compute_argp;
+
+/* From now on the first SIGINT or SIGTERM is only noted, and a second one ends the program at once. */
+void ttt_app_catch_signals(void);
+int ttt_app_signal(void); /* the signal noted, or 0 */
+
+double ttt_app_seconds(void); /* of a clock that only goes forward */
+
+#endif

@@ -1,0 +1,33 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * What this build and this machine offer: which backends there are, and which instruction set computes, and why.
+ */
+#ifndef TTT_MACHINE_H
+#define TTT_MACHINE_H
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <ttt/status.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+enum { TTT_MACHINE_ISAS = 8 };
+
+typedef struct ttt_machine {
+    int processors;                     /* this process may run on */
+    int64_t memory;                     /* bytes of main memory; 0: not known */
+    const char *isa;                    /* in use by the backend "cpu": "scalar", "avx2", "avx512" */
+    bool isa_asked;                     /* because TTT_ISA says so; else it is the best of those below */
+    const char *isas[TTT_MACHINE_ISAS]; /* this build and this machine have, ascending; NULL ends */
+    const char *products;               /* what computes training's large products: "oneDNN" or "own" */
+} ttt_machine;
+
+/* Strings are static. TTT_ISA naming what cannot be used is an error, as it is when a model is opened. */
+TTT_API TTT_NODISCARD ttt_status ttt_machine_read(ttt_machine *machine);
+
+#ifdef __cplusplus
+}
+#endif
+#endif
