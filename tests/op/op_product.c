@@ -1,0 +1,136 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * Products and embedding. dims: rows, outputs N, inputs M, accumulate (1 or 2: 0 would end the list).
+ */
+#include <math.h>
+#include <stdlib.h>
+
+#include "op.h"
+
+enum { Y, X, W };
+
+/* y, x and w as the operation's operands; packed on the fly for the [row] case. */
+static void run_packed(const ttt_backend *b, const op_case *c, void *const *x, int64_t begin, int64_t end)
+{
+    const int64_t N = c->dims[1], M = c->dims[2];
+    ttt_param w = {.rows = N, .columns = M, .packed = aligned_alloc(64, (b->ops->packed_size(N, M) + 63) / 64 * 64)};
+    b->ops->pack(b, w.packed, x[W], N, M);
+    b->ops->linear(b, ttt_at(b, x[Y], begin * N), ttt_at(b, x[X], begin * M), &w, end - begin, c->dims[3] == 2);
+    free(w.packed);
+}
+
+static void run_values(const ttt_backend *b, const op_case *c, void *const *x, int64_t begin, int64_t end)
+{
+    (void)begin, (void)end;
+    const ttt_param w = {.rows = c->dims[1], .columns = c->dims[2], .values = x[W]};
+    b->ops->linear(b, x[Y], x[X], &w, c->dims[0], c->dims[3] == 2);
+}
+
+static void run_backward_input(const ttt_backend *b, const op_case *c, void *const *x, int64_t begin, int64_t end)
+{
+    (void)begin, (void)end;
+    const ttt_param w = {.rows = c->dims[1], .columns = c->dims[2], .values = x[W]};
+    b->ops->linear_backward_input(b, x[X], x[Y], &w, c->dims[0], c->dims[3] == 2);
+}
+
+static void run_backward_weight(const ttt_backend *b, const op_case *c, void *const *x, int64_t begin, int64_t end)
+{
+    (void)begin, (void)end;
+    const ttt_param w = {.rows = c->dims[1], .columns = c->dims[2], .values = x[W]};
+    b->ops->linear_backward_weight(b, &w, x[Y], x[X], c->dims[0]);
+}
+
+/* A sum of n terms rounded n times: sqrt(n) / 2 eps of the sum of magnitudes is what random errors make of it; twice
+ * that, and a little for the short sums. */
+static double sum_bound(int64_t n) { return 2 + sqrt((double)n); }
+
+static void check_products(int64_t R, int64_t N, int64_t M)
+{
+    for (int64_t accumulate = 1; accumulate <= 2; accumulate++) {
+        const op_role out = accumulate == 2 ? OP_ADD : OP_OUT;
+        op_case c = {.name = "linear, packed",
+                     .dims = {R, N, M, accumulate},
+                     .operands = {{out, R * N, 1}, {OP_IN, R * M, 1}, {OP_IN, N * M, 1}},
+                     .rows = R,
+                     .run = run_packed,
+                     .c = sum_bound(M)};
+        op_check(&c);
+        c.name = "linear, values", c.rows = 0, c.run = run_values;
+        op_check(&c);
+        op_case input = {.name = "linear_backward_input",
+                         .dims = {R, N, M, accumulate},
+                         .operands = {{OP_IN, R * N, 1}, {out, R * M, 1}, {OP_IN, N * M, 1}},
+                         .run = run_backward_input,
+                         .c = sum_bound(N)};
+        op_check(&input);
+    }
+    op_case weight = {.name = "linear_backward_weight",
+                      .dims = {R, N, M},
+                      .operands = {{OP_IN, R * N, 1}, {OP_IN, R * M, 1}, {OP_ADD, N * M, 1}},
+                      .run = run_backward_weight,
+                      .c = sum_bound(R)};
+    op_check(&weight);
+}
+
+/* dims: rows, vocabulary, width */
+static int32_t *make_ids(const op_case *c)
+{
+    int32_t *ids = malloc((size_t)c->dims[0] * sizeof *ids);
+    for (int64_t r = 0; r < c->dims[0]; r++) ids[r] = op_random(r, c->dims[1]);
+    return ids;
+}
+
+static void run_embed(const ttt_backend *b, const op_case *c, void *const *x, int64_t begin, int64_t end)
+{
+    const int64_t V = c->dims[1], C = c->dims[2];
+    int32_t *ids = make_ids(c);
+    ttt_param w = {.rows = V, .columns = C, .values = x[W]};
+    const int64_t middle = (begin + end) / 2; /* half from values, half packed: the same numbers */
+    b->ops->embed(b, ttt_at(b, x[Y], begin * C), ids + begin, &w, middle - begin);
+    w.values = NULL;
+    w.packed = aligned_alloc(64, (b->ops->packed_size(V, C) + 63) / 64 * 64);
+    b->ops->pack(b, w.packed, x[W], V, C);
+    b->ops->embed(b, ttt_at(b, x[Y], middle * C), ids + middle, &w, end - middle);
+    free(w.packed);
+    free(ids);
+}
+
+static void run_embed_backward(const ttt_backend *b, const op_case *c, void *const *x, int64_t begin, int64_t end)
+{
+    (void)begin, (void)end;
+    int32_t *ids = make_ids(c);
+    const ttt_param dw = {.rows = c->dims[1], .columns = c->dims[2], .values = x[W]};
+    b->ops->embed_backward(b, &dw, ids, x[Y], c->dims[0]);
+    free(ids);
+}
+
+static void check_embedding(int64_t R, int64_t V, int64_t C)
+{
+    const op_case forward = {.name = "embed",
+                             .dims = {R, V, C},
+                             .operands = {[Y] = {OP_OUT, R * C, 1}, [W] = {OP_IN, V * C, 1}},
+                             .rows = R,
+                             .run = run_embed};
+    op_check(&forward);
+    const op_case backward = {.name = "embed_backward",
+                              .dims = {R, V, C},
+                              .operands = {[Y] = {OP_IN, R * C, 1}, [W] = {OP_ADD, V * C, 1}},
+                              .run = run_embed_backward,
+                              .c = sum_bound(R)};
+    op_check(&backward);
+}
+
+void op_product_tests(void)
+{
+    const int64_t sizes[] = {1, 2, 7, 8, 9, 15, 16, 17, 33, 63, 64, 65, 130};
+    const int64_t count = (int64_t)(sizeof sizes / sizeof *sizes);
+    for (int64_t i = 0; i < count; i++) /* every size of each dimension, with unrelated others */
+        check_products(sizes[i] % 23, sizes[(i * 5 + 3) % count], sizes[(i * 7 + 1) % count]);
+    check_products(200, 70, 300); /* more than one block of rows, and of the inner dimension */
+    check_products(14, 12, 700);
+    check_products(530, 300, 40);
+    check_products(40, 1100, 70);
+    check_embedding(5, 3, 1);
+    check_embedding(40, 7, 130);
+    check_embedding(300, 200, 65);
+}
