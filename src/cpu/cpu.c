@@ -104,6 +104,7 @@ ttt_status ttt_backend_init_cpu(ttt_backend *backend)
 {
     ttt_isa isa;
     TTT_TRY(ttt_isa_choose(&isa));
+    TTT_TRY(ttt_backend_reserve(backend, 2 * TTT_NORM_ROWS * sizeof(float)));
     TTT_TRY(ttt_multiply_init(backend, isa));
     ttt_ops *ops = &backend->table;
     *ops = (ttt_ops){.from = from,
@@ -119,6 +120,7 @@ ttt_status ttt_backend_init_cpu(ttt_backend *backend)
     ttt_cpu_ops_sequence(ops);
     ttt_cpu_ops_optim(ops);
     backend->name = "cpu";
+    backend->isa = ttt_isa_name(isa);
     backend->dtype = TTT_F32;
     backend->real = sizeof(float);
     backend->ops = ops;

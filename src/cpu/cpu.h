@@ -24,6 +24,10 @@ extern const ttt_learner_ops ttt_cpu_learner_mlp;
 void ttt_cpu_split(const ttt_backend *b, int64_t items, int64_t cost,
                    void (*task)(void *context, int64_t begin, int64_t end), void *context);
 
+/* Rows whose statistics (two floats each) pass from one part of a norm's backward to the other, through the scratch of
+ * the first thread. */
+enum { TTT_NORM_ROWS = 1024 };
+
 /* The products of training, on matrices as they are; the build has one of product_onednn.c and product_own.c. */
 typedef struct ttt_multiply {
     float *y;                        /* [rows, columns] = a w, or += with `accumulate` */

@@ -7,9 +7,7 @@
 
 #include "cpu/cpu.h"
 
-/* Rows whose statistics lie in the scratch of the first thread between the two parts of a backward, and columns of an
- * item of the second part. */
-enum { ROWS = 1024, COLUMNS = 64 };
+enum { ROWS = TTT_NORM_ROWS, COLUMNS = 64 }; /* of a pass of a backward, and of an item of its second part */
 
 typedef struct norm {
     const ttt_kernels *kernels;
