@@ -1,0 +1,36 @@
+#!/bin/sh
+# SPDX-License-Identifier: MIT
+#
+# Installs the build into an empty folder and builds a program against what lies there, by pkg-config (shared and static)
+# and by CMake; the shared library gives away nothing but the public names: install.sh BUILD_FOLDER
+set -eu
+here=$(cd "$(dirname "$0")" && pwd)
+work=$1/tests/api/install
+rm -rf "$work"
+mkdir -p "$work"
+cmake --install "$1" --prefix "$work/prefix" >"$work/log"
+
+pc=$(dirname "$(find "$work/prefix" -name ttt.pc)")
+lib=$(dirname "$pc")
+export PKG_CONFIG_PATH="$pc" LD_LIBRARY_PATH="$lib"
+expected='110424144 parameters, 257 ids'
+expect() { # what, output
+    [ "$2" = "$expected" ] || { echo "$1: expected \"$expected\", got \"$2\""; exit 1; }
+    echo "$1: $2"
+}
+
+# shellcheck disable=SC2046 # lists of options
+cc -std=c11 "$here/user.c" -o "$work/shared" $(pkg-config --cflags --libs ttt)
+expect "pkg-config" "$("$work/shared")"
+# shellcheck disable=SC2046
+cc -std=c11 "$here/user.c" -o "$work/static" $(pkg-config --cflags ttt) "$lib/libttt.a" \
+    $(pkg-config --libs --static ttt | sed 's/-lttt//')
+expect "pkg-config --static" "$(LD_LIBRARY_PATH='' "$work/static")"
+
+cmake -S "$here/user" -B "$work/cmake" -DCMAKE_PREFIX_PATH="$work/prefix" >>"$work/log"
+cmake --build "$work/cmake" >>"$work/log"
+expect "CMake, shared" "$("$work/cmake/shared")"
+expect "CMake, static" "$("$work/cmake/static")"
+
+foreign=$(nm -D --defined-only "$lib/libttt.so" | awk '$3 !~ /^ttt_/ { print $3 }')
+[ -z "$foreign" ] || { echo "names that are not the library's own: $foreign"; exit 1; }
