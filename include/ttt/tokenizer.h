@@ -63,6 +63,10 @@ TTT_API void ttt_ids_deinit(ttt_ids *ids);
 TTT_API TTT_NODISCARD ttt_status ttt_tokenizer_encode(const ttt_tokenizer *tokenizer, const char *text, size_t size,
                                                       bool parse_special, ttt_ids *ids);
 
+/* Cuts `ids` to the length at which the file itself says that a text is truncated, as Hugging Face's encode does of its
+ * own accord (ttt_tokenizer_encode never does). Says whether anything was cut. */
+TTT_API bool ttt_tokenizer_truncate(const ttt_tokenizer *tokenizer, ttt_ids *ids);
+
 typedef struct ttt_text {
     char *data; /* `size` bytes and a NUL; grown by the library: release with ttt_text_deinit */
     size_t size;
