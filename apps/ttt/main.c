@@ -14,6 +14,7 @@ static const struct command {
     int (*run)(int argc, char **argv);
     const char *summary;
 } commands[] = {
+    {"convert", ttt_cmd_convert, "a model folder from the files of other programs"},
     {"info", ttt_cmd_info, "what a model is, and what this machine offers"},
 };
 

@@ -1,0 +1,72 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * ttt convert IN OUT: a model folder from the files of other programs.
+ */
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+#include <ttt/convert.h>
+
+#include "common.h"
+
+enum { KEY_CONFIG = 0x1000, KEY_PRECISION };
+
+typedef struct options {
+    const char *in, *out;
+    ttt_convert_options convert;
+} options;
+
+static error_t parse(int key, char *argument, struct argp_state *state)
+{
+    options *o = state->input;
+    switch (key) {
+    case KEY_CONFIG: o->convert.config = argument; return 0;
+    case KEY_PRECISION:
+        if (strcmp(argument, "f32") != 0 && strcmp(argument, "bf16") != 0 && strcmp(argument, "f16") != 0)
+            ttt_app_usage(state, "--precision is \"%s\": give f32, bf16 or f16", argument);
+        o->convert.precision = argument;
+        return 0;
+    case ARGP_KEY_ARG:
+        if (state->arg_num == 0)
+            o->in = argument;
+        else if (state->arg_num == 1)
+            o->out = argument;
+        else
+            ttt_app_usage(state, "\"%s\" is too much: convert takes IN and OUT", argument);
+        return 0;
+    case ARGP_KEY_END:
+        if (!o->out) ttt_app_usage(state, "give IN, what is to be converted, and OUT, the folder to write");
+        return 0;
+    default: return ARGP_ERR_UNKNOWN;
+    }
+}
+
+int ttt_cmd_convert(int argc, char **argv)
+{
+    static const struct argp_option list[] = {
+        {"config", KEY_CONFIG, "NAME|FILE", 0,
+         "where sizes and names do not tell: tiny, small, 125m, 350m, 760m, 1b or a config.json (default: that of IN, "
+         "else "
+         "the one that fits)",
+         0},
+        {"precision", KEY_PRECISION, "NAME", 0, "f32, bf16 or f16; default: the type of each tensor is kept", 0},
+        {0}};
+    static const struct argp argp = {
+        .options = list,
+        .parser = parse,
+        .args_doc = "IN OUT",
+        .doc = "Writes the model folder OUT from IN, a Hugging Face model folder, a .safetensors file or a stream of "
+               "ttt-lm-jax (streaming_params, streaming_train_state).",
+    };
+    options o = {0};
+    ttt_config config;
+    argp_parse(&argp, argc, argv, 0, NULL, &o);
+    const ttt_status status = ttt_convert(o.in, o.out, &o.convert, &config);
+    if (status != TTT_OK) return ttt_app_failed(status);
+    printf("%s: TTT-%s, %" PRId64 " layers, hidden_size %" PRId64 ", mini-batches of %" PRId64 ", %" PRId64
+           " parameters\n",
+           o.out, config.ttt_layer_type == TTT_LEARNER_MLP ? "MLP" : "Linear", config.num_hidden_layers,
+           config.hidden_size, config.mini_batch_size, ttt_config_parameters(&config));
+    printf("is it right? ttt verify -m %s\n", o.out);
+    return 0;
+}
