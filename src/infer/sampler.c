@@ -1,0 +1,175 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * Logits to an id. The candidates are an array of (logit, id); they are brought into order, best first, only as far as
+ * top-k and top-p need: a heap at the front of the array gives them out one by one, and each takes the place at the end
+ * that the heap gave up.
+ */
+#include "infer/sampler.h"
+
+#include <math.h>
+
+#include "base/alloc.h"
+#include "base/rng.h"
+
+typedef struct candidate {
+    double logit;
+    int32_t id;
+} candidate;
+
+struct ttt_sampler {
+    ttt_sampling options;
+    int64_t vocabulary;
+    bool *seen;            /* [V] */
+    candidate *candidates; /* [V] */
+};
+
+void ttt_sampling_init(ttt_sampling *sampling)
+{
+    *sampling = (ttt_sampling){.repetition_penalty = 1, .temperature = 0.8, .top_p = 0.95};
+}
+
+ttt_status ttt_sampling_check(const ttt_sampling *s)
+{
+    if (!(s->repetition_penalty > 0) || !isfinite(s->repetition_penalty))
+        return ttt_fail(TTT_ERR_ARGUMENT, "repetition_penalty is %g: give a positive number, 1 for none",
+                        s->repetition_penalty);
+    if (!(s->temperature >= 0) || !isfinite(s->temperature))
+        return ttt_fail(TTT_ERR_ARGUMENT, "temperature is %g: give 0 (always the most likely) or more", s->temperature);
+    if (s->top_k < 0) return ttt_fail(TTT_ERR_ARGUMENT, "top_k is %lld: give 0 (off) or more", (long long)s->top_k);
+    if (!(s->top_p > 0 && s->top_p <= 1))
+        return ttt_fail(TTT_ERR_ARGUMENT, "top_p is %g: give a number above 0, up to 1 (off)", s->top_p);
+    if (!(s->min_p >= 0 && s->min_p <= 1))
+        return ttt_fail(TTT_ERR_ARGUMENT, "min_p is %g: give a number from 0 (off) to 1", s->min_p);
+    return TTT_OK;
+}
+
+ttt_status ttt_sampler_new(ttt_sampler **out, const ttt_sampling *sampling, int64_t vocabulary)
+{
+    *out = NULL;
+    TTT_TRY(ttt_sampling_check(sampling));
+    ttt_sampler *sampler = ttt_alloc(1, sizeof *sampler);
+    if (!sampler) return TTT_ERR_MEMORY;
+    *sampler = (ttt_sampler){.options = *sampling,
+                             .vocabulary = vocabulary,
+                             .seen = ttt_alloc((size_t)vocabulary, sizeof *sampler->seen),
+                             .candidates = ttt_alloc((size_t)vocabulary, sizeof *sampler->candidates)};
+    if (!sampler->seen || !sampler->candidates) {
+        ttt_sampler_free(sampler);
+        return TTT_ERR_MEMORY;
+    }
+    *out = sampler;
+    return TTT_OK;
+}
+
+void ttt_sampler_free(ttt_sampler *sampler)
+{
+    if (!sampler) return;
+    ttt_free(sampler->seen);
+    ttt_free(sampler->candidates);
+    ttt_free(sampler);
+}
+
+void ttt_sampler_see(ttt_sampler *sampler, const int32_t *ids, int64_t count)
+{
+    for (int64_t i = 0; i < count; i++) sampler->seen[ids[i]] = true;
+}
+
+static bool better(const candidate *a, const candidate *b)
+{
+    return a->logit > b->logit || (a->logit == b->logit && a->id < b->id);
+}
+
+/* Moves candidate `i` down until both its children are worse. */
+static void sift(candidate *heap, int64_t n, int64_t i)
+{
+    const candidate moved = heap[i];
+    for (int64_t child; (child = 2 * i + 1) < n; i = child) {
+        if (child + 1 < n && better(&heap[child + 1], &heap[child])) child++;
+        if (!better(&heap[child], &moved)) break;
+        heap[i] = heap[child];
+    }
+    heap[i] = moved;
+}
+
+/* Takes the best of heap [0, n) and puts it at n - 1. */
+static void pop(candidate *heap, int64_t n)
+{
+    const candidate best = heap[0];
+    heap[0] = heap[n - 1];
+    sift(heap, n - 1, 0);
+    heap[n - 1] = best;
+}
+
+/* Applies top-k and top-p to n logits whose largest is 0: candidates [result, n) are kept, the best last. */
+static int64_t keep_best(const ttt_sampling *s, candidate *c, int64_t n)
+{
+    const bool top_k = s->top_k > 0 && s->top_k < n;
+    if (!top_k && s->top_p == 1) return 0;
+    for (int64_t i = n / 2; i-- > 0;) sift(c, n, i);
+    int64_t sorted = n; /* those from here on are in order, the heap ends here */
+    if (top_k) {
+        while (sorted > n - s->top_k) pop(c, sorted--);
+        while (sorted > 0 && c[0].logit == c[sorted].logit) pop(c, sorted--);
+    }
+    if (s->top_p == 1) return sorted;
+    const int64_t pool = top_k ? sorted : 0;
+    double total = 0, sum = 0;
+    for (int64_t i = pool; i < n; i++) total += exp(c[i].logit);
+    int64_t kept = n;
+    while (kept > pool && sum < s->top_p * total) {
+        if (kept == sorted) pop(c, sorted--);
+        sum += exp(c[--kept].logit);
+    }
+    return kept;
+}
+
+static ttt_status read_logits(ttt_sampler *sampler, const float *logits, int64_t allowed)
+{
+    const double penalty = sampler->options.repetition_penalty;
+    for (int64_t i = 0; i < allowed; i++) {
+        double logit = (double)logits[i];
+        if (isnan(logit) || logit == (double)INFINITY)
+            return ttt_fail(TTT_ERR_NUMERIC, "the logit of id %lld is %g: the model's numbers have overflowed",
+                            (long long)i, logit);
+        if (sampler->seen[i]) logit = logit > 0 ? logit / penalty : logit * penalty;
+        sampler->candidates[i] = (candidate){logit, (int32_t)i};
+    }
+    return TTT_OK;
+}
+
+ttt_status ttt_sampler_choose(ttt_sampler *sampler, const float *logits, int64_t allowed, int64_t position, int32_t *id)
+{
+    const ttt_sampling *s = &sampler->options;
+    candidate *c = sampler->candidates;
+    if (allowed > sampler->vocabulary) allowed = sampler->vocabulary;
+    TTT_TRY(read_logits(sampler, logits, allowed));
+    int64_t best = 0;
+    for (int64_t i = 1; i < allowed; i++)
+        if (better(&c[i], &c[best])) best = i;
+    if (allowed < 1 || isinf(c[best].logit))
+        return ttt_fail(TTT_ERR_NUMERIC, "every logit is -infinity: there is no id to choose");
+    if (s->temperature == 0) {
+        *id = c[best].id;
+        return TTT_OK;
+    }
+    const double top = c[best].logit;
+    for (int64_t i = 0; i < allowed; i++) c[i].logit = (c[i].logit - top) / s->temperature; /* the best becomes 0 */
+
+    const int64_t first = keep_best(s, c, allowed);
+    double total = 0;
+    for (int64_t i = allowed; i-- > first;) {
+        const double weight = exp(c[i].logit);
+        c[i].logit = weight >= s->min_p ? weight : 0;
+        total += c[i].logit;
+    }
+    const ttt_rng rng = {.seed = s->seed, .stream = TTT_RNG_SAMPLE + (s->request << 8)};
+    double left = ttt_rng_uniform(rng, (uint64_t)position) * total;
+    int64_t chosen = -1;
+    for (int64_t i = allowed; i-- > first && left >= 0;) {
+        if (c[i].logit == 0) continue;
+        chosen = i;
+        left -= c[i].logit;
+    }
+    *id = c[chosen].id;
+    return TTT_OK;
+}
