@@ -1,0 +1,85 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * A TTT layer without a language model around it: a causal map x [B,T,C] -> y [B,T,C] with a state (TTT.md section 1;
+ * any T, any split of a sequence into calls), forward, backward and advance. Arrays are floats, dense and row-major;
+ * what it computes with is the backend's.
+ */
+#ifndef TTT_BARE_LAYER_H
+#define TTT_BARE_LAYER_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <ttt/config.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+typedef struct ttt_bare_layer ttt_bare_layer;
+
+typedef struct ttt_bare_layer_options {
+    int64_t width;       /* C */
+    int64_t heads;       /* H, divides C; C / H is even */
+    int64_t mini_batch;  /* K */
+    int64_t conv_kernel; /* of the convolutions of share_qk */
+    ttt_learner_kind learner;
+    bool share_qk, use_gate; /* both: the mamba backbone */
+    double base_lr;          /* 1 for linear, 0.1 for mlp in the paper */
+    double rope_theta;
+    int64_t group;       /* backward recomputes the learner's weights from every group-th tile */
+    const char *backend; /* "ref", "cpu", "auto" or NULL (auto) */
+    int threads;         /* 0: TTT_THREADS if set, else one per processor */
+} ttt_bare_layer_options;
+
+/* The paper's: K 16, mamba backbone, TTT-Linear; width and heads are the caller's. */
+TTT_API void ttt_bare_layer_options_init(ttt_bare_layer_options *options);
+
+/* A layer with the first parameters of training, a pure function of `seed`. Free with ttt_bare_layer_free. */
+TTT_API TTT_NODISCARD ttt_status ttt_bare_layer_new(ttt_bare_layer **layer, const ttt_bare_layer_options *options,
+                                                    uint64_t seed);
+TTT_API void ttt_bare_layer_free(ttt_bare_layer *layer);
+
+/* Parameters, under ttt-lm-pytorch's names ("q_proj.weight", "W1", ...): 0 <= index < count. *elements is their number.
+ */
+TTT_API int64_t ttt_bare_layer_param_count(const ttt_bare_layer *layer);
+TTT_API const char *ttt_bare_layer_param_name(const ttt_bare_layer *layer, int64_t index, int64_t *elements);
+TTT_API void ttt_bare_layer_get(const ttt_bare_layer *layer, int64_t index, float *values);
+TTT_API void ttt_bare_layer_set(ttt_bare_layer *layer, int64_t index, const float *values);
+TTT_API void ttt_bare_layer_get_gradient(const ttt_bare_layer *layer, int64_t index, float *values);
+TTT_API void ttt_bare_layer_zero_gradients(ttt_bare_layer *layer);
+
+/* What the layer knows of `count` sequences, side by side: their states and positions. Free with ttt_bare_state_free.
+ */
+typedef struct ttt_bare_state ttt_bare_state;
+TTT_API TTT_NODISCARD ttt_status ttt_bare_state_new(ttt_bare_state **state, const ttt_bare_layer *layer, int64_t count);
+TTT_API void ttt_bare_state_free(ttt_bare_state *state);
+/* As new: nothing read, with the layer's present parameters. A gradient of a state becomes zero. */
+TTT_API void ttt_bare_state_reset(ttt_bare_state *state);
+TTT_API void ttt_bare_state_copy(ttt_bare_state *state, const ttt_bare_state *other);
+/* A state that holds gradients, all zero. */
+TTT_API TTT_NODISCARD ttt_status ttt_bare_state_new_gradient(ttt_bare_state **gradient, const ttt_bare_layer *layer,
+                                                             int64_t count);
+
+/* y [B,T,C] = layer(x [B,T,C]) for the B sequences of `state`, which moves from the initial to the final one. Nothing
+ * is kept for a backward. */
+TTT_API TTT_NODISCARD ttt_status ttt_bare_layer_advance(ttt_bare_layer *layer, ttt_bare_state *state, const float *x,
+                                                        int64_t T, float *y);
+
+/* The same, keeping what ttt_bare_layer_backward needs until the next call of forward. */
+TTT_API TTT_NODISCARD ttt_status ttt_bare_layer_forward(ttt_bare_layer *layer, ttt_bare_state *state, const float *x,
+                                                        int64_t T, float *y);
+
+/* Backward of the last forward: from dy [B,T,C] and the gradient of the final state to dx [B,T,C] and the gradient of
+ * the initial state
+ * (`dstate` in place; zero it for the last segment of a sequence). Parameter gradients are added to. When the initial
+ * state was a fresh one, call ttt_bare_layer_reset_backward after it, for the gradient of the learner's first weights.
+ */
+TTT_API TTT_NODISCARD ttt_status ttt_bare_layer_backward(ttt_bare_layer *layer, ttt_bare_state *dstate, const float *dy,
+                                                         float *dx);
+TTT_API void ttt_bare_layer_reset_backward(ttt_bare_layer *layer, const ttt_bare_state *dstate);
+
+#ifdef __cplusplus
+}
+#endif
+#endif

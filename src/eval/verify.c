@@ -1,0 +1,170 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * A verification as a whole, and how values are compared with a golden tensor.
+ */
+#include "eval/verify.h"
+
+#include <math.h>
+#include <stdio.h>
+#include <string.h>
+#include <ttt/tokenizer.h>
+
+#include "base/alloc.h"
+#include "base/file.h"
+
+ttt_status ttt_verifier_add(ttt_verifier *v, const char *name, double max_abs, double magnitude, double tolerance)
+{
+    ttt_verification *report = v->verification;
+    if (report->count == v->capacity) {
+        v->capacity = v->capacity ? 2 * v->capacity : 64;
+        ttt_quantity *grown = ttt_realloc(report->quantities, (size_t)v->capacity, sizeof *grown);
+        if (!grown) return TTT_ERR_MEMORY;
+        report->quantities = grown;
+    }
+    ttt_quantity *q = &report->quantities[report->count++];
+    *q = (ttt_quantity){.max_abs = max_abs, .tolerance = tolerance};
+    snprintf(q->name, sizeof q->name, "%s", name);
+    if (max_abs > 0 || isnan(max_abs)) q->max_rel = max_abs / (magnitude > 0 ? magnitude : 1);
+    if (tolerance > 0 && v->exact) q->tolerance = TTT_VERIFY_EXACT;
+    q->ok = q->max_rel <= q->tolerance;
+    report->ok = report->ok && q->ok;
+    return TTT_OK;
+}
+
+double *ttt_verifier_read(const ttt_verifier *v, const char *name, int64_t count)
+{
+    const ttt_tensor *tensor = ttt_safetensors_find(v->golden, name);
+    if (!tensor || !ttt_dtype_is_float(tensor->dtype) || ttt_tensor_count(tensor) != count) {
+        (void)ttt_fail(
+            TTT_ERR_FORMAT,
+            "the golden file's tensor %s is missing, or is not %lld floating-point numbers as this model has", name,
+            (long long)count);
+        return NULL;
+    }
+    double *values = ttt_alloc((size_t)count, sizeof *values);
+    if (values) ttt_dtype_convert(values, TTT_F64, tensor->data, tensor->dtype, (size_t)count);
+    return values;
+}
+
+ttt_status ttt_verifier_compare(ttt_verifier *v, const char *name, const char *label, const double *values,
+                                int64_t count, const char *magnitude_of, double tolerance)
+{
+    double *golden = ttt_verifier_read(v, name, count), *scale = NULL;
+    if (!golden) return TTT_ERR_FORMAT;
+    if (magnitude_of && !(scale = ttt_verifier_read(v, magnitude_of, count))) {
+        ttt_free(golden);
+        return TTT_ERR_FORMAT;
+    }
+    double difference = 0, magnitude = 0;
+    for (int64_t i = 0; i < count; i++) {
+        const double d = fabs(values[i] - golden[i]);
+        if (!(d <= difference)) difference = d; /* a NaN sticks */
+        magnitude = fmax(magnitude, fabs(scale ? scale[i] : golden[i]));
+        if (isnan(difference)) break;
+    }
+    ttt_free(golden);
+    ttt_free(scale);
+    return ttt_verifier_add(v, label, difference, magnitude, tolerance);
+}
+
+ttt_status ttt_verifier_tokens(const ttt_verifier *v, const char *name, int rank, int64_t shape[3], int32_t **tokens)
+{
+    *tokens = NULL;
+    const ttt_tensor *tensor = v->golden ? ttt_safetensors_find(v->golden, name) : NULL;
+    if (!tensor || tensor->dtype != TTT_I32 || tensor->rank != rank || ttt_tensor_count(tensor) == 0)
+        return ttt_fail(TTT_ERR_FORMAT, "the golden file's tensor %s is missing, empty, or not I32 with %d dimensions",
+                        name, rank);
+    memcpy(shape, tensor->shape, (size_t)rank * sizeof *shape);
+    *tokens = ttt_alloc(tensor->bytes, 1);
+    if (!*tokens) return TTT_ERR_MEMORY;
+    memcpy(*tokens, tensor->data, tensor->bytes);
+    return TTT_OK;
+}
+
+/* Nats per token of a plain sentence: near log V for a model that knows nothing, far below for one that was read right.
+ */
+static ttt_status sentence_loss(ttt_verifier *v, ttt_model *model)
+{
+    static const char sentence[] = "It was the best of times, it was the worst of times, and all that we could do was "
+                                   "to wait for the end of the day.";
+    v->verification->sentence_loss = -1;
+    ttt_tokenizer *tokenizer;
+    if (ttt_tokenizer_open(&tokenizer, v->folder) != TTT_OK) return TTT_OK; /* a folder need not have one */
+    const int64_t V = model->lm.config.vocab_size;
+    ttt_ids ids = {0};
+    ttt_state *state = NULL;
+    float *logits = NULL;
+    double *losses = NULL;
+    ttt_status status = ttt_tokenizer_encode(tokenizer, sentence, sizeof sentence - 1, false, &ids);
+    const int64_t count = (int64_t)ids.count;
+    if (status == TTT_OK) status = ttt_state_new(&state, model);
+    if (status == TTT_OK) {
+        logits = ttt_alloc((size_t)(count * V), sizeof *logits);
+        losses = ttt_alloc((size_t)count, sizeof *losses);
+        if (!logits || !losses) status = TTT_ERR_MEMORY;
+    }
+    if (status == TTT_OK)
+        status = ttt_model_advance(
+            model,
+            &(ttt_feed){.state = state, .tokens = ids.data, .count = count, .which = TTT_LOGITS_ALL, .logits = logits},
+            1);
+    if (status == TTT_OK && count > 1) {
+        double sum = 0;
+        for (int64_t t = 0; t + 1 < count; t++) {
+            const float *row = logits + t * V;
+            double largest = (double)row[0], total = 0;
+            for (int64_t i = 1; i < V; i++) largest = fmax(largest, (double)row[i]);
+            for (int64_t i = 0; i < V; i++) total += exp((double)row[i] - largest);
+            sum += largest + log(total) - (double)row[ids.data[t + 1]];
+        }
+        v->verification->sentence_loss = sum / (double)(count - 1);
+    }
+    ttt_free(losses);
+    ttt_free(logits);
+    ttt_state_free(state);
+    ttt_ids_deinit(&ids);
+    ttt_tokenizer_free(tokenizer);
+    return status;
+}
+
+static ttt_status verify_all(ttt_verifier *v)
+{
+    ttt_model *model;
+    TTT_TRY(ttt_model_open(&model, v->folder, v->options));
+    v->exact = model->lm.backend->dtype == TTT_F64;
+    v->verification->uniform_loss = log((double)model->lm.config.vocab_size);
+    ttt_status status = sentence_loss(v, model);
+    if (status == TTT_OK && v->golden) status = ttt_verify_inference(v, model);
+    if (status == TTT_OK) status = ttt_verify_bits(v, model);
+    ttt_model_free(model);
+    if (status == TTT_OK && v->golden) status = ttt_verify_training(v);
+    return status;
+}
+
+ttt_status ttt_verify(ttt_verification **out, const char *folder, const char *golden, const ttt_model_options *options)
+{
+    *out = NULL;
+    ttt_safetensors *file = NULL;
+    if (golden) TTT_TRY(ttt_safetensors_open(&file, golden));
+    ttt_verifier verifier = {
+        .verification = ttt_alloc(1, sizeof(ttt_verification)), .folder = folder, .golden = file, .options = options};
+    ttt_status status = TTT_ERR_MEMORY;
+    if (verifier.verification) {
+        verifier.verification->ok = true;
+        status = verify_all(&verifier);
+    }
+    ttt_safetensors_close(file);
+    if (status != TTT_OK) {
+        ttt_verification_free(verifier.verification);
+        return status;
+    }
+    *out = verifier.verification;
+    return TTT_OK;
+}
+
+void ttt_verification_free(ttt_verification *verification)
+{
+    if (!verification) return;
+    ttt_free(verification->quantities);
+    ttt_free(verification);
+}

@@ -1,0 +1,51 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * The parts of a verification: each appends the quantities it compared.
+ */
+#ifndef TTT_EVAL_VERIFY_H
+#define TTT_EVAL_VERIFY_H
+
+#include <ttt/verify.h>
+
+#include "model/model.h"
+#include "store/safetensors.h"
+
+typedef struct ttt_verifier {
+    ttt_verification *verification;
+    int64_t capacity;
+    const char *folder;
+    const ttt_safetensors *golden; /* NULL: none */
+    const ttt_model_options *options;
+    bool exact; /* the backend computes in f64 */
+} ttt_verifier;
+
+/* Bounds of the largest difference over the largest magnitude, for f32; in f64 all are TTT_VERIFY_EXACT. */
+#define TTT_VERIFY_EXACT      1e-10
+#define TTT_VERIFY_FORWARD    3e-5
+#define TTT_VERIFY_BACKWARD   3e-4
+#define TTT_VERIFY_TRAIN_LOSS 1e-4
+
+/* Appends a quantity: `tolerance` is that of f32. */
+TTT_NODISCARD ttt_status ttt_verifier_add(ttt_verifier *verifier, const char *name, double max_abs, double magnitude,
+                                          double tolerance);
+
+/* Compares `count` values with the golden tensor `name`, under `label`. `magnitude_of`: the tensor whose largest
+ * magnitude counts (NULL: itself). */
+TTT_NODISCARD ttt_status ttt_verifier_compare(ttt_verifier *verifier, const char *name, const char *label,
+                                              const double *values, int64_t count, const char *magnitude_of,
+                                              double tolerance);
+
+/* The golden tensor as doubles (release with ttt_free); NULL with the sentence recorded if it is absent, not floating
+ * or has another number of elements. */
+double *ttt_verifier_read(const ttt_verifier *verifier, const char *name, int64_t count);
+
+/* Tokens [sequences, length] of a golden I32 tensor, at an unaligned place: a copy, release with ttt_free. */
+TTT_NODISCARD ttt_status ttt_verifier_tokens(const ttt_verifier *verifier, const char *name, int rank, int64_t shape[3],
+                                             int32_t **tokens);
+
+TTT_NODISCARD ttt_status ttt_verify_inference(ttt_verifier *verifier,
+                                              ttt_model *model); /* logits, blocks, states, greedy, in splits */
+TTT_NODISCARD ttt_status ttt_verify_bits(ttt_verifier *verifier, ttt_model *model); /* splits, threads, company */
+TTT_NODISCARD ttt_status ttt_verify_training(ttt_verifier *verifier); /* loss, gradients, training steps */
+
+#endif

@@ -1,0 +1,222 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * Verification of inference: everything that reading tokens gives, computed in one call and in calls of a few tokens.
+ */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/alloc.h"
+#include "eval/verify.h"
+
+static const int64_t splits[] = {0, 1, 2, 3, 7, 16, 17}; /* tokens a call; 0: all in one */
+enum { SPLIT_COUNT = sizeof splits / sizeof *splits };
+
+/* What one way of reading the sequences gave. */
+typedef struct reading {
+    ttt_model *model;
+    int64_t B, T;
+    const int32_t *tokens; /* [B,T] */
+    ttt_state **states;    /* [B] */
+    ttt_feed *feeds;       /* [B] */
+    double *logits;        /* [B,T,V] */
+    double *hidden;        /* [L+1,B,T,C]: after each block, and the final norm */
+    double *part;          /* [B, T, V]: logits of one call */
+} reading;
+
+static int64_t layer_count(const reading *r) { return r->model->lm.config.num_hidden_layers; }
+
+static void reading_deinit(reading *r)
+{
+    for (int64_t b = 0; r->states && b < r->B; b++) ttt_state_free(r->states[b]);
+    ttt_free(r->states);
+    ttt_free(r->feeds);
+    ttt_free(r->logits);
+    ttt_free(r->hidden);
+    ttt_free(r->part);
+}
+
+static ttt_status reading_init(reading *r, ttt_model *model, const int32_t *tokens, int64_t B, int64_t T)
+{
+    const int64_t V = model->lm.config.vocab_size, C = model->lm.config.hidden_size;
+    *r = (reading){.model = model, .B = B, .T = T, .tokens = tokens};
+    r->states = ttt_alloc((size_t)B, sizeof(ttt_state *));
+    r->feeds = ttt_alloc((size_t)B, sizeof *r->feeds);
+    r->logits = ttt_alloc((size_t)(B * T * V), sizeof *r->logits);
+    r->part = ttt_alloc((size_t)(B * T * V), sizeof *r->part);
+    r->hidden = ttt_alloc((size_t)((layer_count(r) + 1) * B * T * C), sizeof *r->hidden);
+    ttt_status status = r->states && r->feeds && r->logits && r->part && r->hidden ? TTT_OK : TTT_ERR_MEMORY;
+    for (int64_t b = 0; b < B && status == TTT_OK; b++) status = ttt_state_new(&r->states[b], model);
+    if (status != TTT_OK) reading_deinit(r);
+    return status;
+}
+
+/* Puts the rows of a pass where they belong in hidden[block]. */
+static void keep_rows(void *context, const ttt_pass *pass, int64_t block, const void *h)
+{
+    const reading *r = context;
+    const ttt_backend *b = pass->backend;
+    const int64_t C = r->model->lm.config.hidden_size;
+    for (int64_t n = 0; n < pass->run_count; n++) {
+        const ttt_run *run = &pass->runs[n];
+        for (int64_t s = 0; s < r->B; s++) {
+            if (r->states[s]->block != run->state) continue;
+            double *target = r->hidden + ((block * r->B + s) * r->T + run->position) * C;
+            b->ops->to(b, target, TTT_F64, ttt_at(b, h, run->row * C), run->count * C);
+        }
+    }
+}
+
+/* Reads tokens [first, last) of every sequence in one call. */
+static ttt_status read_part(reading *r, int64_t first, int64_t last)
+{
+    const int64_t V = r->model->lm.config.vocab_size, n = last - first;
+    for (int64_t b = 0; b < r->B; b++)
+        r->feeds[b] = (ttt_feed){.state = r->states[b],
+                                 .tokens = r->tokens + b * r->T + first,
+                                 .count = n,
+                                 .which = TTT_LOGITS_ALL,
+                                 .logits = (float *)(void *)(r->part + b * n * V)};
+    const ttt_trace trace = {.rows = keep_rows, .context = r};
+    TTT_TRY(ttt_model_advance_as(r->model, r->feeds, r->B, TTT_F64, &trace, NULL));
+    for (int64_t b = 0; b < r->B; b++)
+        memcpy(r->logits + (b * r->T + first) * V, r->part + b * n * V, (size_t)(n * V) * sizeof *r->logits);
+    return TTT_OK;
+}
+
+static ttt_status read_all(reading *r, int64_t tokens, int64_t split)
+{
+    for (int64_t b = 0; b < r->B; b++) ttt_state_reset(r->states[b]);
+    const int64_t step = split ? split : tokens;
+    for (int64_t first = 0; first < tokens; first += step)
+        TTT_TRY(read_part(r, first, first + step < tokens ? first + step : tokens));
+    return TTT_OK;
+}
+
+static const char *label(char text[192], const char *name, int64_t split)
+{
+    if (split)
+        snprintf(text, 192, "%s@split=%lld", name, (long long)split);
+    else
+        snprintf(text, 192, "%s", name);
+    return text;
+}
+
+static ttt_status compare(ttt_verifier *v, const char *name, int64_t split, const double *values, int64_t count,
+                          const char *magnitude_of, double tolerance)
+{
+    char text[192];
+    if (!ttt_safetensors_find(v->golden, name)) return TTT_OK;
+    return ttt_verifier_compare(v, name, label(text, name, split), values, count, magnitude_of, tolerance);
+}
+
+/* The learner's weights and open sums of one layer, against state.i.W1, state.i.W1_grad, ... */
+static ttt_status compare_state(ttt_verifier *v, const reading *r, int64_t layer, int64_t split)
+{
+    const ttt_lm *lm = &r->model->lm;
+    const ttt_backend *b = lm->backend;
+    const ttt_layer_shape *shape = &lm->blocks[layer].layer;
+    const ttt_learner_ops *ops = shape->learner->ops(b);
+    const int64_t H = shape->dims.heads, all = ops->weights_size(&shape->dims), heads = r->B * H;
+    void *raw = ttt_alloc((size_t)(2 * all), b->real);
+    double *weights = ttt_alloc((size_t)(heads * 2 * all), sizeof *weights),
+           *one = ttt_alloc((size_t)(heads * all), sizeof *one);
+    ttt_status status = raw && weights && one ? TTT_OK : TTT_ERR_MEMORY;
+    for (int64_t i = 0; i < heads && status == TTT_OK; i++) {
+        const int64_t at = shape->state_offset + i % H * ops->state_size(&shape->dims);
+        ops->weights(b, &shape->dims, ttt_at(b, r->states[i / H]->block, at), raw);
+        b->ops->to(b, weights + i * 2 * all, TTT_F64, raw, 2 * all);
+    }
+    int64_t offset = 0;
+    for (int p = 0; status == TTT_OK && offset < all; p++) {
+        const ttt_param *param = &r->model->weights.blocks[layer].layer.learner[p];
+        const int64_t size = param->rows * param->columns / H;
+        for (int half = 0; half < 2 && status == TTT_OK; half++) {
+            char name[80], plain[64];
+            snprintf(plain, sizeof plain, "state.%lld.%s", (long long)layer, shape->learner->params[p]);
+            snprintf(name, sizeof name, "%s%s", plain, half ? "_grad" : "");
+            for (int64_t i = 0; i < heads; i++)
+                memcpy(one + i * size, weights + (2 * i + half) * all + offset, (size_t)size * sizeof *one);
+            status = compare(v, name, split, one, heads * size, plain, TTT_VERIFY_BACKWARD);
+        }
+        offset += size;
+    }
+    ttt_free(raw);
+    ttt_free(weights);
+    ttt_free(one);
+    return status;
+}
+
+static ttt_status compare_reading(ttt_verifier *v, const reading *r, int64_t split)
+{
+    const int64_t rows = r->B * r->T, C = r->model->lm.config.hidden_size;
+    TTT_TRY(compare(v, "logits", split, r->logits, rows * r->model->lm.config.vocab_size, NULL, TTT_VERIFY_FORWARD));
+    for (int64_t i = 0; i < layer_count(r); i++) {
+        char name[64];
+        snprintf(name, sizeof name, "block.%lld", (long long)i);
+        TTT_TRY(compare(v, name, split, r->hidden + i * rows * C, rows * C, NULL, TTT_VERIFY_FORWARD));
+        TTT_TRY(compare_state(v, r, i, split));
+    }
+    return compare(v, "final", split, r->hidden + layer_count(r) * rows * C, rows * C, NULL, TTT_VERIFY_FORWARD);
+}
+
+static int32_t largest(const double *logits, int64_t V)
+{
+    int64_t best = 0;
+    for (int64_t i = 1; i < V; i++)
+        if (logits[i] > logits[best]) best = i;
+    return (int32_t)best;
+}
+
+/* Continues the first `prompt` tokens greedily and counts the tokens that differ from the golden ones. */
+static ttt_status compare_greedy(ttt_verifier *v, reading *r, int64_t split)
+{
+    const char *metadata = ttt_safetensors_metadata(v->golden, "prompt");
+    const long long prompt = metadata ? strtoll(metadata, NULL, 10) : 0;
+    if (!ttt_safetensors_find(v->golden, "greedy")) return TTT_OK;
+    if (prompt < 1 || prompt > r->T)
+        return ttt_fail(TTT_ERR_FORMAT, "the golden file's \"prompt\" is not a number of tokens from 1 to %lld",
+                        (long long)r->T);
+    int64_t shape[3];
+    int32_t *golden;
+    TTT_TRY(ttt_verifier_tokens(v, "greedy", 2, shape, &golden));
+    const int64_t V = r->model->lm.config.vocab_size;
+    double differ = 0;
+    ttt_status status = shape[0] == r->B ? read_all(r, prompt, split)
+                                         : ttt_fail(TTT_ERR_FORMAT, "the golden file's greedy has another batch");
+    for (int64_t b = 0; b < r->B && status == TTT_OK; b++) {
+        int32_t id = largest(r->logits + (b * r->T + prompt - 1) * V, V);
+        for (int64_t i = 0; i < shape[1] && status == TTT_OK; i++) {
+            differ += id != golden[b * shape[1] + i];
+            const ttt_feed feed = {.state = r->states[b],
+                                   .tokens = &id,
+                                   .count = 1,
+                                   .which = TTT_LOGITS_ALL,
+                                   .logits = (float *)(void *)r->part};
+            status = ttt_model_advance_as(r->model, &feed, 1, TTT_F64, NULL, NULL);
+            id = largest(r->part, V);
+        }
+    }
+    ttt_free(golden);
+    char text[192];
+    return status == TTT_OK ? ttt_verifier_add(v, label(text, "greedy", split), differ, 1, 0) : status;
+}
+
+ttt_status ttt_verify_inference(ttt_verifier *v, ttt_model *model)
+{
+    int64_t shape[3];
+    int32_t *tokens;
+    TTT_TRY(ttt_verifier_tokens(v, "tokens", 2, shape, &tokens));
+    reading r;
+    ttt_status status = reading_init(&r, model, tokens, shape[0], shape[1]);
+    if (status == TTT_OK) {
+        for (int s = 0; s < SPLIT_COUNT && status == TTT_OK; s++) {
+            status = read_all(&r, r.T, splits[s]);
+            if (status == TTT_OK) status = compare_reading(v, &r, splits[s]);
+            if (status == TTT_OK) status = compare_greedy(v, &r, splits[s]);
+        }
+        reading_deinit(&r);
+    }
+    ttt_free(tokens);
+    return status;
+}

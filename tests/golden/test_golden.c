@@ -1,0 +1,52 @@
+/* SPDX-License-Identifier: MIT
+ * Every TTT golden folder of ../shared against a backend (first argument), quantity by quantity, in one call and in
+ * splits. */
+#include <ttt/verify.h>
+
+#include "test.h"
+
+static const char *const folders[] = {"linear_transformer",
+                                      "linear_transformer_untied",
+                                      "mlp_transformer",
+                                      "linear_mamba",
+                                      "linear_mamba_preconv",
+                                      "mlp_mamba_preconv",
+                                      "linear_k4",
+                                      "linear_k64_batch",
+                                      "linear_d96",
+                                      "mlp_d64",
+                                      "linear_small"};
+
+static void verify(const char *name, const ttt_model_options *options)
+{
+    char relative[128], folder[4200], golden[4300];
+    snprintf(relative, sizeof relative, "goldens/%s/config.json", name);
+    const char *config = test_shared(relative);
+    if (!config) {
+        SKIP("%s: there is no ../shared/goldens", name);
+        return;
+    }
+    snprintf(folder, sizeof folder, "%.*s", (int)(strlen(config) - strlen("/config.json")), config);
+    snprintf(golden, sizeof golden, "%s/golden.safetensors", folder);
+    ttt_verification *v;
+    CHECK_OK(ttt_verify(&v, folder, golden, options));
+    if (!v) return;
+    double worst = 0;
+    for (int64_t i = 0; i < v->count; i++) {
+        const ttt_quantity *q = &v->quantities[i];
+        if (!q->ok)
+            fprintf(stderr, "%s: %s: %.3g of its magnitude, tolerance %.3g\n", name, q->name, q->max_rel, q->tolerance);
+        if (q->tolerance > 0 && q->max_rel / q->tolerance > worst) worst = q->max_rel / q->tolerance;
+        CHECK(q->ok);
+    }
+    CHECK(v->ok && v->count > 80);
+    printf("%s: %lld quantities, largest difference %.2g of its tolerance\n", name, (long long)v->count, worst);
+    ttt_verification_free(v);
+}
+
+int main(int argc, char **argv)
+{
+    const ttt_model_options options = {.backend = argc > 1 ? argv[1] : "ref"};
+    for (size_t i = 0; i < sizeof folders / sizeof *folders; i++) verify(folders[i], &options);
+    return test_end();
+}
