@@ -12,6 +12,9 @@ struct ttt_bare_layer {
     ttt_lm lm;
     char *values, *grads; /* flat blocks */
     ttt_lm_weights weights, gradients;
+    ttt_lm_weights packed; /* the weights as advance wants them: products packed, the rest as they are */
+    char *packed_memory;
+    bool packed_is_stale;
     int64_t first, count; /* the layer's parameters in lm.layout */
 
     /* Memory of the last forward. */
@@ -74,7 +77,32 @@ static ttt_status init(ttt_bare_layer *layer, const ttt_bare_layer_options *o, u
         if (strncmp(layout->specs[i].name, prefix, sizeof prefix - 1) != 0) continue;
         if (layer->count++ == 0) layer->first = i;
     }
-    return TTT_OK;
+    return init_packed(layer);
+}
+
+/* Measures with memory NULL, else packs: the present weights as inference's products want them. */
+static size_t pack(ttt_bare_layer *layer, char *memory)
+{
+    const ttt_backend *b = layer->lm.backend;
+    ttt_arena arena = {.base = memory};
+    for (int64_t i = layer->first; i < layer->first + layer->count; i++) {
+        bool product;
+        ttt_param *param = ttt_lm_param(&layer->lm, &layer->packed, &layer->lm.layout.specs[i], &product);
+        void *values = ttt_at(b, layer->values, layer->lm.layout.offsets[i]);
+        if (!product) continue;
+        param->packed = ttt_arena_push(&arena, (int64_t)b->ops->packed_size(param->rows, param->columns), 1);
+        param->values = NULL;
+        if (memory) b->ops->pack(b, param->packed, values, param->rows, param->columns);
+    }
+    return arena.used;
+}
+
+static ttt_status init_packed(ttt_bare_layer *layer)
+{
+    TTT_TRY(ttt_lm_bind(&layer->lm, &layer->packed, layer->values));
+    layer->packed_memory = ttt_alloc(pack(layer, NULL), 1);
+    layer->packed_is_stale = true;
+    return layer->packed_memory ? TTT_OK : TTT_ERR_MEMORY;
 }
 
 ttt_status ttt_bare_layer_new(ttt_bare_layer **out, const ttt_bare_layer_options *options, uint64_t seed)
@@ -98,6 +126,8 @@ void ttt_bare_layer_free(ttt_bare_layer *layer)
     ttt_free(layer->runs);
     ttt_free(layer->weights.blocks);
     ttt_free(layer->gradients.blocks);
+    ttt_free(layer->packed.blocks);
+    ttt_free(layer->packed_memory);
     ttt_free(layer->values);
     ttt_free(layer->grads);
     ttt_lm_deinit(&layer->lm);
@@ -132,6 +162,7 @@ void ttt_bare_layer_set(ttt_bare_layer *layer, int64_t index, const float *value
     int64_t n;
     (void)ttt_bare_layer_param_name(layer, index, &n);
     layer->lm.backend->ops->from(layer->lm.backend, param_at(layer, layer->values, index), values, TTT_F32, n);
+    layer->packed_is_stale = true;
 }
 
 void ttt_bare_layer_get_gradient(const ttt_bare_layer *layer, int64_t index, float *values)
@@ -261,9 +292,12 @@ static ttt_status forward(ttt_bare_layer *layer, ttt_bare_state *state, const fl
     TTT_TRY(plan(layer, state, T, train));
     const ttt_backend *b = layer->lm.backend;
     const int64_t n = layer->pass.rows * layer->lm.config.hidden_size;
+    const ttt_lm_weights *weights = train ? &layer->weights : &layer->packed;
+    if (!train && layer->packed_is_stale) pack(layer, layer->packed_memory);
+    layer->packed_is_stale = layer->packed_is_stale && train;
     b->ops->from(b, layer->x, x, TTT_F32, n);
     b->ops->zero(b, layer->y, n);
-    ttt_layer_forward(&layer->pass, shape_of(layer), &layer->weights.blocks[0].layer, &layer->saved, &layer->scratch,
+    ttt_layer_forward(&layer->pass, shape_of(layer), &weights->blocks[0].layer, &layer->saved, &layer->scratch,
                       layer->y, layer->x);
     b->ops->to(b, y, TTT_F32, layer->y, n);
     state->position += T;
