@@ -49,6 +49,31 @@ void ttt_bare_layer_options_init(ttt_bare_layer_options *options)
                                         .group = 4};
 }
 
+/* Measures with memory NULL, else packs: the present weights as inference's products want them. */
+static size_t pack(ttt_bare_layer *layer, char *memory)
+{
+    const ttt_backend *b = layer->lm.backend;
+    ttt_arena arena = {.base = memory};
+    for (int64_t i = layer->first; i < layer->first + layer->count; i++) {
+        bool product;
+        ttt_param *param = ttt_lm_param(&layer->lm, &layer->packed, &layer->lm.layout.specs[i], &product);
+        void *values = ttt_at(b, layer->values, layer->lm.layout.offsets[i]);
+        if (!product) continue;
+        param->packed = ttt_arena_push(&arena, (int64_t)b->ops->packed_size(param->rows, param->columns), 1);
+        param->values = NULL;
+        if (memory) b->ops->pack(b, param->packed, values, param->rows, param->columns);
+    }
+    return arena.used;
+}
+
+static ttt_status init_packed(ttt_bare_layer *layer)
+{
+    TTT_TRY(ttt_lm_bind(&layer->lm, &layer->packed, layer->values));
+    layer->packed_memory = ttt_alloc(pack(layer, NULL), 1);
+    layer->packed_is_stale = true;
+    return layer->packed_memory ? TTT_OK : TTT_ERR_MEMORY;
+}
+
 static ttt_status init(ttt_bare_layer *layer, const ttt_bare_layer_options *o, uint64_t seed)
 {
     ttt_config config;
@@ -78,31 +103,6 @@ static ttt_status init(ttt_bare_layer *layer, const ttt_bare_layer_options *o, u
         if (layer->count++ == 0) layer->first = i;
     }
     return init_packed(layer);
-}
-
-/* Measures with memory NULL, else packs: the present weights as inference's products want them. */
-static size_t pack(ttt_bare_layer *layer, char *memory)
-{
-    const ttt_backend *b = layer->lm.backend;
-    ttt_arena arena = {.base = memory};
-    for (int64_t i = layer->first; i < layer->first + layer->count; i++) {
-        bool product;
-        ttt_param *param = ttt_lm_param(&layer->lm, &layer->packed, &layer->lm.layout.specs[i], &product);
-        void *values = ttt_at(b, layer->values, layer->lm.layout.offsets[i]);
-        if (!product) continue;
-        param->packed = ttt_arena_push(&arena, (int64_t)b->ops->packed_size(param->rows, param->columns), 1);
-        param->values = NULL;
-        if (memory) b->ops->pack(b, param->packed, values, param->rows, param->columns);
-    }
-    return arena.used;
-}
-
-static ttt_status init_packed(ttt_bare_layer *layer)
-{
-    TTT_TRY(ttt_lm_bind(&layer->lm, &layer->packed, layer->values));
-    layer->packed_memory = ttt_alloc(pack(layer, NULL), 1);
-    layer->packed_is_stale = true;
-    return layer->packed_memory ? TTT_OK : TTT_ERR_MEMORY;
 }
 
 ttt_status ttt_bare_layer_new(ttt_bare_layer **out, const ttt_bare_layer_options *options, uint64_t seed)

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT
- * The bare layer on both backends: any split of a sequence gives the same bits; a backward through segments, with the state's gradient carried from one
- * to the one before, gives the gradients of the whole; and those agree with central differences. */
+ * The bare layer on both backends: any split of a sequence gives the same bits; a backward through segments, with the
+ * state's gradient carried from one to the one before, gives the gradients of the whole; and those agree with central
+ * differences. */
 #include <ttt/bare_layer.h>
 
 #include "base/rng.h"
@@ -40,7 +41,9 @@ static ttt_bare_layer *make_layer(const char *backend, ttt_learner_kind learner,
         CHECK(n <= 4096);
         ttt_bare_layer_get(layer, p, values);
         const double size = strcmp(name, "learnable_token_idx") == 0 ? 0.05 : 0.2;
-        for (int64_t i = 0; i < n; i++) values[i] += (float)(size * ttt_rng_normal((ttt_rng){.seed = (uint64_t)p, .stream = TTT_RNG_TEST}, (uint64_t)i));
+        for (int64_t i = 0; i < n; i++)
+            values[i] += (float)(size *
+                                 ttt_rng_normal((ttt_rng){.seed = (uint64_t)p, .stream = TTT_RNG_TEST}, (uint64_t)i));
         ttt_bare_layer_set(layer, p, values);
     }
     return layer;
@@ -76,7 +79,8 @@ static void splits(ttt_bare_layer *layer)
     ttt_bare_state_free(state);
 }
 
-/* Backward of all in calls of `segment` tokens; gradients of all parameters one after another in `grads`. Returns <y, dy>. */
+/* Backward of all in calls of `segment` tokens; gradients of all parameters one after another in `grads`. Returns <y,
+ * dy>. */
 static double backward(ttt_bare_layer *layer, int64_t segment, float *dx, float *grads)
 {
     enum { STATES = T + 1 };
@@ -162,7 +166,9 @@ static void differences(ttt_bare_layer *layer, double step, double tolerance)
         ttt_bare_layer_get(layer, p, values);
         for (int side = 0; side < 2; side++) {
             for (int64_t i = 0; i < n; i++) {
-                const double d = (side ? 1 : -1) * step * ((ttt_rng_u64((ttt_rng){.seed = 9, .stream = TTT_RNG_TEST}, (uint64_t)i) & 1) ? 1 : -1);
+                const double d = (side ? 1 : -1) * step *
+                                 ((ttt_rng_u64((ttt_rng){.seed = 9, .stream = TTT_RNG_TEST}, (uint64_t)i) & 1) ? 1
+                                                                                                               : -1);
                 moved[i] = (float)((double)values[i] + d);
             }
             ttt_bare_layer_set(layer, p, moved);
@@ -185,8 +191,9 @@ int main(void)
         ttt_learner_kind learner;
         bool mamba;
         int64_t K;
-    } cases[] = {{TTT_LEARNER_LINEAR, true, 16}, {TTT_LEARNER_LINEAR, false, 5}, {TTT_LEARNER_LINEAR, true, 1}, {TTT_LEARNER_LINEAR, true, 41},
-                 {TTT_LEARNER_MLP, true, 16},    {TTT_LEARNER_MLP, false, 3},    {TTT_LEARNER_MLP, false, 38}};
+    } cases[] = {{TTT_LEARNER_LINEAR, true, 16}, {TTT_LEARNER_LINEAR, false, 5}, {TTT_LEARNER_LINEAR, true, 1},
+                 {TTT_LEARNER_LINEAR, true, 41}, {TTT_LEARNER_MLP, true, 16},    {TTT_LEARNER_MLP, false, 3},
+                 {TTT_LEARNER_MLP, false, 38}};
     fill();
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
         static const char *const backends[] = {"ref", "cpu"};
@@ -194,8 +201,9 @@ int main(void)
             ttt_bare_layer *layer = make_layer(backends[k], cases[i].learner, cases[i].mamba, cases[i].K);
             splits(layer);
             segments(layer, k == 0 ? 2e-7 : 2e-4);
-            /* x, y and parameters pass through floats, so the differences carry their rounding: 2^-24 of <y,dy>, a few hundred, over the step */
-            if (k == 0) differences(layer, 1e-2, 2e-2);
+            /* x, y and parameters pass through floats, so the differences carry their rounding: 2^-24 of <y,dy>, a few
+             * hundred, over the step */
+            if (k == 0) differences(layer, 3e-3, 2e-2);
             ttt_bare_layer_free(layer);
         }
     }
@@ -204,6 +212,6 @@ int main(void)
     ttt_bare_layer_options_init(&options);
     options.width = 10;
     options.heads = 2;
-    CHECK_FAILS(ttt_bare_layer_new(&layer, &options, 1), TTT_ERR_ARGUMENT, "head");
+    CHECK_FAILS(ttt_bare_layer_new(&layer, &options, 1), TTT_ERR_FORMAT, "odd size");
     return test_end();
 }
