@@ -41,11 +41,15 @@ static int print_json(const ttt_verification *v)
     int failed = !list;
     for (int64_t i = 0; i < v->count && !failed; i++) {
         const ttt_quantity *q = &v->quantities[i];
-        failed = json_array_append_new(list, json_pack("{s:s, s:o, s:o, s:f, s:b}", "name", q->name, "max_abs", number(q->max_abs), "max_rel",
-                                                       number(q->max_rel), "tolerance", q->tolerance, "ok", q->ok));
+        failed = json_array_append_new(list, json_pack("{s:s, s:o, s:o, s:f, s:b}", "name", q->name, "max_abs",
+                                                       number(q->max_abs), "max_rel", number(q->max_rel), "tolerance",
+                                                       q->tolerance, "ok", q->ok));
     }
-    json_t *report = failed ? NULL : json_pack("{s:b, s:O, s:f}", "ok", v->ok, "quantities", list, "uniform_loss", v->uniform_loss);
-    if (report && v->sentence_loss >= 0) failed = json_object_set_new(report, "sentence_loss", json_real(v->sentence_loss));
+    json_t *report = failed ? NULL
+                            : json_pack("{s:b, s:O, s:f}", "ok", v->ok, "quantities", list, "uniform_loss",
+                                        v->uniform_loss);
+    if (report && v->sentence_loss >= 0)
+        failed = json_object_set_new(report, "sentence_loss", json_real(v->sentence_loss));
     char *text = report && !failed ? json_dumps(report, JSON_INDENT(1)) : NULL;
     if (text) puts(text);
     free(text);
@@ -64,7 +68,8 @@ static void print_text(const ttt_verification *v)
         over += !q->ok;
     }
     if (v->sentence_loss >= 0)
-        printf("perplexity of an English sentence: %.1f; a model that knows nothing: %.1f\n", exp(v->sentence_loss), exp(v->uniform_loss));
+        printf("perplexity of an English sentence: %.1f; a model that knows nothing: %.1f\n", exp(v->sentence_loss),
+               exp(v->uniform_loss));
     if (over)
         printf("%lld of %lld quantities are over their tolerance\n", (long long)over, (long long)v->count);
     else
@@ -75,7 +80,10 @@ int ttt_cmd_verify(int argc, char **argv)
 {
     static const struct argp_option list[] = {
         {.name = "model", .key = 'm', .arg = "MODEL", .doc = "the model folder"},
-        {.name = "golden", .key = 'g', .arg = "FILE", .doc = "a golden file: what another program computed for this model"},
+        {.name = "golden",
+         .key = 'g',
+         .arg = "FILE",
+         .doc = "a golden file: what another program computed for this model"},
         {.name = "json", .key = 'j', .doc = "print one JSON object"},
         {0},
     };
@@ -83,8 +91,10 @@ int ttt_cmd_verify(int argc, char **argv)
     static const struct argp argp = {
         .options = list,
         .parser = parse,
-        .doc = "Checks a model: its tensors; that splits, threads and company change no bit of what it computes; and, against a golden file, logits, losses, "
-               "states, gradients, training steps and greedy text, in one call and in splits.\vExit status 1 if a quantity is over its tolerance.",
+        .doc = "Checks a model: its tensors; that splits, threads and company change no bit of what it computes; and, "
+               "against a golden file, logits, losses, "
+               "states, gradients, training steps and greedy text, in one call and in splits.\vExit status 1 if a "
+               "quantity is over its tolerance.",
         .children = children,
     };
     options o = {0};

@@ -16,6 +16,7 @@ static const struct command {
 } commands[] = {
     {"convert", ttt_cmd_convert, "a model folder from the files of other programs"},
     {"info", ttt_cmd_info, "what a model is, and what this machine offers"},
+    {"verify", ttt_cmd_verify, "whether a model computes what it should"},
 };
 
 enum { COMMANDS = sizeof commands / sizeof *commands };

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
- * Every TTT golden folder of ../shared against a backend (first argument), quantity by quantity, in one call and in
- * splits. */
+ * Golden folders here, and every TTT golden folder of ../shared, against the backend TTT_TEST_BACKEND names, quantity
+ * by quantity, in one call and in splits. */
 #include <ttt/verify.h>
 
 #include "test.h"
@@ -17,16 +17,9 @@ static const char *const folders[] = {"linear_transformer",
                                       "mlp_d64",
                                       "linear_small"};
 
-static void verify(const char *name, const ttt_model_options *options)
+static void verify(const char *folder, const char *name, const ttt_model_options *options)
 {
-    char relative[128], folder[4200], golden[4300];
-    snprintf(relative, sizeof relative, "goldens/%s/config.json", name);
-    const char *config = test_shared(relative);
-    if (!config) {
-        SKIP("%s: there is no ../shared/goldens", name);
-        return;
-    }
-    snprintf(folder, sizeof folder, "%.*s", (int)(strlen(config) - strlen("/config.json")), config);
+    char golden[4300];
     snprintf(golden, sizeof golden, "%s/golden.safetensors", folder);
     ttt_verification *v;
     CHECK_OK(ttt_verify(&v, folder, golden, options));
@@ -44,9 +37,26 @@ static void verify(const char *name, const ttt_model_options *options)
     ttt_verification_free(v);
 }
 
-int main(int argc, char **argv)
+static void verify_shared(const char *name, const ttt_model_options *options)
 {
-    const ttt_model_options options = {.backend = argc > 1 ? argv[1] : "ref"};
-    for (size_t i = 0; i < sizeof folders / sizeof *folders; i++) verify(folders[i], &options);
+    char relative[128], folder[4200];
+    snprintf(relative, sizeof relative, "goldens/%s/config.json", name);
+    const char *config = test_shared(relative);
+    if (!config) {
+        SKIP("%s: there is no ../shared/goldens", name);
+        return;
+    }
+    snprintf(folder, sizeof folder, "%.*s", (int)(strlen(config) - strlen("/config.json")), config);
+    verify(folder, name, options);
+}
+
+int main(void)
+{
+    const char *backend = getenv("TTT_TEST_BACKEND");
+    const ttt_model_options options = {.backend = backend ? backend : "ref"};
+    verify(TTT_SOURCE_DIR "/tests/golden/linear_mamba_preconv", "linear_mamba_preconv", &options);
+    verify(TTT_SOURCE_DIR "/tests/golden/mlp_transformer", "mlp_transformer", &options);
+    verify(TTT_SOURCE_DIR "/tests/golden/linear_k64_batch", "linear_k64_batch", &options);
+    for (size_t i = 0; i < sizeof folders / sizeof *folders; i++) verify_shared(folders[i], &options);
     return test_end();
 }
