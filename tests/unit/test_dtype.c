@@ -52,7 +52,7 @@ static void test_rounding(ttt_dtype dtype, uint16_t infinity)
         wrong += narrow(dtype, nextafter(middle, high)) != i + 1;
     }
     CHECK_EQ(wrong, 0);
-    CHECK_EQ(narrow(dtype, INFINITY), infinity);
+    CHECK_EQ(narrow(dtype, (double)INFINITY), infinity);
     CHECK_EQ(narrow(dtype, -1e300), infinity | 0x8000);
     CHECK_EQ(narrow(dtype, -0.0), 0x8000);
     CHECK_EQ(narrow(dtype, 1e-300), 0);
