@@ -17,6 +17,8 @@ static const struct command {
     {"convert", ttt_cmd_convert, "a model folder from the files of other programs"},
     {"info", ttt_cmd_info, "what a model is, and what this machine offers"},
     {"verify", ttt_cmd_verify, "whether a model computes what it should"},
+    {"tokenize", ttt_cmd_tokenize, "text to token ids"},
+    {"detokenize", ttt_cmd_detokenize, "token ids to text"},
 };
 
 enum { COMMANDS = sizeof commands / sizeof *commands };

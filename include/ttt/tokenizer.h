@@ -47,6 +47,7 @@ TTT_API int64_t ttt_tokenizer_vocabulary(const ttt_tokenizer *tokenizer); /* ids
 TTT_API int64_t ttt_tokenizer_bos(const ttt_tokenizer *tokenizer);        /* -1: none */
 TTT_API int64_t ttt_tokenizer_eos(const ttt_tokenizer *tokenizer);        /* end-of-text; -1: none */
 TTT_API bool ttt_tokenizer_adds_bos(const ttt_tokenizer *tokenizer);      /* tokenizer_config.json says so */
+TTT_API bool ttt_tokenizer_is_json(const ttt_tokenizer *tokenizer);       /* a tokenizer.json, no tokenizer.model */
 TTT_API bool ttt_tokenizer_is_byte_level(const ttt_tokenizer *tokenizer); /* any bytes can be encoded, not only UTF-8 */
 
 typedef struct ttt_ids {

@@ -141,7 +141,7 @@ static ttt_status print_token(ttt_buffer *out, const ttt_tokenizer *tokenizer, c
 /* A tokenizer_config.json for a tokenizer that had none. */
 static ttt_status print_config(ttt_buffer *out, const ttt_tokenizer *tokenizer)
 {
-    const bool json = tokenizer->kind == TTT_TEXT_HUGGING_FACE;
+    const bool json = ttt_tokenizer_is_json(tokenizer);
     TTT_TRY(ttt_buffer_print(out, "{\n  \"add_bos_token\": %s,\n  \"add_eos_token\": false,\n",
                              tokenizer->adds_bos ? "true" : "false"));
     TTT_TRY(print_token(out, tokenizer, "bos_token", tokenizer->bos));
@@ -161,7 +161,7 @@ static ttt_status write_in(const char *folder, const char *name, const ttt_buffe
 
 ttt_status ttt_tokenizer_save(const ttt_tokenizer *tokenizer, const char *folder)
 {
-    const bool json = tokenizer->kind == TTT_TEXT_HUGGING_FACE;
+    const bool json = ttt_tokenizer_is_json(tokenizer);
     TTT_TRY(ttt_folder_make(folder));
     TTT_TRY(write_in(folder, json ? "tokenizer.json" : "tokenizer.model", &tokenizer->source));
     if (tokenizer->config.data) return write_in(folder, "tokenizer_config.json", &tokenizer->config);
@@ -176,6 +176,8 @@ int64_t ttt_tokenizer_vocabulary(const ttt_tokenizer *tokenizer) { return tokeni
 int64_t ttt_tokenizer_bos(const ttt_tokenizer *tokenizer) { return tokenizer->bos; }
 int64_t ttt_tokenizer_eos(const ttt_tokenizer *tokenizer) { return tokenizer->eos; }
 bool ttt_tokenizer_adds_bos(const ttt_tokenizer *tokenizer) { return tokenizer->adds_bos; }
+
+bool ttt_tokenizer_is_json(const ttt_tokenizer *tokenizer) { return tokenizer->kind == TTT_TEXT_HUGGING_FACE; }
 
 bool ttt_tokenizer_is_byte_level(const ttt_tokenizer *tokenizer)
 {

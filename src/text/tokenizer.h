@@ -125,9 +125,12 @@ const char *ttt_text_find(const char *text, size_t size, const ttt_buffer *part)
 TTT_NODISCARD ttt_status ttt_text_replace(ttt_buffer *out, const char *text, size_t size, const ttt_buffer *from,
                                           const ttt_buffer *to);
 
-/* The tokenizer.json of a byte-level BPE: end-of-text, then `words` (ids from 1) with the merges that made them (pairs
- * of ids, `merge_count` of them). */
-TTT_NODISCARD ttt_status ttt_tokenizer_write_json(ttt_buffer *out, const ttt_strings *words, const ttt_pair *merges,
+/* The end of a document, in tokenizers that are made here. */
+#define TTT_END_OF_TEXT "<|endoftext|>"
+
+/* The tokenizer.json of a byte-level BPE: end-of-text is id 0, `tokens` (raw bytes) have the ids from 1 on, `merges`
+ * are pairs of ids; `pieces`: text is split by GPT-2's expression first. */
+TTT_NODISCARD ttt_status ttt_tokenizer_write_json(ttt_buffer *out, const ttt_strings *tokens, const ttt_pair *merges,
                                                   size_t merge_count, bool pieces);
 
 #endif

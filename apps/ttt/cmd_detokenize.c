@@ -1,0 +1,103 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * ttt detokenize: token ids to text. Special tokens are part of it unless --skip-special says otherwise.
+ */
+#include <errno.h>
+#include <inttypes.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "text_io.h"
+
+enum { KEY_SKIP = 0x2000 };
+
+static error_t parse(int key, char *argument, struct argp_state *state)
+{
+    text_io *io = state->input;
+    switch (key) {
+    case 't': io->path = argument; return 0;
+    case 'j': io->jsonl = true; return 0;
+    case KEY_SKIP: io->skip_special = true; return 0;
+    case ARGP_KEY_ARG: io->inputs[io->input_count++] = argument; return 0;
+    case ARGP_KEY_END:
+        if (!io->path) ttt_app_usage(state, "give --tokenizer FILE");
+        return 0;
+    default: return ARGP_ERR_UNKNOWN;
+    }
+}
+
+static int detokenize_object(text_io *io, json_t *object)
+{
+    const json_t *list = json_object_get(object, "ids");
+    const size_t count = json_array_size(list);
+    if (!json_is_array(list)) return text_io_fail(io, "the object has no list \"ids\"");
+    int32_t *ids = calloc(count + 1, sizeof *ids);
+    int code = ids ? 0 : text_io_fail(io, "out of memory");
+    for (size_t i = 0; i < count && code == 0; i++) {
+        const json_t *id = json_array_get(list, i);
+        const json_int_t value = json_integer_value(id);
+        if (!json_is_integer(id) || value < INT32_MIN || value > INT32_MAX)
+            code = text_io_fail(io, "\"ids\" holds something that is no token id");
+        else
+            ids[i] = (int32_t)value;
+    }
+    ttt_text text = {0};
+    if (code == 0 && ttt_tokenizer_decode(io->tokenizer, ids, count, io->skip_special, &text) != TTT_OK)
+        code = text_io_failed(io);
+    if (code == 0 && json_object_set_new(object, "text", json_stringn(text.data, text.size)) != 0)
+        code = text_io_fail(io, "the text cannot be written as JSON");
+    free(ids);
+    ttt_text_deinit(&text);
+    return code;
+}
+
+static int detokenize_lines(text_io *io, FILE *input) { return text_io_lines(io, input, detokenize_object); }
+
+static int write_text(text_io *io, ttt_status status, ttt_text *text)
+{
+    if (status != TTT_OK) return text_io_failed(io);
+    fwrite(text->data, 1, text->size, stdout);
+    if (text->size > 0) fflush(stdout);
+    text->size = 0;
+    return ferror(stdout) ? ttt_app_fail("cannot write to standard output: %s", strerror(errno)) : 0;
+}
+
+/* Ids with white space between them; text comes out as soon as it is complete. */
+static int detokenize_text(text_io *io, FILE *input)
+{
+    ttt_detokenizer *detokenizer;
+    ttt_text text = {0};
+    ttt_status status = ttt_detokenizer_new(&detokenizer, io->tokenizer, io->skip_special);
+    if (status != TTT_OK) return ttt_app_failed(status);
+    int32_t id;
+    int code = 0, read;
+    while (code == 0 && (read = fscanf(input, "%" SCNd32, &id)) == 1)
+        code = write_text(io, ttt_detokenizer_push(detokenizer, id, &text), &text);
+    if (code == 0 && read != EOF) code = text_io_fail(io, "there is something that is no token id");
+    if (code == 0) code = write_text(io, ttt_detokenizer_finish(detokenizer, &text), &text);
+    ttt_detokenizer_free(detokenizer);
+    ttt_text_deinit(&text);
+    return code;
+}
+
+int ttt_cmd_detokenize(int argc, char **argv)
+{
+    static const struct argp_option list[] = {
+        {"tokenizer", 't', "FILE", 0, "tokenizer.json, tokenizer.model, or a folder with one of them", 0},
+        {"jsonl", 'j', NULL, 0, "read objects with \"ids\", one a line, and write them with \"text\"", 0},
+        {"skip-special", KEY_SKIP, NULL, 0, "leave special tokens out", 0},
+        {0}};
+    static const struct argp argp = {.options = list,
+                                     .parser = parse,
+                                     .args_doc = "[FILE...]",
+                                     .doc = "Writes the text of the token ids in each FILE, in standard input by "
+                                            "default."};
+    const char **inputs = calloc((size_t)argc + 1, sizeof *inputs);
+    if (!inputs) return ttt_app_fail("out of memory");
+    text_io io = {.inputs = inputs};
+    argp_parse(&argp, argc, argv, 0, NULL, &io);
+    if (io.input_count == 0) io.inputs[io.input_count++] = "-";
+    const int code = text_io_run(&io, io.jsonl ? detokenize_lines : detokenize_text);
+    free(inputs);
+    return code;
+}
