@@ -46,8 +46,8 @@ static void pack(const ttt_backend *b, void *packed, const void *values, int64_t
 }
 
 /* Rows that are taken through a panel together, and steps of the inner dimension: the panel's part then stays in the
- * first cache while the rows pass. A few rows pass once, so for them there is nothing to keep. */
-enum { ROWS = 192, STEPS = 128, FEW_ROWS = 12 };
+ * second cache while the rows pass. A few rows pass once, so for them there is nothing to keep. */
+enum { ROWS = 96, STEPS = 256, FEW_ROWS = 12 };
 
 typedef struct packed_linear {
     const ttt_kernels *kernels;

@@ -53,10 +53,12 @@ static void multiply_panel(void *context, int64_t panel, int thread)
 
 void ttt_multiply_run(const ttt_backend *b, const ttt_multiply *m)
 {
-    enum { PANELS = 16, LEAST = 128, STEP = 64 }; /* at most so many panels, none too narrow to be efficient */
+    enum { MOST = 16, LEAST = 192 }; /* panels: so many serve enough threads; a narrower one is less efficient */
     panels p = {.m = m, .by_rows = m->rows > m->columns};
-    const int64_t length = p.by_rows ? m->rows : m->columns, part = (length + PANELS - 1) / PANELS;
-    p.size = part <= LEAST ? LEAST : (part + STEP - 1) / STEP * STEP;
+    const int64_t length = p.by_rows ? m->rows : m->columns;
+    int64_t count = 1; /* a power of two, so that two or four threads have the same to do */
+    while (count < MOST && length / count >= 2 * LEAST) count *= 2;
+    p.size = (length + count - 1) / count;
     const int64_t worth = 1 << 16;
     ttt_parallel(m->rows * m->columns * m->depth < worth ? 1 : b->threads, (length + p.size - 1) / p.size,
                  multiply_panel, &p);
