@@ -1,4 +1,7 @@
-/* SPDX-License-Identifier: MIT */
+/* SPDX-License-Identifier: MIT
+ *
+ * What `ttt info --machine` tells: processors, memory, and which instruction set computes.
+ */
 #include <stdlib.h>
 #include <ttt/machine.h>
 #include <unistd.h>
