@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-# What the library stands on. oneDNN and OpenMP are optional; without oneDNN the project's own products do all the work.
+# What the library stands on. oneDNN is optional; without it the project's own products do all the work.
 find_package(PkgConfig REQUIRED)
 pkg_check_modules(JANSSON REQUIRED IMPORTED_TARGET jansson)
 pkg_check_modules(UTF8PROC REQUIRED IMPORTED_TARGET libutf8proc)
@@ -9,16 +9,17 @@ find_path(RANDOM123_INCLUDE Random123/philox.h REQUIRED)
 add_library(ttt_libraries INTERFACE)
 target_include_directories(ttt_libraries SYSTEM INTERFACE ${RANDOM123_INCLUDE})
 target_link_libraries(ttt_libraries INTERFACE PkgConfig::JANSSON PkgConfig::UTF8PROC PkgConfig::ZSTD m)
-if(TTT_OPENMP)
-  find_package(OpenMP REQUIRED COMPONENTS C)
-  target_link_libraries(ttt_libraries INTERFACE OpenMP::OpenMP_C)
-endif()
+find_package(Threads REQUIRED)
+target_link_libraries(ttt_libraries INTERFACE Threads::Threads)
+
+# oneDNN brings its own OpenMP threads along; each of its calls is told to use one (src/cpu/product_onednn.c).
 set(TTT_HAVE_ONEDNN OFF)
-if(TTT_ONEDNN AND TTT_OPENMP) # our threads and oneDNN's are one pool
+if(TTT_ONEDNN)
+  find_package(OpenMP QUIET COMPONENTS C)
   find_package(dnnl CONFIG QUIET)
-  if(dnnl_FOUND)
+  if(dnnl_FOUND AND OpenMP_C_FOUND)
     set(TTT_HAVE_ONEDNN ON)
-    target_link_libraries(ttt_libraries INTERFACE DNNL::dnnl)
+    target_link_libraries(ttt_libraries INTERFACE DNNL::dnnl OpenMP::OpenMP_C)
   else()
     message(STATUS "oneDNN not found: training uses the project's own products")
   endif()

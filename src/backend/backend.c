@@ -44,6 +44,7 @@ ttt_status ttt_backend_new(ttt_backend **out, const char *name, int threads)
         if (!backend) return TTT_ERR_MEMORY;
         ttt_status status = choose_threads(&backend->threads, threads);
         if (status == TTT_OK) status = backends[i].init(backend);
+        if (status == TTT_OK) status = ttt_pool_new(&backend->pool, backend->threads);
         if (status == TTT_OK) status = ttt_backend_reserve(backend, 1);
         if (status != TTT_OK) {
             ttt_backend_free(backend);
@@ -70,6 +71,7 @@ ttt_status ttt_backend_reserve(ttt_backend *backend, size_t bytes)
 void ttt_backend_free(ttt_backend *backend)
 {
     if (!backend) return;
+    ttt_pool_free(backend->pool);
     ttt_free(backend->scratch);
     ttt_free(backend);
 }

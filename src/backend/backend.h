@@ -18,6 +18,7 @@
 #include <stdint.h>
 
 #include "base/error.h"
+#include "base/threads.h"
 #include "tensor/dtype.h"
 
 typedef struct ttt_backend ttt_backend;
@@ -202,6 +203,7 @@ struct ttt_backend {
     ttt_dtype dtype; /* of a real: TTT_F64 or TTT_F32 */
     size_t real;     /* bytes of a real */
     int threads;
+    ttt_pool *pool; /* of that many threads */
     const ttt_ops *ops;
     ttt_ops table;        /* what `ops` points to, for a backend that fills its table at start */
     char *scratch;        /* [threads, scratch_bytes], for the operations' own use; norms use up to 4 rows of reals */

@@ -1,25 +1,160 @@
-/* SPDX-License-Identifier: MIT */
+/* SPDX-License-Identifier: MIT
+ *
+ * A job is opened by the caller, who works on it too, and closed when no item is left. Workers that arrive count
+ * themselves in before they look whether it is open, so once it is closed and nobody is inside, every item is done and
+ * nobody can touch the job.
+ */
 #define _GNU_SOURCE
 #include "base/threads.h"
 
+#include <pthread.h>
 #include <sched.h>
-#ifdef _OPENMP
-#include <omp.h>
-#endif
+#include <stdatomic.h>
+#include <stdbool.h>
 
-void ttt_parallel(int threads, int64_t items, void (*task)(void *context, int64_t item, int thread), void *context)
+#include "base/alloc.h"
+
+enum { SPINS = 400 }; /* some ten microseconds: more than the time between two lists of one layer */
+
+typedef struct worker {
+    ttt_pool *pool;
+    pthread_t thread;
+    int number;
+} worker;
+
+struct ttt_pool {
+    int threads;
+    worker *workers; /* [threads - 1] */
+    int started;
+    void (*task)(void *context, int64_t item, int thread);
+    void *context;
+    atomic_llong items, next; /* of the open job */
+    atomic_bool open, stop;
+    atomic_int inside; /* workers at the job */
+    pthread_mutex_t mutex;
+    pthread_cond_t wake, left; /* a job was opened; the last worker left */
+};
+
+static void relax(void)
 {
-    if (threads <= 1 || items <= 1) {
+#if defined(__x86_64__) || defined(__i386__)
+    __builtin_ia32_pause();
+#elif defined(__aarch64__)
+    __asm__ volatile("yield");
+#endif
+}
+
+static bool has_work(ttt_pool *pool)
+{
+    return atomic_load(&pool->open) && atomic_load(&pool->next) < atomic_load(&pool->items);
+}
+
+static void work(ttt_pool *pool, int thread)
+{
+    for (int64_t item; (item = atomic_fetch_add(&pool->next, 1)) < atomic_load(&pool->items);)
+        pool->task(pool->context, item, thread);
+}
+
+static void wait_for_work(ttt_pool *pool)
+{
+    for (int i = 0; i < SPINS; i++) {
+        if (has_work(pool) || atomic_load(&pool->stop)) return;
+        relax();
+    }
+    pthread_mutex_lock(&pool->mutex);
+    while (!has_work(pool) && !atomic_load(&pool->stop)) pthread_cond_wait(&pool->wake, &pool->mutex);
+    pthread_mutex_unlock(&pool->mutex);
+}
+
+static void *run_worker(void *argument)
+{
+    const worker *self = argument;
+    ttt_pool *pool = self->pool;
+    for (;;) {
+        wait_for_work(pool);
+        if (atomic_load(&pool->stop)) return NULL;
+        atomic_fetch_add(&pool->inside, 1);
+        if (atomic_load(&pool->open)) work(pool, self->number);
+        if (atomic_fetch_sub(&pool->inside, 1) == 1 && !atomic_load(&pool->open)) {
+            pthread_mutex_lock(&pool->mutex);
+            pthread_cond_signal(&pool->left);
+            pthread_mutex_unlock(&pool->mutex);
+        }
+    }
+}
+
+/* The job is closed; waits until no worker is at it. */
+static void wait_until_left(ttt_pool *pool)
+{
+    for (int i = 0; i < SPINS; i++) {
+        if (atomic_load(&pool->inside) == 0) return;
+        relax();
+    }
+    pthread_mutex_lock(&pool->mutex);
+    while (atomic_load(&pool->inside) != 0) pthread_cond_wait(&pool->left, &pool->mutex);
+    pthread_mutex_unlock(&pool->mutex);
+}
+
+void ttt_parallel(ttt_pool *pool, int64_t items, void (*task)(void *context, int64_t item, int thread), void *context)
+{
+    if (!pool || pool->threads == 1 || items <= 1) {
         for (int64_t item = 0; item < items; item++) task(context, item, 0);
         return;
     }
-#ifdef _OPENMP
-    if (items < threads) threads = (int)items;
-#pragma omp parallel for schedule(static) num_threads(threads)
-    for (int64_t item = 0; item < items; item++) task(context, item, omp_get_thread_num());
-#else
-    for (int64_t item = 0; item < items; item++) task(context, item, 0);
-#endif
+    pool->task = task;
+    pool->context = context;
+    atomic_store(&pool->next, 0);
+    atomic_store(&pool->items, items);
+    pthread_mutex_lock(&pool->mutex); /* so that no worker falls asleep between its look and the signal */
+    atomic_store(&pool->open, true);
+    pthread_cond_broadcast(&pool->wake);
+    pthread_mutex_unlock(&pool->mutex);
+    work(pool, 0);
+    atomic_store(&pool->open, false);
+    wait_until_left(pool);
+}
+
+ttt_status ttt_pool_new(ttt_pool **out, int threads)
+{
+    *out = NULL;
+    ttt_pool *pool = ttt_alloc(1, sizeof *pool);
+    if (!pool) return TTT_ERR_MEMORY;
+    pool->threads = threads;
+    pthread_mutex_init(&pool->mutex, NULL);
+    pthread_cond_init(&pool->wake, NULL);
+    pthread_cond_init(&pool->left, NULL);
+    pool->workers = ttt_alloc((size_t)threads, sizeof *pool->workers);
+    ttt_status status = pool->workers ? TTT_OK : TTT_ERR_MEMORY;
+    while (status == TTT_OK && pool->started < threads - 1) {
+        worker *next = &pool->workers[pool->started];
+        *next = (worker){.pool = pool, .number = pool->started + 1};
+        if (pthread_create(&next->thread, NULL, run_worker, next) == 0)
+            pool->started++;
+        else
+            status = ttt_fail(TTT_ERR_MEMORY, "cannot start thread %d of %d: use fewer threads", pool->started + 2,
+                              threads);
+    }
+    if (status != TTT_OK) {
+        ttt_pool_free(pool);
+        return status;
+    }
+    *out = pool;
+    return TTT_OK;
+}
+
+void ttt_pool_free(ttt_pool *pool)
+{
+    if (!pool) return;
+    pthread_mutex_lock(&pool->mutex);
+    atomic_store(&pool->stop, true);
+    pthread_cond_broadcast(&pool->wake);
+    pthread_mutex_unlock(&pool->mutex);
+    for (int i = 0; i < pool->started; i++) pthread_join(pool->workers[i].thread, NULL);
+    pthread_cond_destroy(&pool->left);
+    pthread_cond_destroy(&pool->wake);
+    pthread_mutex_destroy(&pool->mutex);
+    ttt_free(pool->workers);
+    ttt_free(pool);
 }
 
 int ttt_processor_count(void)

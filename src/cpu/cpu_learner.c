@@ -261,7 +261,7 @@ void ttt_cpu_learner_forward(const ttt_cpu_learner *learner, const ttt_backend *
                              ttt_tile_kernel *forward)
 {
     walk w = {.learner = learner, .backend = backend, .call = call, .forward = forward};
-    ttt_parallel(backend->threads, call->run_count * call->dims.heads, forward_item, &w);
+    ttt_parallel(backend->pool, call->run_count * call->dims.heads, forward_item, &w);
 }
 
 /* ---- backward ---- */
@@ -336,7 +336,7 @@ void ttt_cpu_learner_backward(const ttt_cpu_learner *learner, const ttt_backend 
 {
     walk w = {.learner = learner, .backend = backend, .call = call, .forward = forward, .backward = backward};
     const int64_t H = call->dims.heads, D = call->dims.head_size;
-    ttt_parallel(backend->threads, call->run_count * H, backward_item, &w);
+    ttt_parallel(backend->pool, call->run_count * H, backward_item, &w);
     for (int which = 0; which < 2; which++) {
         float *gradient = call->dparams[2 * learner->maps + which].values;
         for (int64_t item = 0; item < call->run_count * H; item++) {

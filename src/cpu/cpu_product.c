@@ -94,7 +94,7 @@ static void linear_packed(const ttt_backend *b, float *y, const float *x, const 
                        .outputs = N,
                        .row_blocks = (rows + ROWS - 1) / ROWS};
     const int64_t worth = 1 << 16; /* multiplications for which a second thread is started */
-    ttt_parallel(rows * N * M < worth ? 1 : b->threads, panel_count(N) * l.row_blocks, linear_item, &l);
+    ttt_parallel(rows * N * M < worth ? NULL : b->pool, panel_count(N) * l.row_blocks, linear_item, &l);
 }
 
 /* ---- from values ---- */

@@ -60,6 +60,6 @@ void ttt_multiply_run(const ttt_backend *b, const ttt_multiply *m)
     while (count < MOST && length / count >= 2 * LEAST) count *= 2;
     p.size = (length + count - 1) / count;
     const int64_t worth = 1 << 16;
-    ttt_parallel(m->rows * m->columns * m->depth < worth ? 1 : b->threads, (length + p.size - 1) / p.size,
+    ttt_parallel(m->rows * m->columns * m->depth < worth ? NULL : b->pool, (length + p.size - 1) / p.size,
                  multiply_panel, &p);
 }

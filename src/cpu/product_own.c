@@ -79,5 +79,5 @@ void ttt_multiply_run(const ttt_backend *b, const ttt_multiply *m)
 {
     multiply_context c = {.b = b, .m = m, .row_blocks = (m->rows + ROWS - 1) / ROWS};
     const int64_t panels = (m->columns + PANELS * TTT_PANEL - 1) / (PANELS * TTT_PANEL), worth = 1 << 16;
-    ttt_parallel(m->rows * m->columns * m->depth < worth ? 1 : b->threads, c.row_blocks * panels, multiply_item, &c);
+    ttt_parallel(m->rows * m->columns * m->depth < worth ? NULL : b->pool, c.row_blocks * panels, multiply_item, &c);
 }

@@ -165,7 +165,7 @@ void ttt_lm_first_values(const ttt_lm *lm, int64_t index, void *values, uint64_t
                  .spec = spec,
                  .values = values,
                  .rng = {.seed = seed, .stream = TTT_RNG_INIT + ((uint64_t)index << 8)}};
-    ttt_parallel(lm->backend->threads, (ttt_param_elements(spec) + FILL_CHUNK - 1) / FILL_CHUNK, fill_chunk, &f);
+    ttt_parallel(lm->backend->pool, (ttt_param_elements(spec) + FILL_CHUNK - 1) / FILL_CHUNK, fill_chunk, &f);
 }
 
 /* ---- shapes ---- */
