@@ -19,6 +19,7 @@ static const struct command {
     {"verify", ttt_cmd_verify, "whether a model computes what it should"},
     {"tokenize", ttt_cmd_tokenize, "text to token ids"},
     {"detokenize", ttt_cmd_detokenize, "token ids to text"},
+    {"prepare", ttt_cmd_prepare, "texts to a folder of tokens to train on"},
 };
 
 enum { COMMANDS = sizeof commands / sizeof *commands };
