@@ -7,6 +7,7 @@
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <ttt/generate.h>
 #include <ttt/machine.h>
 
 #include "common.h"
@@ -63,6 +64,24 @@ static void print_config(const ttt_config *c)
     printf("parameters    %" PRId64 "\n", ttt_config_parameters(c));
 }
 
+/* A model without a tokenizer, or with a wrong one, is still a model. */
+static void print_tokenizer(const char *folder, const ttt_model *model)
+{
+    ttt_tokenizer *t;
+    ttt_status status = ttt_tokenizer_open(&t, folder);
+    if (status == TTT_OK) status = ttt_model_check_tokenizer(model, t);
+    if (status == TTT_OK) {
+        printf("tokenizer     %" PRId64 " ids, %s", ttt_tokenizer_vocabulary(t),
+               ttt_tokenizer_is_byte_level(t) ? "any bytes" : "UTF-8 only");
+        if (ttt_tokenizer_eos(t) >= 0) printf(", end-of-text is %" PRId64, ttt_tokenizer_eos(t));
+        if (ttt_tokenizer_adds_bos(t)) printf(", begins with %" PRId64, ttt_tokenizer_bos(t));
+        printf("\n");
+    } else {
+        printf("tokenizer     %s\n", ttt_error_detail());
+    }
+    ttt_tokenizer_free(t);
+}
+
 /* Weights are read and checked on the way: a folder that info describes is one that the other commands can use. */
 static ttt_status print_model(const options *o)
 {
@@ -78,6 +97,7 @@ static ttt_status print_model(const options *o)
         printf("backend       %s (%s), %d thread%s\n", ttt_model_backend(model), ttt_model_isa(model),
                ttt_model_threads(model), ttt_model_threads(model) == 1 ? "" : "s");
         ttt_state_free(state);
+        print_tokenizer(o->model, model);
     }
     ttt_model_free(model);
     return status;

@@ -8,8 +8,10 @@
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sysexits.h>
 #include <time.h>
+#include <ttt/generate.h>
 
 static volatile sig_atomic_t noted;
 
@@ -102,6 +104,54 @@ const struct argp ttt_app_compute_argp = {
                                             {0}},
     .parser = parse_compute,
 };
+
+ttt_status ttt_app_open(ttt_model **model, ttt_tokenizer **tokenizer, const char *folder,
+                        const ttt_model_options *options)
+{
+    *tokenizer = NULL;
+    ttt_status status = ttt_model_open(model, folder, options);
+    if (status == TTT_OK) status = ttt_tokenizer_open(tokenizer, folder);
+    if (status == TTT_OK) status = ttt_model_check_tokenizer(*model, *tokenizer);
+    if (status == TTT_OK) return TTT_OK;
+    ttt_tokenizer_free(*tokenizer);
+    ttt_model_free(*model);
+    *tokenizer = NULL;
+    *model = NULL;
+    return status;
+}
+
+int ttt_app_read(const char *path, char **text, size_t *size)
+{
+    const bool standard = strcmp(path, "-") == 0;
+    const char *name = standard ? "standard input" : path;
+    *text = NULL;
+    *size = 0;
+    FILE *file = standard ? stdin : fopen(path, "rb");
+    if (!file) return ttt_app_fail("cannot open %s: %s", name, strerror(errno));
+    char *bytes = NULL;
+    size_t used = 0, capacity = 0, got = 0;
+    bool short_of_memory = false;
+    do {
+        used += got;
+        if (used == capacity) {
+            capacity = capacity ? 2 * capacity : 1 << 16;
+            char *grown = realloc(bytes, capacity);
+            short_of_memory = !grown;
+            if (!grown) break;
+            bytes = grown;
+        }
+    } while ((got = fread(bytes + used, 1, capacity - used, file)) > 0);
+    const int error = short_of_memory ? ENOMEM : ferror(file) ? errno : 0;
+    if (!standard) fclose(file);
+    if (error == 0 && used > 0) {
+        *text = bytes;
+        *size = used;
+        return 0;
+    }
+    free(bytes);
+    if (error == 0) return ttt_app_fail("%s holds no text: it is empty", name);
+    return ttt_app_fail("cannot read %s: %s", name, strerror(error));
+}
 
 double ttt_app_seconds(void)
 {

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
  * What the commands share: how they end, how numbers of options are read, the options of every command that computes,
- * and signals. Every command is one file cmd_NAME.c with its own argp.
+ * signals, and opening a model with its tokenizer. Every command is one file cmd_NAME.c with its own argp.
  */
 #ifndef TTT_APPS_COMMON_H
 #define TTT_APPS_COMMON_H
@@ -10,12 +10,14 @@
 #include <stdbool.h>
 #include <stdint.h>
 #include <ttt/model.h>
+#include <ttt/tokenizer.h>
 
 /* Exit codes; 0 is done, 128 + signal interrupted. Usage errors (EX_USAGE, 64) leave through argp. */
 enum { TTT_APP_FAILED = 1 };
 
 /* Commands: argv[0] is "ttt NAME", for messages; the result is the exit code. */
 int ttt_cmd_convert(int argc, char **argv);
+int ttt_cmd_generate(int argc, char **argv);
 int ttt_cmd_info(int argc, char **argv);
 int ttt_cmd_verify(int argc, char **argv);
 int ttt_cmd_tokenize(int argc, char **argv);
@@ -44,6 +46,15 @@ extern const struct argp ttt_app_compute_argp;
 /* From now on the first SIGINT or SIGTERM is only noted, and a second one ends the program at once. */
 void ttt_app_catch_signals(void);
 int ttt_app_signal(void); /* the signal noted, or 0 */
+
+/* A model and the tokenizer in its folder, which must not know more ids than the model. On failure nothing stays open.
+ */
+TTT_NODISCARD ttt_status ttt_app_open(ttt_model **model, ttt_tokenizer **tokenizer, const char *folder,
+                                      const ttt_model_options *options);
+
+/* All of a file, or of standard input for "-", as `size` bytes; release with free. Returns 0, or says what is wrong
+ * with it (that it is empty, too) and returns the exit code. */
+int ttt_app_read(const char *path, char **text, size_t *size);
 
 double ttt_app_seconds(void); /* of a clock that only goes forward */
 

@@ -58,6 +58,9 @@ typedef struct ttt_ids {
 
 TTT_API void ttt_ids_deinit(ttt_ids *ids);
 
+/* Appends one id, such as that of beginning-of-text. */
+TTT_API TTT_NODISCARD ttt_status ttt_ids_append(ttt_ids *ids, int32_t id);
+
 /* Appends the ids of `text` (`size` bytes, NUL allowed) to `ids`. No BOS or EOS is added. With `parse_special` the
  * contents of special tokens inside the text become those tokens; otherwise they are ordinary text. Text that is not
  * UTF-8 is TTT_ERR_FORMAT naming the byte, unless the tokenizer is byte-level. */

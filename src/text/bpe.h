@@ -77,6 +77,4 @@ TTT_NODISCARD ttt_status ttt_bpe_encode(const ttt_bpe *bpe, ttt_bpe_scratch *scr
                                         ttt_ids *ids);
 void ttt_bpe_scratch_deinit(ttt_bpe_scratch *scratch);
 
-TTT_NODISCARD ttt_status ttt_ids_append(ttt_ids *ids, int32_t id);
-
 #endif

@@ -1,0 +1,284 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * ttt generate: writes on behind a prompt. The text streams to stdout and nothing else goes there; figures go to
+ * stderr.
+ */
+#include <errno.h>
+#include <inttypes.h>
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <ttt/generate.h>
+#include <unistd.h>
+
+#include "common.h"
+
+enum {
+    KEY_TEMPERATURE = 0x100,
+    KEY_TOP_K,
+    KEY_TOP_P,
+    KEY_MIN_P,
+    KEY_REPETITION,
+    KEY_STOP,
+    KEY_IGNORE_EOS,
+    KEY_NO_BOS,
+    KEY_PARSE_SPECIAL,
+    LONG_PROMPT = 4096, /* tokens from which on reading shows its progress on a terminal */
+};
+
+typedef struct options {
+    const char *model, *prompt, *file; /* file "-" is stdin */
+    bool interactive, ignore_eos, no_bos, parse_special;
+    int64_t max_new_tokens, top_k;                /* -2, -1: not given */
+    double temperature, top_p, min_p, repetition; /* NaN: not given */
+    uint64_t seed;
+    const char **stops;
+    size_t stop_count;
+    ttt_model_options compute;
+} options;
+
+static const struct argp_option option_list[] = {
+    {"model", 'm', "MODEL", 0, "model folder", 0},
+    {"prompt", 'p', "TEXT", 0, "the text to write on behind", 1},
+    {"file", 'f', "FILE", 0, "the same from a file; - is standard input", 1},
+    {"interactive", 'i', NULL, 0,
+     "read one prompt after another, a line each; the state goes on. A line that ends in \\\\ is read without its "
+     "newline",
+     1},
+    {"no-bos", KEY_NO_BOS, NULL, 0, "no beginning-of-text even if the tokenizer adds one", 1},
+    {"parse-special", KEY_PARSE_SPECIAL, NULL, 0, "special tokens written in the prompt become these tokens", 1},
+    {"max-new-tokens", 'n', "N", 0, "at most N new tokens; -1: until end-of-text. Default 256", 2},
+    {"stop", KEY_STOP, "TEXT", 0, "ends before this text; may be given several times", 2},
+    {"ignore-eos", KEY_IGNORE_EOS, NULL, 0, "goes on behind end-of-text, which is then shown", 2},
+    {NULL, 0, NULL, 0, "Sampling, in this order (generation_config.json, then these, replace the defaults):", 3},
+    {"repetition-penalty", KEY_REPETITION, "X", 0, "divides positive logits of tokens seen; default 1: off", 3},
+    {"temperature", KEY_TEMPERATURE, "X", 0, "default 0.8; 0: always the most likely token", 3},
+    {"temp", 0, NULL, OPTION_ALIAS, NULL, 3},
+    {"top-k", KEY_TOP_K, "N", 0, "only the N most likely tokens; default 0: off", 3},
+    {"top-p", KEY_TOP_P, "X", 0, "only the most likely that reach this probability; default 0.95", 3},
+    {"min-p", KEY_MIN_P, "X", 0, "only those at least X times as likely as the most likely; default 0: off", 3},
+    {"seed", 's', "N", 0, "of the random numbers; default 0. The same seed, prompt and model give the same text", 3},
+    {0}};
+
+static error_t parse(int key, char *argument, struct argp_state *state)
+{
+    options *o = state->input;
+    switch (key) {
+    case ARGP_KEY_INIT: state->child_inputs[0] = &o->compute; return 0;
+    case 'm': o->model = argument; return 0;
+    case 'p': o->prompt = argument; return 0;
+    case 'f': o->file = argument; return 0;
+    case 'i': o->interactive = true; return 0;
+    case 'n': o->max_new_tokens = ttt_app_integer(state, "--max-new-tokens", argument, -1, INT64_MAX); return 0;
+    case 's': o->seed = (uint64_t)ttt_app_integer(state, "--seed", argument, INT64_MIN, INT64_MAX); return 0;
+    case KEY_TEMPERATURE: o->temperature = ttt_app_number(state, "--temperature", argument, 0, INFINITY); return 0;
+    case KEY_TOP_K: o->top_k = ttt_app_integer(state, "--top-k", argument, 0, INT64_MAX); return 0;
+    case KEY_TOP_P: o->top_p = ttt_app_number(state, "--top-p", argument, 1e-9, 1); return 0;
+    case KEY_MIN_P: o->min_p = ttt_app_number(state, "--min-p", argument, 0, 1); return 0;
+    case KEY_REPETITION:
+        o->repetition = ttt_app_number(state, "--repetition-penalty", argument, 1e-9, INFINITY);
+        return 0;
+    case KEY_STOP:
+        if (!*argument) ttt_app_usage(state, "--stop is empty: give the text to stop at");
+        o->stops[o->stop_count++] = argument;
+        return 0;
+    case KEY_IGNORE_EOS: o->ignore_eos = true; return 0;
+    case KEY_NO_BOS: o->no_bos = true; return 0;
+    case KEY_PARSE_SPECIAL: o->parse_special = true; return 0;
+    case ARGP_KEY_ARG:
+        if (strcmp(argument, "-") != 0)
+            ttt_app_usage(state, "\"%s\" is too much: a prompt is -p TEXT, -f FILE or -", argument);
+        o->file = argument;
+        return 0;
+    case ARGP_KEY_END:
+        if (!o->model) ttt_app_usage(state, "give -m MODEL");
+        if (o->prompt && o->file) ttt_app_usage(state, "give one prompt: -p TEXT, -f FILE or -");
+        if (o->interactive && o->file && strcmp(o->file, "-") == 0)
+            ttt_app_usage(state, "-i reads prompts from standard input: it cannot hold the first prompt too");
+        return 0;
+    default: return ARGP_ERR_UNKNOWN;
+    }
+}
+
+/* What one run of the command works with. */
+typedef struct session {
+    const options *o;
+    ttt_model *model;
+    ttt_tokenizer *tokenizer;
+    ttt_state *state;
+    ttt_generate_options generate;
+    ttt_generate_stats total;
+    double started, loaded; /* seconds */
+    int write_error;        /* errno */
+    bool line_open;         /* the last character shown was no newline */
+} session;
+
+static ttt_status show_piece(void *context, int32_t id, const char *text, size_t size)
+{
+    (void)id;
+    session *s = context;
+    if (size > 0) {
+        if (fwrite(text, 1, size, stdout) != size || fflush(stdout) != 0) {
+            s->write_error = errno;
+            return TTT_ERR_IO;
+        }
+        s->line_open = text[size - 1] != '\n';
+    }
+    return ttt_app_signal() ? TTT_ERR_INTERRUPTED : TTT_OK;
+}
+
+static ttt_status show_progress(void *context, int64_t done, int64_t total)
+{
+    (void)context;
+    if (total >= LONG_PROMPT && isatty(STDERR_FILENO)) {
+        fprintf(stderr, "\rreading the prompt: %" PRId64 " of %" PRId64 " tokens", done, total);
+        if (done == total) fputs("\r\033[K", stderr);
+    }
+    return ttt_app_signal() ? TTT_ERR_INTERRUPTED : TTT_OK;
+}
+
+/* The ids of a prompt. At the beginning of a text something has to be read before anything can be said: without a
+ * prompt that is what texts begin with. */
+static ttt_status encode(const session *s, const char *text, size_t size, ttt_ids *ids)
+{
+    const ttt_tokenizer *t = s->tokenizer;
+    const bool begins = ttt_state_position(s->state) == 0;
+    const int64_t bos = ttt_tokenizer_bos(t), start = bos >= 0 ? bos : ttt_tokenizer_eos(t);
+    ttt_status status = TTT_OK;
+    if (begins && ttt_tokenizer_adds_bos(t) && !s->o->no_bos) status = ttt_ids_append(ids, (int32_t)bos);
+    if (status == TTT_OK) status = ttt_tokenizer_encode(t, text, size, s->o->parse_special, ids);
+    if (status == TTT_OK && begins && ids->count == 0 && start >= 0) status = ttt_ids_append(ids, (int32_t)start);
+    return status;
+}
+
+/* Reads a prompt and writes on. */
+static ttt_status turn(session *s, const char *text, size_t size)
+{
+    ttt_ids ids = {0};
+    ttt_status status = encode(s, text, size, &ids);
+    if (status == TTT_OK) {
+        const ttt_generate_sink sink = {show_piece, show_progress, s};
+        ttt_generate_stats stats = {0};
+        s->line_open = false;
+        status = ttt_generate(s->model, s->tokenizer, s->state, ids.data, (int64_t)ids.count, &s->generate, &sink,
+                              &stats);
+        s->total.prompt_tokens += stats.prompt_tokens;
+        s->total.new_tokens += stats.new_tokens;
+        s->total.prompt_seconds += stats.prompt_seconds;
+        s->total.new_seconds += stats.new_seconds;
+        s->total.sampling_seconds += stats.sampling_seconds;
+        s->total.finish = stats.finish;
+        if (s->line_open && isatty(STDOUT_FILENO)) putchar('\n');
+        fflush(stdout);
+    }
+    ttt_ids_deinit(&ids);
+    return status;
+}
+
+/* The prompt loop: a line of stdin each, until it ends. */
+static ttt_status converse(session *s)
+{
+    char *line = NULL;
+    size_t capacity = 0;
+    ttt_status status = TTT_OK;
+    while (status == TTT_OK) {
+        if (isatty(STDIN_FILENO)) fputs("> ", stderr);
+        ssize_t size = getline(&line, &capacity, stdin);
+        if (size < 0) break;
+        if (size >= 2 && line[size - 1] == '\n' && line[size - 2] == '\\') size -= 2;
+        if (size > 0) status = turn(s, line, (size_t)size);
+    }
+    free(line);
+    return status == TTT_OK && ttt_app_signal() ? TTT_ERR_INTERRUPTED : status;
+}
+
+static void print_time(const char *name, double time, int64_t count, const char *what)
+{
+    fprintf(stderr, "%16s = %10.2f ms / %7" PRId64 " %s (%9.3f ms per token, %10.2f tokens per second)\n", name,
+            1e3 * time, count, what, count ? 1e3 * time / (double)count : 0, time > 0 ? (double)count / time : 0);
+}
+
+static void print_figures(const session *s, bool ended)
+{
+    static const char *const reasons[] = {"the number of tokens asked for", "end-of-text", "a stop string"};
+    const ttt_generate_stats *t = &s->total;
+    fprintf(stderr, "\n%16s = %10.2f ms\n", "load time", 1e3 * (s->loaded - s->started));
+    print_time("prompt eval time", t->prompt_seconds, t->prompt_tokens, "tokens");
+    print_time("eval time", t->new_seconds, t->new_tokens, "runs  ");
+    print_time("sampling time", t->sampling_seconds, t->new_tokens, "runs  ");
+    fprintf(stderr, "%16s = %10.2f ms / %7" PRId64 " tokens\n", "total time", 1e3 * (ttt_app_seconds() - s->started),
+            t->prompt_tokens + t->new_tokens);
+    fprintf(stderr, "%16s = %zu bytes after %" PRId64 " tokens\n", "state", ttt_state_bytes(s->state),
+            ttt_state_position(s->state));
+    if (ended && !s->o->interactive) fprintf(stderr, "%16s = %s\n", "ended by", reasons[t->finish]);
+}
+
+static ttt_status choose_options(session *s)
+{
+    const options *o = s->o;
+    ttt_generate_options *g = &s->generate;
+    ttt_generate_options_init(g);
+    const ttt_status status = ttt_generate_options_load(g, o->model, s->model, s->tokenizer);
+    if (status != TTT_OK) return status;
+    if (o->max_new_tokens >= -1) g->max_new_tokens = o->max_new_tokens;
+    if (o->top_k >= 0) g->sampling.top_k = o->top_k;
+    if (!isnan(o->temperature)) g->sampling.temperature = o->temperature;
+    if (!isnan(o->top_p)) g->sampling.top_p = o->top_p;
+    if (!isnan(o->min_p)) g->sampling.min_p = o->min_p;
+    if (!isnan(o->repetition)) g->sampling.repetition_penalty = o->repetition;
+    g->sampling.seed = o->seed;
+    g->ignore_eos = o->ignore_eos;
+    g->stops = o->stops;
+    g->stop_count = o->stop_count;
+    return ttt_sampler_new(&g->sampler, &g->sampling, ttt_model_config(s->model)->vocab_size);
+}
+
+static ttt_status run(session *s, const char *prompt, size_t size)
+{
+    ttt_status status = ttt_app_open(&s->model, &s->tokenizer, s->o->model, &s->o->compute);
+    if (status == TTT_OK) status = choose_options(s);
+    if (status == TTT_OK) status = ttt_state_new(&s->state, s->model);
+    if (status != TTT_OK) return status;
+    s->loaded = ttt_app_seconds();
+    if (prompt || !s->o->interactive) status = turn(s, prompt ? prompt : "", size);
+    if (status == TTT_OK && s->o->interactive) status = converse(s);
+    if (status == TTT_OK || status == TTT_ERR_INTERRUPTED) print_figures(s, status == TTT_OK);
+    return status;
+}
+
+int ttt_cmd_generate(int argc, char **argv)
+{
+    static const struct argp_child children[] = {{&ttt_app_compute_argp, 0, NULL, 0}, {0}};
+    static const struct argp argp = {option_list,
+                                     parse,
+                                     "-m MODEL [-p TEXT | -f FILE | -]",
+                                     "Writes on behind a prompt, or from the beginning of a text if there is none.",
+                                     children,
+                                     NULL,
+                                     NULL};
+    options o = {.max_new_tokens = -2, .top_k = -1, .temperature = NAN, .top_p = NAN, .min_p = NAN, .repetition = NAN};
+    o.stops = calloc((size_t)argc, sizeof *o.stops);
+    if (!o.stops) return ttt_app_fail("out of memory");
+    argp_parse(&argp, argc, argv, 0, NULL, &o);
+
+    session s = {.o = &o, .started = ttt_app_seconds()};
+    char *file = NULL;
+    size_t size = o.prompt ? strlen(o.prompt) : 0;
+    int code = o.file ? ttt_app_read(o.file, &file, &size) : 0;
+    if (code == 0) {
+        ttt_app_catch_signals();
+        const ttt_status status = run(&s, o.file ? file : o.prompt, size);
+        if (s.write_error)
+            code = ttt_app_fail("cannot write to standard output: %s", strerror(s.write_error));
+        else if (status != TTT_OK)
+            code = ttt_app_failed(status);
+    }
+    ttt_sampler_free(s.generate.sampler);
+    ttt_state_free(s.state);
+    ttt_tokenizer_free(s.tokenizer);
+    ttt_model_free(s.model);
+    free(file);
+    free(o.stops);
+    return code;
+}
