@@ -41,9 +41,9 @@ typedef struct options {
 static const struct argp_option option_list[] = {
     {"model", 'm', "MODEL", 0, "model folder", 0},
     {"prompt", 'p', "TEXT", 0, "the text to write on behind", 1},
-    {"file", 'f', "FILE", 0, "the same from a file; - is standard input", 1},
+    {"file", 'f', "FILE", 0, "the text of a file instead; - is standard input", 1},
     {"interactive", 'i', NULL, 0,
-     "read one prompt after another, a line each; the state goes on. A line that ends in \\\\ is read without its "
+     "read one prompt after another, a line each; the state goes on. A line that ends in \\ is read without its "
      "newline",
      1},
     {"no-bos", KEY_NO_BOS, NULL, 0, "no beginning-of-text even if the tokenizer adds one", 1},
