@@ -76,8 +76,8 @@ static ttt_status draw_line(ttt_buffer *out, long x1, long y1, long x2, long y2,
 
 static void span(chart *c)
 {
-    c->x = (ttt_axis){.low = NAN, .high = NAN, .log = c->plot->log_x};
-    c->y = (ttt_axis){.low = NAN, .high = NAN, .log = c->plot->log_y};
+    c->x = (ttt_axis){.low = (double)NAN, .high = (double)NAN, .log = c->plot->log_x};
+    c->y = (ttt_axis){.low = (double)NAN, .high = (double)NAN, .log = c->plot->log_y};
     for (size_t s = 0; s < c->plot->count; s++) {
         const ttt_plot_series *series = &c->plot->series[s];
         for (size_t i = 0; i < series->count; i++) {
