@@ -1,16 +1,44 @@
 /* SPDX-License-Identifier: MIT
  *
- * What the two reference learners share: the loss that adapts them, its gradient g (MATH (inner)), and the gradient of
- * that gradient, by which the outer loop reaches through the inner step. Small dense helpers on row vectors.
+ * What the two reference learners share. In its primal form a learner is its weights at the start of the open
+ * mini-batch, the sums over the mini-batch's tokens of r times the gradients, and three things that it does with one
+ * token; the walk along a sequence, forward and backward, is the same for both. Also the loss that adapts them, its
+ * gradient g (MATH (inner)), and the gradient of that gradient, by which the outer loop reaches through the inner step.
  */
 #ifndef TTT_REF_REF_LEARNER_H
 #define TTT_REF_REF_LEARNER_H
 
 #include <string.h>
 
+#include "backend/backend.h"
 #include "ref/ref_math.h"
 
 enum { REF_HEAD_MAX = 1024, REF_HIDDEN_MAX = 4 * REF_HEAD_MAX };
+
+/* One token of one head, as a learner sees it. */
+typedef struct ref_token {
+    const double *q, *k, *v, *gamma, *beta, *dout; /* [D]; dout in a backward */
+    double r, c;
+    double *out, *dq, *dk, *dv, *dr, *dc, *dgamma, *dbeta; /* out in a forward, the gradients (all +=) in a backward */
+    int64_t D;
+} ref_token;
+
+/* A state is two blocks of the same layout (all weights of a head one after another): `start`, the weights at the start
+ * of the open mini-batch, and `sum`, the sums. */
+typedef struct ref_learner {
+    int weights; /* how many; they are also the first parameters */
+    int64_t (*size)(int weight, int64_t D);
+    void (*write)(const ref_token *x, const double *start, double *sum);      /* sum += r (gradients at start) */
+    void (*read)(const ref_token *x, const double *start, const double *sum); /* out, with weights start - c sum */
+    /* Backward of write and read of one token. `sum` has the token in it; dstart and dsum += . */
+    void (*backward)(const ref_token *x, const double *start, const double *sum, double *dstart, double *dsum);
+} ref_learner;
+
+int64_t ttt_ref_learner_size(const ref_learner *learner, int64_t D); /* of one block */
+void ttt_ref_learner_forward(const ref_learner *learner, const ttt_learner_call *call);
+void ttt_ref_learner_backward(const ref_learner *learner, const ttt_backend *b, const ttt_learner_call *call);
+void ttt_ref_learner_reset(const ref_learner *learner, const ttt_learner_call *call);
+void ttt_ref_learner_reset_backward(const ref_learner *learner, const ttt_learner_call *call);
 
 /* y = x W (+ y), x [n], W [n,m], y [m] */
 static inline void ref_row_times(double *y, const double *x, const double *W, int64_t n, int64_t m)

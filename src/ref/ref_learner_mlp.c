@@ -1,154 +1,94 @@
 /* SPDX-License-Identifier: MIT
  *
- * The MLP learner in its primal form, MATH (mlp): k W1 + b1, gelu, W2, b2. The state of a head is the weights at the
- * start of the open mini-batch and, for each of them, the sum over its tokens of r times the gradient. Parameters: W1
- * [H,D,4D], b1 [H,4D], W2 [H,4D,D], b2 [H,D], norm weight [H,D], norm bias [H,D].
+ * The MLP learner in its primal form, MATH (mlp): k W1 + b1, gelu, W2, b2.
+ * Parameters: W1 [H,D,4D], b1 [H,4D], W2 [H,4D,D], b2 [H,D], norm weight [H,D], norm bias [H,D].
  */
 #include "ref/ref.h"
 #include "ref/ref_learner.h"
 
+static int64_t size(int weight, int64_t D) { return weight == 3 ? D : weight == 1 ? 4 * D : 4 * D * D; }
+
+/* Where the weights lie in a block: W1 [D,E], b1 [E], W2 [E,D], b2 [D], E = 4D. */
 typedef struct weights {
-    double *W1, *b1, *W2, *b2; /* [D,E], [E], [E,D], [D], E = 4D; one block that starts at W1 */
+    double *W1, *b1, *W2, *b2;
 } weights;
 
-typedef struct state {
-    weights start, sum;
-} state;
-
-typedef struct token {
-    const double *q, *k, *v, *gamma, *beta;
-    double r, c;
-    int64_t D, E;
-} token;
-
-/* What the write of one token computes on its way: MATH (mlp), first four lines. */
-typedef struct write_trace {
-    double z1[REF_HIDDEN_MAX], a[REF_HIDDEN_MAX], z2[REF_HEAD_MAX], g2[REF_HEAD_MAX], back[REF_HIDDEN_MAX],
-        g1[REF_HIDDEN_MAX];
-} write_trace;
-
-typedef struct read_trace {
-    double sum1[REF_HIDDEN_MAX], z1[REF_HIDDEN_MAX], a[REF_HIDDEN_MAX], sum2[REF_HEAD_MAX], z2[REF_HEAD_MAX];
-} read_trace;
-
-static int64_t weights_size(const ttt_learner_dims *dims) { return dims->head_size * (8 * dims->head_size + 5); }
-static int64_t state_size(const ttt_learner_dims *dims) { return 2 * weights_size(dims); }
-/* The state on entry and after every mini-batch that closes. */
-static int64_t saved_size(const ttt_learner_dims *dims, int64_t tokens)
+static weights weights_at(const double *block, int64_t D)
 {
-    return (tokens / dims->mini_batch + 2) * state_size(dims);
-}
-static int64_t partial_size(const ttt_learner_dims *dims) { return (void)dims, 0; }
-static size_t scratch_bytes(const ttt_learner_dims *dims)
-{
-    return (size_t)((dims->mini_batch + 1) * weights_size(dims)) * sizeof(double);
-}
-
-static weights weights_at(double *x, int64_t D)
-{
+    double *x = (double *)(uintptr_t)block;
     return (weights){.W1 = x, .b1 = x + 4 * D * D, .W2 = x + 4 * D * D + 4 * D, .b2 = x + 8 * D * D + 4 * D};
 }
 
-static state state_at(double *x, int64_t D)
+/* y = x W + b, W [n,m] */
+static void affine(double *y, const double *x, const double *W, const double *b, int64_t n, int64_t m)
 {
-    return (state){.start = weights_at(x, D), .sum = weights_at(x + D * (8 * D + 5), D)};
-}
-
-static token token_at(const ttt_learner_call *call, int64_t row, int64_t h)
-{
-    const int64_t H = call->dims.heads, D = call->dims.head_size, at = row * H * D + h * D;
-    return (token){.q = (const double *)call->q + at,
-                   .k = (const double *)call->k + at,
-                   .v = (const double *)call->v + at,
-                   .gamma = (const double *)call->params[4].values + h * D,
-                   .beta = (const double *)call->params[5].values + h * D,
-                   .r = ((const double *)call->write)[row * H + h],
-                   .c = ((const double *)call->read)[row],
-                   .D = D,
-                   .E = 4 * D};
+    memcpy(y, b, (size_t)m * sizeof *y);
+    ref_row_times(y, x, W, n, m);
 }
 
 /* z1 = k W1 + b1, a = gelu(z1), z2 = a W2 + b2 */
 static void predict(double *z1, double *a, double *z2, const double *k, const weights *w, int64_t D)
 {
-    const int64_t E = 4 * D;
-    memcpy(z1, w->b1, (size_t)E * sizeof *z1);
-    ref_row_times(z1, k, w->W1, D, E);
-    for (int64_t e = 0; e < E; e++) a[e] = ref_gelu(z1[e]);
-    memcpy(z2, w->b2, (size_t)D * sizeof *z2);
-    ref_row_times(z2, a, w->W2, E, D);
+    affine(z1, k, w->W1, w->b1, D, 4 * D);
+    for (int64_t e = 0; e < 4 * D; e++) a[e] = ref_gelu(z1[e]);
+    affine(z2, a, w->W2, w->b2, 4 * D, D);
 }
 
-/* g2 = LN-L2 gradient at z2, g1 = (g2 W2^T) gelu'(z1) */
-static void inner_gradients(write_trace *w, const token *x, const weights *start)
+/* What the write of one token computes on its way. */
+typedef struct write_trace {
+    double z1[REF_HIDDEN_MAX], a[REF_HIDDEN_MAX], z2[REF_HEAD_MAX], g2[REF_HEAD_MAX], back[REF_HIDDEN_MAX],
+        g1[REF_HIDDEN_MAX];
+} write_trace;
+
+/* g2 = d loss / d z2, g1 = (g2 W2^T) gelu'(z1) */
+static void inner_gradients(write_trace *w, const ref_token *x, const weights *start)
 {
-    predict(w->z1, w->a, w->z2, x->k, start, x->D);
-    ref_inner_gradient(w->g2, w->z2, x->k, x->v, x->gamma, x->beta, x->D);
-    memset(w->back, 0, (size_t)x->E * sizeof *w->back);
-    ref_times_column(w->back, start->W2, w->g2, x->E, x->D);
-    for (int64_t e = 0; e < x->E; e++) w->g1[e] = w->back[e] * ref_gelu_inner(w->z1[e]);
+    const int64_t D = x->D, E = 4 * D;
+    predict(w->z1, w->a, w->z2, x->k, start, D);
+    ref_inner_gradient(w->g2, w->z2, x->k, x->v, x->gamma, x->beta, D);
+    memset(w->back, 0, (size_t)E * sizeof *w->back);
+    ref_times_column(w->back, start->W2, w->g2, E, D);
+    for (int64_t e = 0; e < E; e++) w->g1[e] = w->back[e] * ref_gelu_inner(w->z1[e]);
 }
 
 /* S1 += r k^T g1, s1 += r g1, S2 += r a^T g2, s2 += r g2 */
-static void write_token(const token *x, const state *s)
+static void write_token(const ref_token *x, const double *start, double *sum)
 {
-    write_trace w;
-    inner_gradients(&w, x, &s->start);
-    ref_outer(s->sum.W1, x->r, x->k, w.g1, x->D, x->E);
-    ref_axpy(s->sum.b1, x->r, w.g1, x->E);
-    ref_outer(s->sum.W2, x->r, w.a, w.g2, x->E, x->D);
-    ref_axpy(s->sum.b2, x->r, w.g2, x->D);
+    const int64_t D = x->D, E = 4 * D;
+    const weights w = weights_at(start, D), s = weights_at(sum, D);
+    write_trace trace;
+    inner_gradients(&trace, x, &w);
+    ref_outer(s.W1, x->r, x->k, trace.g1, D, E);
+    ref_axpy(s.b1, x->r, trace.g1, E);
+    ref_outer(s.W2, x->r, trace.a, trace.g2, E, D);
+    ref_axpy(s.b2, x->r, trace.g2, D);
 }
+
+/* What the read of one token computes on its way; written: q S1 + s1 and abar S2 + s2. */
+typedef struct read_trace {
+    double written1[REF_HIDDEN_MAX], z1[REF_HIDDEN_MAX], a[REF_HIDDEN_MAX], written2[REF_HEAD_MAX], z2[REF_HEAD_MAX];
+} read_trace;
 
 /* z1bar = q (W1 - c S1) + b1 - c s1, abar = gelu(z1bar), z2bar = abar (W2 - c S2) + b2 - c s2 */
-static void read_out(read_trace *o, const token *x, const state *s)
+static void read_out(read_trace *o, const ref_token *x, const weights *start, const weights *sum)
 {
-    memcpy(o->z1, s->start.b1, (size_t)x->E * sizeof *o->z1);
-    memcpy(o->sum1, s->sum.b1, (size_t)x->E * sizeof *o->sum1);
-    ref_row_times(o->z1, x->q, s->start.W1, x->D, x->E);
-    ref_row_times(o->sum1, x->q, s->sum.W1, x->D, x->E);
-    ref_axpy(o->z1, -x->c, o->sum1, x->E);
-    for (int64_t e = 0; e < x->E; e++) o->a[e] = ref_gelu(o->z1[e]);
-    memcpy(o->z2, s->start.b2, (size_t)x->D * sizeof *o->z2);
-    memcpy(o->sum2, s->sum.b2, (size_t)x->D * sizeof *o->sum2);
-    ref_row_times(o->z2, o->a, s->start.W2, x->E, x->D);
-    ref_row_times(o->sum2, o->a, s->sum.W2, x->E, x->D);
-    ref_axpy(o->z2, -x->c, o->sum2, x->D);
+    const int64_t D = x->D, E = 4 * D;
+    affine(o->z1, x->q, start->W1, start->b1, D, E);
+    affine(o->written1, x->q, sum->W1, sum->b1, D, E);
+    ref_axpy(o->z1, -x->c, o->written1, E);
+    for (int64_t e = 0; e < E; e++) o->a[e] = ref_gelu(o->z1[e]);
+    affine(o->z2, o->a, start->W2, start->b2, E, D);
+    affine(o->written2, o->a, sum->W2, sum->b2, E, D);
+    ref_axpy(o->z2, -x->c, o->written2, D);
 }
 
-static double *head_state(const ttt_learner_call *call, void *block, int64_t h)
+/* out = q + LN(z2bar) */
+static void read_token(const ref_token *x, const double *start, const double *sum)
 {
-    return (double *)block + call->state_offset + h * state_size(&call->dims);
-}
-
-static void forward_head(const ttt_learner_call *call, const ttt_run *run, int64_t h, double *saved)
-{
-    const int64_t D = call->dims.head_size, K = call->dims.mini_batch, n = weights_size(&call->dims);
-    const size_t size = (size_t)state_size(&call->dims);
-    double *block = head_state(call, run->state, h);
-    const state s = state_at(block, D);
-    if (saved) memcpy(saved, block, size * sizeof *saved);
-    for (int64_t t = 0; t < run->count; t++) {
-        const token x = token_at(call, run->row + t, h);
-        read_trace o;
-        write_token(&x, &s);
-        read_out(&o, &x, &s);
-        ref_inner_read((double *)call->out + ((run->row + t) * call->dims.heads + h) * D, x.q, o.z2, x.gamma, x.beta,
-                       D);
-        if ((run->position + t) % K != K - 1) continue;
-        ref_axpy(block, -x.c, block + n, n); /* W -= c S for every weight */
-        memset(block + n, 0, (size_t)n * sizeof *block);
-        if (saved) memcpy(saved += size, block, size * sizeof *saved);
-    }
-}
-
-static void forward(const ttt_backend *b, const ttt_learner_call *call)
-{
-    (void)b;
-    for (int64_t n = 0; n < call->run_count; n++)
-        for (int64_t h = 0; h < call->dims.heads; h++)
-            forward_head(call, &call->runs[n], h,
-                         call->saved ? (double *)call->saved + (n * call->dims.heads + h) * call->saved_stride : NULL);
+    const weights w = weights_at(start, x->D), s = weights_at(sum, x->D);
+    read_trace o;
+    read_out(&o, x, &w, &s);
+    ref_inner_read(x->out, x->q, o.z2, x->gamma, x->beta, x->D);
 }
 
 /* Backward of y = x (W - c S) + b - c s: dx +=, gradients of W, b, S, s +=; returns that of c. `sum` is x S + s. */
@@ -167,21 +107,18 @@ static double read_layer_backward(double *dx, const double *dy, const double *x,
     return -ref_dot(dy, sum, m);
 }
 
-/* Gradient through out = q + LN(z2bar) down to q, c and the state. */
-static void read_backward(const ttt_learner_call *call, int64_t row, int64_t h, const token *x, const state *s,
-                          const state *ds, double *dq, double *dgamma, double *dbeta)
+/* Through out = q + LN(z2bar), down to q, c and the state. */
+static void read_backward(const ref_token *x, const weights *w, const weights *s, const weights *dw, const weights *ds)
 {
-    const int64_t H = call->dims.heads, D = x->D, E = x->E;
+    const int64_t D = x->D, E = 4 * D;
     read_trace o;
-    double dz2[REF_HEAD_MAX], dz1[REF_HIDDEN_MAX] = {0}, dc;
-    read_out(&o, x, s);
-    ref_inner_read_backward(dz2, dq, dgamma, dbeta, (const double *)call->dout + (row * H + h) * D, o.z2, x->gamma, D);
-    dc = read_layer_backward(dz1, dz2, o.a, x->c, s->start.W2, s->sum.W2, o.sum2, ds->start.W2, ds->start.b2,
-                             ds->sum.W2, ds->sum.b2, E, D);
+    double dz2[REF_HEAD_MAX], dz1[REF_HIDDEN_MAX] = {0};
+    read_out(&o, x, w, s);
+    ref_inner_read_backward(dz2, x->dq, x->dgamma, x->dbeta, x->dout, o.z2, x->gamma, D);
+    *x->dc += read_layer_backward(dz1, dz2, o.a, x->c, w->W2, s->W2, o.written2, dw->W2, dw->b2, ds->W2, ds->b2, E, D);
     for (int64_t e = 0; e < E; e++) dz1[e] *= ref_gelu_slope(o.z1[e]);
-    dc += read_layer_backward(dq, dz1, x->q, x->c, s->start.W1, s->sum.W1, o.sum1, ds->start.W1, ds->start.b1,
-                              ds->sum.W1, ds->sum.b1, D, E);
-    ((double *)call->dread)[row * H + h] += dc;
+    *x->dc += read_layer_backward(x->dq, dz1, x->q, x->c, w->W1, s->W1, o.written1, dw->W1, dw->b1, ds->W1, ds->b1, D,
+                                  E);
 }
 
 /* Backward of S += r x^T g, s += r g: dx += ; dg overwritten; returns the gradient of r. */
@@ -198,151 +135,92 @@ static double write_layer_backward(double *dx, double *dg, const double *x, cons
     return dr;
 }
 
-/* Gradient through what the token wrote, down to k, v, r and the weights at the mini-batch's start. */
-static void write_backward(const ttt_learner_call *call, int64_t row, int64_t h, const token *x, const state *s,
-                           const state *ds, double *dk, double *dv, double *dgamma, double *dbeta)
+/* Through what the token wrote, down to k, v, r and the weights at the mini-batch's start. */
+static void write_backward(const ref_token *x, const weights *w, const weights *dw, const weights *ds)
 {
-    const int64_t D = x->D, E = x->E;
-    write_trace w;
-    double dg1[REF_HIDDEN_MAX], dg2[REF_HEAD_MAX], da[REF_HIDDEN_MAX] = {0}, dz1[REF_HIDDEN_MAX], dz2[REF_HEAD_MAX];
-    inner_gradients(&w, x, &s->start);
-    double dr = write_layer_backward(dk, dg1, x->k, w.g1, x->r, ds->sum.W1, ds->sum.b1, D, E);
-    dr += write_layer_backward(da, dg2, w.a, w.g2, x->r, ds->sum.W2, ds->sum.b2, E, D);
-    ((double *)call->dwrite)[row * call->dims.heads + h] = dr;
+    const int64_t D = x->D, E = 4 * D;
+    write_trace t;
+    double dg1[REF_HIDDEN_MAX], dg2[REF_HEAD_MAX], dback[REF_HIDDEN_MAX], da[REF_HIDDEN_MAX] = {0}, dz1[REF_HIDDEN_MAX],
+                                                                          dz2[REF_HEAD_MAX];
+    inner_gradients(&t, x, w);
+    *x->dr += write_layer_backward(x->dk, dg1, x->k, t.g1, x->r, ds->W1, ds->b1, D, E);
+    *x->dr += write_layer_backward(da, dg2, t.a, t.g2, x->r, ds->W2, ds->b2, E, D);
 
     /* g1 = (g2 W2^T) gelu'(z1) */
-    double dback[REF_HIDDEN_MAX];
     for (int64_t e = 0; e < E; e++) {
-        dback[e] = dg1[e] * ref_gelu_inner(w.z1[e]);
-        dz1[e] = dg1[e] * w.back[e] * ref_gelu_inner_slope(w.z1[e]);
+        dback[e] = dg1[e] * ref_gelu_inner(t.z1[e]);
+        dz1[e] = dg1[e] * t.back[e] * ref_gelu_inner_slope(t.z1[e]);
     }
-    ref_row_times(dg2, dback, s->start.W2, E, D);
-    ref_outer(ds->start.W2, 1, dback, w.g2, E, D);
+    ref_row_times(dg2, dback, w->W2, E, D);
+    ref_outer(dw->W2, 1, dback, t.g2, E, D);
 
-    /* g2 of z2 = a W2 + b2, a = gelu(z1), z1 = k W1 + b1 */
-    ref_inner_gradient_backward(dz2, dk, dv, dgamma, dbeta, dg2, w.z2, x->k, x->v, x->gamma, x->beta, D);
-    ref_times_column(da, s->start.W2, dz2, E, D);
-    ref_outer(ds->start.W2, 1, w.a, dz2, E, D);
-    ref_axpy(ds->start.b2, 1, dz2, D);
-    for (int64_t e = 0; e < E; e++) dz1[e] += da[e] * ref_gelu_slope(w.z1[e]);
-    ref_times_column(dk, s->start.W1, dz1, D, E);
-    ref_outer(ds->start.W1, 1, x->k, dz1, D, E);
-    ref_axpy(ds->start.b1, 1, dz1, E);
+    /* g2 at z2 = a W2 + b2, a = gelu(z1), z1 = k W1 + b1 */
+    ref_inner_gradient_backward(dz2, x->dk, x->dv, x->dgamma, x->dbeta, dg2, t.z2, x->k, x->v, x->gamma, x->beta, D);
+    ref_times_column(da, w->W2, dz2, E, D);
+    ref_outer(dw->W2, 1, t.a, dz2, E, D);
+    ref_axpy(dw->b2, 1, dz2, D);
+    for (int64_t e = 0; e < E; e++) dz1[e] += da[e] * ref_gelu_slope(t.z1[e]);
+    ref_times_column(x->dk, w->W1, dz1, D, E);
+    ref_outer(dw->W1, 1, x->k, dz1, D, E);
+    ref_axpy(dw->b1, 1, dz1, E);
 }
 
-/* The tokens [first, last) of a run, all in one mini-batch, backwards. `start` [2, weights]: the state before them;
- * `sums`: scratch [K+1, weights]. */
-static void mini_batch_backward(const ttt_learner_call *call, const ttt_run *run, int64_t h, int64_t first,
-                                int64_t last, const double *start, double *sums, double *dgamma, double *dbeta)
+static void backward_token(const ref_token *x, const double *start, const double *sum, double *dstart, double *dsum)
 {
-    const int64_t D = call->dims.head_size, K = call->dims.mini_batch, n = weights_size(&call->dims),
-                  H = call->dims.heads;
-    const size_t bytes = (size_t)D * sizeof(double);
-    double *block = head_state(call, run->dstate, h);
-    const state ds = state_at(block, D);
-    memcpy(sums, start + n, (size_t)n * sizeof *sums);
-    for (int64_t t = first; t < last; t++) {
-        double *next = sums + (t - first + 1) * n;
-        memcpy(next, next - n, (size_t)n * sizeof *next);
-        const token x = token_at(call, run->row + t, h);
-        write_token(&x, &(state){.start = weights_at((double *)(uintptr_t)start, D), .sum = weights_at(next, D)});
-        ((double *)call->dread)[(run->row + t) * H + h] = 0;
-    }
-    if ((run->position + last - 1) % K == K - 1) { /* W' = W - c S, S' = 0 */
-        const int64_t row = run->row + last - 1;
-        const double c = ((const double *)call->read)[row];
-        ((double *)call->dread)[row * H + h] -= ref_dot(block, sums + (last - first) * n, n);
-        memset(block + n, 0, (size_t)n * sizeof *block);
-        ref_axpy(block + n, -c, block, n);
-    }
-    for (int64_t t = last - 1; t >= first; t--) {
-        const int64_t row = run->row + t, at = (row * H + h) * D;
-        const token x = token_at(call, row, h);
-        const state s = {.start = weights_at((double *)(uintptr_t)start, D),
-                         .sum = weights_at(sums + (t - first + 1) * n, D)};
-        double *dq = (double *)call->dq + at, *dk = (double *)call->dk + at, *dv = (double *)call->dv + at;
-        memset(dq, 0, bytes);
-        memset(dk, 0, bytes);
-        memset(dv, 0, bytes);
-        read_backward(call, row, h, &x, &s, &ds, dq, dgamma, dbeta);
-        write_backward(call, row, h, &x, &s, &ds, dk, dv, dgamma, dbeta);
-    }
+    const weights w = weights_at(start, x->D), s = weights_at(sum, x->D), dw = weights_at(dstart, x->D),
+                  ds = weights_at(dsum, x->D);
+    read_backward(x, &w, &s, &dw, &ds);
+    write_backward(x, &w, &dw, &ds);
 }
 
-static void backward_head(const ttt_backend *b, const ttt_learner_call *call, const ttt_run *run, int64_t h,
-                          const double *saved)
+/* ---- the table's entry ---- */
+
+static const ref_learner learner = {
+    .weights = 4, .size = size, .write = write_token, .read = read_token, .backward = backward_token};
+
+static int64_t weights_size(const ttt_learner_dims *dims) { return ttt_ref_learner_size(&learner, dims->head_size); }
+static int64_t state_size(const ttt_learner_dims *dims) { return 2 * weights_size(dims); }
+/* The state on entry and after every mini-batch that closes. */
+static int64_t saved_size(const ttt_learner_dims *dims, int64_t tokens)
 {
-    const int64_t D = call->dims.head_size, K = call->dims.mini_batch;
-    double *sums = (double *)(void *)b->scratch;
-    double *dgamma = (double *)call->dparams[4].values + h * D, *dbeta = (double *)call->dparams[5].values + h * D;
-    for (int64_t last = run->count; last > 0;) {
-        const int64_t open = (run->position + last - 1) % K + 1; /* tokens of the mini-batch that ends at `last` */
-        const int64_t first = open < last ? last - open : 0;
-        const int64_t closed = (run->position + first) / K - run->position / K; /* mini-batches of this run before it */
-        mini_batch_backward(call, run, h, first, last, saved + closed * state_size(&call->dims), sums, dgamma, dbeta);
-        last = first;
-    }
+    return (tokens / dims->mini_batch + 2) * state_size(dims);
 }
-
-static void backward(const ttt_backend *b, const ttt_learner_call *call)
+static int64_t partial_size(const ttt_learner_dims *dims) { return (void)dims, 0; }
+static size_t scratch_bytes(const ttt_learner_dims *dims)
 {
-    for (int64_t n = 0; n < call->run_count; n++)
-        for (int64_t h = 0; h < call->dims.heads; h++)
-            backward_head(b, call, &call->runs[n], h,
-                          (const double *)call->saved + (n * call->dims.heads + h) * call->saved_stride);
+    return (size_t)((dims->mini_batch + 1) * weights_size(dims)) * sizeof(double);
 }
-
-/* Sizes of the four weights of one head, in the order of the parameters and of the state. */
-static void weight_sizes(int64_t sizes[4], int64_t D)
-{
-    sizes[0] = sizes[2] = 4 * D * D;
-    sizes[1] = 4 * D;
-    sizes[3] = D;
-}
-
 static void reset(const ttt_backend *b, const ttt_learner_call *call)
 {
-    (void)b;
-    int64_t sizes[4];
-    weight_sizes(sizes, call->dims.head_size);
-    for (int64_t n = 0; n < call->run_count; n++) {
-        for (int64_t h = 0; h < call->dims.heads; h++) {
-            double *block = head_state(call, call->runs[n].state, h);
-            memset(block, 0, (size_t)state_size(&call->dims) * sizeof *block);
-            for (int i = 0; i < 4; block += sizes[i++])
-                ref_axpy(block, 1, (const double *)call->params[i].values + h * sizes[i], sizes[i]);
-        }
-    }
+    (void)b, ttt_ref_learner_reset(&learner, call);
 }
-
 static void reset_backward(const ttt_backend *b, const ttt_learner_call *call)
 {
-    (void)b;
-    int64_t sizes[4];
-    weight_sizes(sizes, call->dims.head_size);
-    for (int64_t n = 0; n < call->run_count; n++) {
-        for (int64_t h = 0; h < call->dims.heads; h++) {
-            const double *block = head_state(call, call->runs[n].dstate, h);
-            for (int i = 0; i < 4; block += sizes[i++])
-                ref_axpy((double *)call->dparams[i].values + h * sizes[i], 1, block, sizes[i]);
-        }
-    }
+    (void)b, ttt_ref_learner_reset_backward(&learner, call);
+}
+static void forward(const ttt_backend *b, const ttt_learner_call *call)
+{
+    (void)b, ttt_ref_learner_forward(&learner, call);
+}
+static void backward(const ttt_backend *b, const ttt_learner_call *call)
+{
+    ttt_ref_learner_backward(&learner, b, call);
 }
 
-static void read_weights(const ttt_backend *b, const ttt_learner_dims *dims, const void *block, void *out)
+static void read_weights(const ttt_backend *b, const ttt_learner_dims *dims, const void *state, void *out)
 {
     (void)b;
-    memcpy(out, block, (size_t)state_size(dims) * sizeof(double));
+    memcpy(out, state, (size_t)state_size(dims) * sizeof(double));
 }
 
 static double loss(const ttt_backend *b, const ttt_learner_dims *dims, const ttt_param *params, int64_t h,
-                   const void *w, const void *k, const void *v)
+                   const void *block, const void *k, const void *v)
 {
     (void)b;
     const int64_t D = dims->head_size;
-    const weights W = weights_at((double *)(uintptr_t)w, D);
+    const weights w = weights_at(block, D);
     double z1[REF_HIDDEN_MAX], a[REF_HIDDEN_MAX], z2[REF_HEAD_MAX];
-    predict(z1, a, z2, k, &W, D);
+    predict(z1, a, z2, k, &w, D);
     return ref_inner_loss(z2, k, v, (const double *)params[4].values + h * D, (const double *)params[5].values + h * D,
                           D);
 }
