@@ -209,7 +209,7 @@ static size_t symbols_init(const ttt_bpe *bpe, ttt_symbol *symbols, const char *
 static ttt_status emit(const ttt_bpe *bpe, uint32_t symbol, size_t first, ttt_ids *ids)
 {
     int32_t id = (int32_t)symbol;
-    if (symbol >= bpe->vocabulary) {
+    if (symbol >= bpe->vocabulary || (bpe->unused && bpe->unused[symbol])) {
         size_t size;
         const char *text = ttt_strings_get(&bpe->words, symbol, &size);
         for (size_t i = 0; i < size && bpe->byte_ids[0] >= 0; i++)
@@ -296,11 +296,14 @@ ttt_status ttt_bpe_encode(const ttt_bpe *bpe, ttt_bpe_scratch *scratch, const ch
     return encode_part(bpe, scratch, text + start, size - start, first, ids);
 }
 
-/* Cutting sees only the text of tokens, so it is right unless a merge takes what stands for other text: the unknown
- * token or a byte's. UNUSED pieces are split as the whole text last proposed them. */
+/* Cutting sees only the text of tokens, so it is right unless a merge takes what stands for other text (the unknown
+ * token or a byte's), or symbols without a token are dropped and their neighbours meet. UNUSED pieces are split as the
+ * whole text last proposed them. */
 static bool can_cut(ttt_bpe *bpe)
 {
-    bool cuts = !bpe->unused;
+    bool drops = bpe->unknown < 0 && bpe->byte_ids[0] < 0;
+    for (int byte = 0; byte < 256 && bpe->bytes && bpe->unknown < 0; byte++) drops = drops || bpe->byte_ids[byte] < 0;
+    bool cuts = !bpe->unused && !drops;
     unsigned char *stands_in = bpe->whole; /* not yet needed as such */
     if (bpe->unknown >= 0) stands_in[bpe->unknown] = 1;
     for (int byte = 0; byte < 256 && !bpe->bytes; byte++)

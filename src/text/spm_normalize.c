@@ -62,7 +62,8 @@ static size_t normalize_prefix(const ttt_sentencepiece *settings, const char *te
         const size_t mapped = map_prefix(&settings->charsmap, text, size, to, to_size);
         if (mapped > 0) return mapped;
         uint32_t code;
-        length = (size_t)ttt_utf8_decode(text, size, &code); /* the text was checked to be UTF-8 */
+        const int decoded = ttt_utf8_decode(text, size, &code);
+        length = decoded > 0 ? (size_t)decoded : 1; /* a rule of the map may have ended inside a character */
     }
     *to_size = length;
     return length;
