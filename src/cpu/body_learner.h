@@ -2,6 +2,7 @@
  *
  * What the learners' kernels share: reading and writing through one map z = x W + b in the dual form, and the norm and
  * loss at the end of the learner, forward and backward. Formulas: docs/MATH.md, "Learners"; names: cpu_learner.h.
+ * Functions on rows make one pass over all of them after the other: so the rows' sums do not wait for each other.
  */
 #ifndef TTT_CPU_BODY_LEARNER_H
 #define TTT_CPU_BODY_LEARNER_H
@@ -10,7 +11,6 @@
 
 #include "cpu/body_norm.h"
 #include "cpu/body_smallmm.h"
-#include "cpu/cpu_learner.h"
 
 /* ---- rows ---- */
 
@@ -23,60 +23,82 @@ static float row_dot(const float *x, const float *y, int64_t n)
     return vf_sum(sum);
 }
 
-/* y = init + alpha x; init may be NULL for zero */
-static void row_axpy(float *y, const float *init, float alpha, const float *x, int64_t n)
+/* y = alpha x, and y += alpha x */
+static void row_scale(float *y, float alpha, const float *x, int64_t n)
 {
-    const vf factor = vf_set(alpha);
     for (int64_t i = 0; i < n; i += VF) {
-        const int64_t lanes = lanes_at(i, n);
-        vf_store_n(y + i, vf_fma(factor, vf_load_n(x + i, lanes), init ? vf_load_n(init + i, lanes) : vf_zero()),
-                   lanes);
+        vf_store_n(y + i, vf_mul(vf_set(alpha), vf_load_n(x + i, lanes_at(i, n))), lanes_at(i, n));
     }
 }
 
-/* y [n] += alpha times the sum of the rows of x */
-static void add_rows(float *y, float alpha, const float *x, int64_t stride, int64_t rows, int64_t n)
+static void row_add(float *y, float alpha, const float *x, int64_t n)
+{
+    for (int64_t i = 0; i < n; i += VF) {
+        const int64_t lanes = lanes_at(i, n);
+        vf_store_n(y + i, vf_fma(vf_set(alpha), vf_load_n(x + i, lanes), vf_load_n(y + i, lanes)), lanes);
+    }
+}
+
+/* y [n] += alpha times the sum of the rows of x [rows, n] */
+static void add_rows(float *y, float alpha, const float *x, int64_t rows, int64_t n)
 {
     for (int64_t i = 0; i < n; i += VF) {
         const int64_t lanes = lanes_at(i, n);
         vf sum = vf_zero();
-        for (int64_t r = 0; r < rows; r++) sum = vf_add(sum, vf_load_n(x + r * stride + i, lanes));
+        for (int64_t r = 0; r < rows; r++) sum = vf_add(sum, vf_load_n(x + r * n + i, lanes));
         vf_store_n(y + i, vf_fma(vf_set(alpha), sum, vf_load_n(y + i, lanes)), lanes);
     }
 }
 
-/* x becomes (x - mean) / sigma; returns 1 / sigma, sigma = sqrt(variance + 1e-6) */
-static float standardise(float *x, int64_t n)
+/* Every row of x [rows, n] becomes (x - mean) / sigma; scale gets 1 / sigma, sigma = sqrt(variance + 1e-6). */
+static void standardise(float *x, float *scale, int64_t rows, int64_t n)
 {
-    vf sum = vf_zero(), squares = vf_zero();
-    for (int64_t i = 0; i < n; i += VF) sum = vf_add(sum, vf_load_n(x + i, lanes_at(i, n)));
-    const vf mean = vf_set(vf_sum(sum) / (float)n);
-    for (int64_t i = 0; i < n; i += VF) {
-        const int64_t lanes = lanes_at(i, n);
-        const vf centred = vf_first(vf_sub(vf_load_n(x + i, lanes), mean), lanes);
-        vf_store_n(x + i, centred, lanes);
-        squares = vf_fma(centred, centred, squares);
+    float mean[TTT_TILE];
+    for (int64_t r = 0; r < rows; r++) {
+        vf sum = vf_zero();
+        for (int64_t i = 0; i < n; i += VF) sum = vf_add(sum, vf_load_n(x + r * n + i, lanes_at(i, n)));
+        mean[r] = vf_sum(sum) / (float)n;
     }
-    const float scale = 1 / sqrtf(vf_sum(squares) / (float)n + layernorm_eps);
-    row_axpy(x, NULL, scale, x, n);
-    return scale;
+    for (int64_t r = 0; r < rows; r++) {
+        vf squares = vf_zero();
+        for (int64_t i = 0; i < n; i += VF) {
+            const int64_t lanes = lanes_at(i, n);
+            const vf centred = vf_first(vf_sub(vf_load_n(x + r * n + i, lanes), vf_set(mean[r])), lanes);
+            squares = vf_fma(centred, centred, squares);
+        }
+        scale[r] = 1 / sqrtf(vf_sum(squares) / (float)n + layernorm_eps);
+    }
+    for (int64_t r = 0; r < rows; r++) {
+        for (int64_t i = 0; i < n; i += VF) {
+            float *at = x + r * n + i;
+            const vf centred = vf_sub(vf_load_n(at, lanes_at(i, n)), vf_set(mean[r]));
+            vf_store_n(at, vf_mul(centred, vf_set(scale[r])), lanes_at(i, n));
+        }
+    }
 }
 
-/* x becomes scale (x - mean(x) - normal mean(x normal)): the gradient of standardising, which is also the symmetric
+/* Every row of x becomes scale (x - mean(x) - normal mean(x normal)): the gradient of standardising, and the symmetric
  * projection in the inner gradient. */
-static void project(float *x, const float *normal, float scale, int64_t n)
+static void project(float *x, const float *normal, const float *scale, int64_t rows, int64_t n)
 {
-    vf sum = vf_zero(), along = vf_zero();
-    for (int64_t i = 0; i < n; i += VF) {
-        const vf value = vf_load_n(x + i, lanes_at(i, n));
-        sum = vf_add(sum, value);
-        along = vf_fma(value, vf_load_n(normal + i, lanes_at(i, n)), along);
+    float mean[TTT_TILE], slope[TTT_TILE];
+    for (int64_t r = 0; r < rows; r++) {
+        vf sum = vf_zero(), along = vf_zero();
+        for (int64_t i = 0; i < n; i += VF) {
+            const vf value = vf_load_n(x + r * n + i, lanes_at(i, n));
+            sum = vf_add(sum, value);
+            along = vf_fma(value, vf_load_n(normal + r * n + i, lanes_at(i, n)), along);
+        }
+        mean[r] = vf_sum(sum) / (float)n;
+        slope[r] = vf_sum(along) / (float)n;
     }
-    const vf mean = vf_set(vf_sum(sum) / (float)n), slope = vf_set(vf_sum(along) / (float)n);
-    for (int64_t i = 0; i < n; i += VF) {
-        const int64_t lanes = lanes_at(i, n);
-        const vf centred = vf_sub(vf_load_n(x + i, lanes), mean);
-        vf_store_n(x + i, vf_mul(vf_set(scale), vf_fnma(slope, vf_load_n(normal + i, lanes), centred)), lanes);
+    for (int64_t r = 0; r < rows; r++) {
+        for (int64_t i = 0; i < n; i += VF) {
+            const int64_t lanes = lanes_at(i, n), at = r * n + i;
+            const vf centred = vf_sub(vf_load_n(x + at, lanes), vf_set(mean[r]));
+            const vf across = vf_fnma(vf_set(slope[r]), vf_load_n(normal + at, lanes), centred);
+            vf_store_n(x + at, vf_mul(vf_set(scale[r]), across), lanes);
+        }
     }
 }
 
@@ -93,86 +115,118 @@ static inline vf target_error(const ttt_tile *t, int64_t i, int64_t d, int64_t l
 /* z, which lies in trace.normal, to its normalised form and the gradient trace.g of the loss. */
 static void inner_gradient(const ttt_tile *t)
 {
-    const int64_t D = t->head_size;
-    for (int64_t i = 0; i < t->count; i++) {
-        float *normal = t->trace.normal + i * D, *g = t->trace.g + i * D;
-        t->trace.scale[i] = standardise(normal, D);
+    const int64_t D = t->head_size, n = t->count;
+    standardise(t->trace.normal, t->trace.scale, n, D);
+    for (int64_t i = 0; i < n; i++) {
         for (int64_t d = 0; d < D; d += VF) {
             const int64_t lanes = lanes_at(d, D);
-            vf_store_n(g + d, vf_mul(vf_load_n(t->weight + d, lanes), target_error(t, i, d, lanes)), lanes);
+            const vf e = vf_mul(vf_load_n(t->weight + d, lanes), target_error(t, i, d, lanes));
+            vf_store_n(t->trace.g + i * D + d, e, lanes);
         }
-        project(g, normal, t->trace.scale[i], D);
     }
+    project(t->trace.g, t->trace.normal, t->trace.scale, n, D);
 }
 
-/* u [tile, D], the gradient of trace.g, becomes that of z; dv and work.dk get what reaches v and k directly. With
- * e = weight (LN(z) - (v - k)), g = (e - mean(e) - xhat mean(e xhat)) / sigma. */
-static void inner_gradient_backward(const ttt_tile *t, float *u)
+/* Sums over D that the gradient of row i's inner gradient needs. */
+typedef struct inner_sums {
+    float u, u_normal, e_normal; /* means of u, u xhat, e xhat */
+    float dsigma;                /* -sum(u g) / sigma */
+} inner_sums;
+
+static inner_sums inner_sums_of(const ttt_tile *t, int64_t i, const float *u)
 {
     const int64_t D = t->head_size;
-    for (int64_t i = 0; i < t->count; i++, u += D) {
-        const float *normal = t->trace.normal + i * D, scale = t->trace.scale[i];
-        vf u_sum = vf_zero(), u_normal = vf_zero(), e_normal = vf_zero();
-        for (int64_t d = 0; d < D; d += VF) {
-            const int64_t lanes = lanes_at(d, D);
-            const vf ud = vf_load_n(u + d, lanes), xhat = vf_load_n(normal + d, lanes);
-            const vf e = vf_mul(vf_load_n(t->weight + d, lanes), target_error(t, i, d, lanes));
-            u_sum = vf_add(u_sum, ud);
-            u_normal = vf_fma(ud, xhat, u_normal);
-            e_normal = vf_fma(e, xhat, e_normal);
-        }
-        const vf mean = vf_set(vf_sum(u_sum) / (float)D), u_along = vf_set(vf_sum(u_normal) / (float)D),
-                 e_along = vf_set(vf_sum(e_normal) / (float)D), factor = vf_set(scale);
-        const float dsigma = -scale * row_dot(u, t->trace.g + i * D, D);
-        for (int64_t d = 0; d < D; d += VF) {
-            const int64_t lanes = lanes_at(d, D);
-            const vf ud = vf_load_n(u + d, lanes), xhat = vf_load_n(normal + d, lanes),
-                     weight = vf_load_n(t->weight + d, lanes), error = target_error(t, i, d, lanes);
-            const vf de = vf_mul(factor, vf_sub(vf_sub(ud, mean), vf_mul(xhat, u_along)));
-            const vf dy = vf_mul(de, weight), e = vf_mul(weight, error);
-            const vf across = vf_fma(ud, e_along, vf_mul(e, u_along));
-            vf_store_n(u + d, vf_fnma(factor, across, vf_mul(dy, weight)), lanes);
-            const vf dweight = vf_fma(de, error, vf_mul(dy, xhat));
-            vf_store_n(t->dweight + d, vf_add(vf_load_n(t->dweight + d, lanes), dweight), lanes);
-            vf_store_n(t->dbias + d, vf_add(vf_load_n(t->dbias + d, lanes), dy), lanes);
+    vf sum = vf_zero(), u_normal = vf_zero(), e_normal = vf_zero(), u_g = vf_zero();
+    for (int64_t d = 0; d < D; d += VF) {
+        const int64_t lanes = lanes_at(d, D);
+        const vf ud = vf_load_n(u + d, lanes), xhat = vf_load_n(t->trace.normal + i * D + d, lanes);
+        const vf e = vf_mul(vf_load_n(t->weight + d, lanes), target_error(t, i, d, lanes));
+        sum = vf_add(sum, ud);
+        u_normal = vf_fma(ud, xhat, u_normal);
+        e_normal = vf_fma(e, xhat, e_normal);
+        u_g = vf_fma(ud, vf_load_n(t->trace.g + i * D + d, lanes), u_g);
+    }
+    return (inner_sums){.u = vf_sum(sum) / (float)D,
+                        .u_normal = vf_sum(u_normal) / (float)D,
+                        .e_normal = vf_sum(e_normal) / (float)D,
+                        .dsigma = -t->trace.scale[i] * vf_sum(u_g)};
+}
+
+/* u [count, D], the gradient of trace.g, becomes that of z; dv is written, and work.dk with what reaches k directly.
+ * With e = weight (LN(z) - (v - k)), g = (e - mean(e) - xhat mean(e xhat)) / sigma. */
+static void inner_gradient_backward(const ttt_tile *t, float *u)
+{
+    const int64_t D = t->head_size, n = t->count;
+    inner_sums sums[TTT_TILE];
+    for (int64_t i = 0; i < n; i++) sums[i] = inner_sums_of(t, i, u + i * D);
+    for (int64_t d = 0; d < D; d += VF) {
+        const int64_t lanes = lanes_at(d, D);
+        const vf weight = vf_load_n(t->weight + d, lanes);
+        vf dweight = vf_load_n(t->dweight + d, lanes), dbias = vf_load_n(t->dbias + d, lanes);
+        for (int64_t i = 0; i < n; i++) {
+            float *at = u + i * D + d;
+            const vf ud = vf_load_n(at, lanes), xhat = vf_load_n(t->trace.normal + i * D + d, lanes),
+                     error = target_error(t, i, d, lanes), e = vf_mul(weight, error), scale = vf_set(t->trace.scale[i]),
+                     along = vf_set(sums[i].u_normal);
+            const vf de = vf_mul(scale, vf_fnma(xhat, along, vf_sub(ud, vf_set(sums[i].u))));
+            const vf dy = vf_mul(de, weight), across = vf_fma(ud, vf_set(sums[i].e_normal), vf_mul(e, along));
+            dweight = vf_add(dweight, vf_fma(de, error, vf_mul(dy, xhat)));
+            dbias = vf_add(dbias, dy);
+            vf_store_n(at, vf_fnma(scale, across, vf_mul(dy, weight)), lanes);
             vf_store_n(t->dv + i * t->stride + d, vf_sub(vf_zero(), dy), lanes);
             vf_store_n(t->work.dk + i * D + d, dy, lanes);
         }
-        project(u, normal, scale, D);
-        row_axpy(u, u, dsigma / (float)D, normal, D);
+        vf_store_n(t->dweight + d, dweight, lanes);
+        vf_store_n(t->dbias + d, dbias, lanes);
     }
+    project(u, t->trace.normal, t->trace.scale, n, D);
+    for (int64_t i = 0; i < n; i++) row_add(u + i * D, sums[i].dsigma / (float)D, t->trace.normal + i * D, D);
 }
 
 /* out = q + LN(zbar); zbar lies in trace.normal_bar and becomes its normalised form. */
 static void read_norm(const ttt_tile *t)
 {
     const int64_t D = t->head_size;
-    for (int64_t i = 0; i < t->count; i++) {
-        float *normal = t->trace.normal_bar + i * D;
-        t->trace.scale_bar[i] = standardise(normal, D);
-        for (int64_t d = 0; t->out && d < D; d += VF) {
+    standardise(t->trace.normal_bar, t->trace.scale_bar, t->count, D);
+    for (int64_t i = 0; t->out && i < t->count; i++) {
+        for (int64_t d = 0; d < D; d += VF) {
             const int64_t lanes = lanes_at(d, D);
-            const vf y = vf_fma(vf_load_n(t->weight + d, lanes), vf_load_n(normal + d, lanes),
+            const vf y = vf_fma(vf_load_n(t->weight + d, lanes), vf_load_n(t->trace.normal_bar + i * D + d, lanes),
                                 vf_load_n(t->bias + d, lanes));
             vf_store_n(t->out + i * t->stride + d, vf_add(vf_load_n(t->q + i * t->stride + d, lanes), y), lanes);
         }
     }
 }
 
-/* dzbar [tile, D] from dout */
+/* dzbar [count, D] from dout */
 static void read_norm_backward(const ttt_tile *t, float *dzbar)
 {
     const int64_t D = t->head_size;
-    for (int64_t i = 0; i < t->count; i++, dzbar += D) {
-        const float *normal = t->trace.normal_bar + i * D, *dout = t->dout + i * t->stride;
-        for (int64_t d = 0; d < D; d += VF) {
-            const int64_t lanes = lanes_at(d, D);
-            const vf dy = vf_load_n(dout + d, lanes), xhat = vf_load_n(normal + d, lanes);
-            vf_store_n(dzbar + d, vf_mul(dy, vf_load_n(t->weight + d, lanes)), lanes);
-            vf_store_n(t->dweight + d, vf_fma(dy, xhat, vf_load_n(t->dweight + d, lanes)), lanes);
-            vf_store_n(t->dbias + d, vf_add(dy, vf_load_n(t->dbias + d, lanes)), lanes);
+    for (int64_t d = 0; d < D; d += VF) {
+        const int64_t lanes = lanes_at(d, D);
+        const vf weight = vf_load_n(t->weight + d, lanes);
+        vf dweight = vf_load_n(t->dweight + d, lanes), dbias = vf_load_n(t->dbias + d, lanes);
+        for (int64_t i = 0; i < t->count; i++) {
+            const vf dy = vf_load_n(t->dout + i * t->stride + d, lanes);
+            dweight = vf_fma(dy, vf_load_n(t->trace.normal_bar + i * D + d, lanes), dweight);
+            dbias = vf_add(dbias, dy);
+            vf_store_n(dzbar + i * D + d, vf_mul(dy, weight), lanes);
         }
-        project(dzbar, normal, t->trace.scale_bar[i], D);
+        vf_store_n(t->dweight + d, dweight, lanes);
+        vf_store_n(t->dbias + d, dbias, lanes);
+    }
+    project(dzbar, t->trace.normal_bar, t->trace.scale_bar, t->count, D);
+}
+
+/* y [count, D] (rows t->stride apart) = a + b */
+static void add_tokens(const ttt_tile *t, float *y, view a, view b)
+{
+    for (int64_t i = 0; i < t->count; i++) {
+        for (int64_t d = 0; d < t->head_size; d += VF) {
+            const int64_t lanes = lanes_at(d, t->head_size);
+            const vf sum = vf_add(vf_load_n(a.x + i * a.row + d, lanes), vf_load_n(b.x + i * b.row + d, lanes));
+            vf_store_n(y + i * t->stride + d, sum, lanes);
+        }
     }
 }
 
@@ -180,11 +234,11 @@ static void read_norm_backward(const ttt_tile *t, float *dzbar)
 
 static const float ones[TTT_TILE] = {1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1};
 
-/* z [tile, out] = x W + b of the tile's new inputs, which lie in map.x */
+/* z [count, out] = x W + b of the tile's new inputs, which lie in map.x */
 static void map_predict(const ttt_tile *t, int m, float *z)
 {
     const ttt_map *f = &t->map[m];
-    mm(t->count, f->out, f->in, 1, columns_of(f->x + t->first, f->slots), rows_of(f->w, f->out), same_row(f->b), z,
+    mm(t->count, f->out, f->in, 1, rows_of(f->x + t->first * f->in, f->in), rows_of(f->w, f->out), same_row(f->b), z,
        f->out);
 }
 
@@ -193,7 +247,7 @@ static void map_write(const ttt_tile *t, int m, const float *g)
 {
     const ttt_map *f = &t->map[m];
     for (int64_t i = 0; i < t->count; i++) {
-        row_axpy(f->g + (t->first + i) * f->out, NULL, t->write[i * t->heads], g + i * f->out, f->out);
+        row_scale(f->g + (t->first + i) * f->out, t->write[i * t->heads], g + i * f->out, f->out);
     }
 }
 
@@ -203,26 +257,24 @@ static void map_read(const ttt_tile *t, int m, view x, float *zbar)
     const ttt_map *f = &t->map[m];
     const int64_t n = t->count, filled = t->first + n;
     float *edge = t->trace.edge[m], *sum = t->trace.sum[m];
-    mm(n, filled, f->in, 1, x, rows_of(f->x, f->slots), same_row(ones), edge, TTT_TILE);
+    mm_turned(n, filled, f->in, 1, x, rows_of(f->x, f->in), same_row(ones), edge, TTT_TILE, t->work.panel);
     for (int64_t i = 0; i < n; i++)
         for (int64_t j = t->first + i + 1; j < filled; j++) edge[i * TTT_TILE + j] = 0;
     if (f->sw) mm(n, f->out, f->in, 1, x, rows_of(f->sw, f->out), same_row(f->sb), sum, f->out);
     mm(n, f->out, filled, 1, rows_of(edge, TTT_TILE), rows_of(f->g, f->out), f->sw ? rows_of(sum, f->out) : none(), sum,
        f->out);
     mm(n, f->out, f->in, 1, x, rows_of(f->w, f->out), same_row(f->b), zbar, f->out);
-    for (int64_t i = 0; i < n; i++) {
-        row_axpy(zbar + i * f->out, zbar + i * f->out, -t->read[i], sum + i * f->out, f->out);
-    }
+    for (int64_t i = 0; i < n; i++) row_add(zbar + i * f->out, -t->read[i], sum + i * f->out, f->out);
 }
 
-/* y (W, b) = init + alpha (x^T G, sum of G) over the filled slots of f */
+/* w, b = init + alpha (x^T G, sum of G) over the filled slots of f */
 static void map_add_rows(const ttt_map *f, int64_t filled, float alpha, const float *init_w, const float *init_b,
                          float *w, float *b)
 {
-    mm(f->in, f->out, filled, alpha, rows_of(f->x, f->slots), rows_of(f->g, f->out), rows_of(init_w, f->out), w,
+    mm(f->in, f->out, filled, alpha, columns_of(f->x, f->in), rows_of(f->g, f->out), rows_of(init_w, f->out), w,
        f->out);
     if (b != init_b) memcpy(b, init_b, (size_t)f->out * sizeof *b);
-    add_rows(b, alpha, f->g, f->out, filled, f->out);
+    add_rows(b, alpha, f->g, filled, f->out);
 }
 
 /* The end of a tile: what holds after it goes to `next`, whose rows become free. */
@@ -231,23 +283,22 @@ static void map_end(const ttt_tile *t, int m)
     const ttt_map *f = &t->map[m], *next = &t->next[m];
     const int64_t size = (f->in + 1) * f->out, filled = t->first + t->count;
     if (t->end == TTT_TILE_OPEN || t->skip_end) return;
+    if (next->w != f->w && (f->sw || t->end == TTT_TILE_FOLD)) memcpy(next->w, f->w, (size_t)size * sizeof(float));
     if (f->sw) map_add_rows(f, filled, 1, f->sw, f->sb, next->sw, next->sb);
     if (t->end == TTT_TILE_UPDATE) {
         const float c = t->read[t->count - 1];
         if (f->sw) {
-            row_axpy(next->w, f->w, -c, next->sw, size);
+            row_add(next->w, -c, next->sw, size);
             memset(next->sw, 0, (size_t)size * sizeof(float));
         } else {
             map_add_rows(f, filled, -c, f->w, f->b, next->w, next->b);
         }
-    } else if (next->w != f->w) {
-        memcpy(next->w, f->w, (size_t)size * sizeof(float));
     }
     memset(next->g, 0, (size_t)(f->slots * f->out) * sizeof(float));
 }
 
-/* Backward of map_end: dW, dS become those before the end of the tile, and rows of dmap get their gradients. work.rows
- * is overwritten; work.g_turned holds the rows G as columns. */
+/* Backward of map_end: dW, dS become those before the end of the tile, and the rows of dmap get their gradients.
+ * work.rows is overwritten. */
 static void map_end_backward(const ttt_tile *t, int m)
 {
     const ttt_map *f = &t->map[m], *d = &t->dmap[m];
@@ -257,78 +308,101 @@ static void map_end_backward(const ttt_tile *t, int m)
     const float alpha = update ? -t->read[t->count - 1] : 1;
     const float *dw = update ? d->w : d->sw, *db = update ? d->b : d->sb;
     float *along = t->work.rows, *dread = &t->dread[(t->count - 1) * t->heads];
-    mm(filled, f->out, f->in, 1, columns_of(f->x, f->slots), rows_of(dw, f->out), same_row(db), along, f->out);
+    mm(filled, f->out, f->in, 1, rows_of(f->x, f->in), rows_of(dw, f->out), same_row(db), along, f->out);
     if (update) *dread -= row_dot(along, f->g, filled * f->out);
-    for (int64_t j = 0; j < filled; j++) {
-        row_axpy(d->g + j * f->out, d->g + j * f->out, alpha, along + j * f->out, f->out);
-    }
-    mm(f->in, filled, f->out, alpha, rows_of(dw, f->out), rows_of(t->work.g_turned[m], TTT_TILE),
-       rows_of(d->x, f->slots), d->x, f->slots);
+    row_add(d->g, alpha, along, filled * f->out);
+    mm_turned(filled, f->in, f->out, alpha, rows_of(f->g, f->out), rows_of(dw, f->out), rows_of(d->x, f->in), d->x,
+              f->in, t->work.panel);
     if (update && f->sw) {
         *dread -= row_dot(f->sw, d->w, size);
-        row_axpy(d->sw, NULL, alpha, d->w, size);
+        row_scale(d->sw, alpha, d->w, size);
     }
 }
 
-/* Backward of map_read, given dz = d loss / d zbar [tile, out]: work.dx [in, tile] gets the gradient of x, the rest is
- * added to dmap and dread. work.turned is overwritten. */
-static void map_read_backward(const ttt_tile *t, int m, view x, const float *dz)
+/* Backward of map_read's sums, given dz = d loss / d zbar, whose gradient they get times -c. */
+static void map_sum_backward(const ttt_tile *t, int m, view x, const float *dz, float *dx)
 {
     const ttt_map *f = &t->map[m], *d = &t->dmap[m];
     const int64_t n = t->count, filled = t->first + n;
-    float *edge = t->trace.edge[m], *dedge = t->work.dedge, *dedge_turned = dedge + TTT_TILE * TTT_TILE;
-    float *turned = t->work.turned, *dx = t->work.dx;
-    const view x_turned = {x.x, x.column, x.row};
-
-    transpose(turned, TTT_TILE, dz, f->out, n, f->out);
-    mm(f->in, n, f->out, 1, rows_of(f->w, f->out), rows_of(turned, TTT_TILE), none(), dx, TTT_TILE);
-    mm(f->in, f->out, n, 1, x_turned, rows_of(dz, f->out), rows_of(d->w, f->out), d->w, f->out);
-    add_rows(d->b, 1, dz, f->out, n, f->out);
-
-    /* through sum, whose gradient is -c dz */
-    mm(n, filled, f->out, 1, rows_of(dz, f->out), rows_of(t->work.g_turned[m], TTT_TILE), none(), dedge, TTT_TILE);
+    float *edge = t->trace.edge[m], *dedge = t->work.dedge;
+    mm_turned(n, filled, f->out, 1, rows_of(dz, f->out), rows_of(f->g, f->out), none(), dedge, TTT_TILE, t->work.panel);
     for (int64_t i = 0; i < n; i++) {
         const float c = t->read[i];
         t->dread[i * t->heads] -= row_dot(dz + i * f->out, t->trace.sum[m] + i * f->out, f->out);
         for (int64_t j = 0; j < filled; j++) {
-            const bool reads = j <= t->first + i;
-            dedge[i * TTT_TILE + j] = reads ? -c * dedge[i * TTT_TILE + j] : 0;
-            dedge_turned[j * TTT_TILE + i] = dedge[i * TTT_TILE + j];
+            dedge[i * TTT_TILE + j] = j <= t->first + i ? -c * dedge[i * TTT_TILE + j] : 0;
             edge[i * TTT_TILE + j] *= -c;
         }
     }
     mm(filled, f->out, n, 1, columns_of(edge, TTT_TILE), rows_of(dz, f->out), rows_of(d->g, f->out), d->g, f->out);
-    mm(f->in, n, filled, 1, rows_of(f->x, f->slots), rows_of(dedge_turned, TTT_TILE), rows_of(dx, TTT_TILE), dx,
-       TTT_TILE);
-    mm(f->in, filled, n, 1, x_turned, rows_of(dedge, TTT_TILE), rows_of(d->x, f->slots), d->x, f->slots);
+    mm(n, f->in, filled, 1, rows_of(dedge, TTT_TILE), rows_of(f->x, f->in), rows_of(dx, f->in), dx, f->in);
+    mm(filled, f->in, n, 1, columns_of(dedge, TTT_TILE), x, rows_of(d->x, f->in), d->x, f->in);
     if (!f->sw) return;
-    for (int64_t o = 0; o < f->out; o++)
-        for (int64_t i = 0; i < n; i++) turned[o * TTT_TILE + i] *= -t->read[i];
-    mm(f->in, n, f->out, 1, rows_of(f->sw, f->out), rows_of(turned, TTT_TILE), rows_of(dx, TTT_TILE), dx, TTT_TILE);
     float *dsum = t->work.rows;
-    for (int64_t i = 0; i < n; i++) row_axpy(dsum + i * f->out, NULL, -t->read[i], dz + i * f->out, f->out);
-    mm(f->in, f->out, n, 1, x_turned, rows_of(dsum, f->out), rows_of(d->sw, f->out), d->sw, f->out);
-    add_rows(d->sb, 1, dsum, f->out, n, f->out);
+    for (int64_t i = 0; i < n; i++) row_scale(dsum + i * f->out, -t->read[i], dz + i * f->out, f->out);
+    mm_turned(n, f->in, f->out, 1, rows_of(dsum, f->out), rows_of(f->sw, f->out), rows_of(dx, f->in), dx, f->in,
+              t->work.panel);
+    mm(f->in, f->out, n, 1, columns_of(x.x, x.row), rows_of(dsum, f->out), rows_of(d->sw, f->out), d->sw, f->out);
+    add_rows(d->sb, 1, dsum, n, f->out);
 }
 
-/* Backward of map_predict: into dmap.w, b and the new columns of dmap.x. work.turned is overwritten. */
+/* Backward of map_read: dx [count, in] gets the gradient of x, the rest is added to dmap and dread. work.rows is
+ * overwritten. */
+static void map_read_backward(const ttt_tile *t, int m, view x, const float *dz, float *dx)
+{
+    const ttt_map *f = &t->map[m], *d = &t->dmap[m];
+    const int64_t n = t->count;
+    mm_turned(n, f->in, f->out, 1, rows_of(dz, f->out), rows_of(f->w, f->out), none(), dx, f->in, t->work.panel);
+    mm(f->in, f->out, n, 1, columns_of(x.x, x.row), rows_of(dz, f->out), rows_of(d->w, f->out), d->w, f->out);
+    add_rows(d->b, 1, dz, n, f->out);
+    map_sum_backward(t, m, x, dz, dx);
+}
+
+/* Backward of map_predict: into dmap.w, b and the new rows of dmap.x. */
 static void map_predict_backward(const ttt_tile *t, int m, const float *dz)
 {
     const ttt_map *f = &t->map[m], *d = &t->dmap[m];
-    transpose(t->work.turned, TTT_TILE, dz, f->out, t->count, f->out);
-    mm(f->in, t->count, f->out, 1, rows_of(f->w, f->out), rows_of(t->work.turned, TTT_TILE),
-       rows_of(d->x + t->first, f->slots), d->x + t->first, f->slots);
-    mm(f->in, f->out, t->count, 1, rows_of(f->x + t->first, f->slots), rows_of(dz, f->out), rows_of(d->w, f->out), d->w,
-       f->out);
-    add_rows(d->b, 1, dz, f->out, t->count, f->out);
+    const float *x = f->x + t->first * f->in;
+    float *dx = d->x + t->first * f->in;
+    mm_turned(t->count, f->in, f->out, 1, rows_of(dz, f->out), rows_of(f->w, f->out), rows_of(dx, f->in), dx, f->in,
+              t->work.panel);
+    mm(f->in, f->out, t->count, 1, columns_of(x, f->in), rows_of(dz, f->out), rows_of(d->w, f->out), d->w, f->out);
+    add_rows(d->b, 1, dz, t->count, f->out);
 }
 
-/* y [count, D] (rows a stride apart) = x [count, D] (rows x_stride apart) + columns [D, count] turned */
-static void add_columns(const ttt_tile *t, float *y, const float *x, int64_t x_stride, const float *columns,
-                        int64_t stride)
+/* What the backward of a tile begins with: dread to zero, and the end of the tile. */
+static void tile_backward_begin(const ttt_tile *t, int maps)
 {
-    for (int64_t i = 0; i < t->count; i++)
-        for (int64_t d = 0; d < t->head_size; d++) y[i * t->stride + d] = x[i * x_stride + d] + columns[d * stride + i];
+    for (int64_t i = 0; i < t->count; i++) t->dread[i * t->heads] = 0;
+    for (int m = 0; m < maps; m++) map_end_backward(t, m);
+}
+
+/* Backward of G = r g of the last map: dwrite, and the gradient dg [count, D] of g. */
+static void map_write_backward(const ttt_tile *t, int m, float *dg)
+{
+    const int64_t D = t->head_size;
+    for (int64_t i = 0; i < t->count; i++) {
+        const float *from = t->dmap[m].g + (t->first + i) * D;
+        t->dwrite[i * t->heads] = row_dot(from, t->trace.g + i * D, D);
+        row_scale(dg + i * D, t->write[i * t->heads], from, D);
+    }
+}
+
+/* The new rows of map.x [slots, D] are the keys. */
+static void keys_in(const ttt_tile *t)
+{
+    const int64_t D = t->head_size;
+    for (int64_t i = 0; i < t->count; i++) {
+        memcpy(t->map[0].x + (t->first + i) * D, t->k + i * t->stride, (size_t)D * sizeof(float));
+    }
+}
+
+/* dq and dk, from all that was gathered for them. */
+static void inputs_backward(const ttt_tile *t, const float *dq)
+{
+    const int64_t D = t->head_size;
+    add_tokens(t, t->dq, rows_of(t->dout, t->stride), rows_of(dq, D));
+    add_tokens(t, t->dk, rows_of(t->work.dk, D), rows_of(t->dmap[0].x + t->first * D, D));
 }
 
 #endif

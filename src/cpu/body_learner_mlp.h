@@ -47,29 +47,26 @@ static void times_slope(float *x, const float *z, const float *gate, int64_t n)
     }
 }
 
-/* back = g2 W2^T, then G1 = r back gelu'(z1). work.turned, work.dx and work.rows are overwritten. */
+/* trace.back = g2 W2^T, then G1 = r back gelu'(z1). work.rows is overwritten. */
 static void hidden_gradient(const ttt_tile *t)
 {
     const ttt_map *f = &t->map[1];
-    const int64_t n = t->count;
+    const int64_t hidden = f->in, n = t->count;
     float *g1 = t->work.rows;
-    transpose(t->work.turned, TTT_TILE, t->trace.g, f->out, n, f->out);
-    mm(f->in, n, f->out, 1, rows_of(f->w, f->out), rows_of(t->work.turned, TTT_TILE), none(), t->work.dx, TTT_TILE);
-    transpose(t->trace.back, f->in, t->work.dx, TTT_TILE, f->in, n);
-    memcpy(g1, t->trace.back, (size_t)(n * f->in) * sizeof *g1);
-    times_slope(g1, t->trace.z, t->trace.gate, n * f->in);
+    mm_turned(n, hidden, f->out, 1, rows_of(t->trace.g, f->out), rows_of(f->w, f->out), none(), t->trace.back, hidden,
+              t->work.panel);
+    memcpy(g1, t->trace.back, (size_t)(n * hidden) * sizeof *g1);
+    times_slope(g1, t->trace.z, t->trace.gate, n * hidden);
     map_write(t, 0, g1);
 }
 
 static void learner_mlp_forward(const ttt_tile *t)
 {
-    const ttt_map *f1 = &t->map[0], *f2 = &t->map[1];
     const ttt_trace *s = &t->trace;
-    const int64_t hidden = f1->out, n = t->count;
-    transpose(f1->x + t->first, f1->slots, t->k, t->stride, n, f1->in);
+    const int64_t hidden = t->map[0].out, n = t->count;
+    keys_in(t);
     map_predict(t, 0, s->z);
-    gelu_rows(t->work.rows, s->gate, s->z, n * hidden);
-    transpose(f2->x + t->first, f2->slots, t->work.rows, hidden, n, hidden);
+    gelu_rows(t->map[1].x + t->first * hidden, s->gate, s->z, n * hidden);
     map_predict(t, 1, s->normal);
     inner_gradient(t);
     map_write(t, 1, s->g);
@@ -113,34 +110,24 @@ static void hidden_gradient_backward(const ttt_tile *t, float *dz, float *dg2)
 
 static void learner_mlp_backward(const ttt_tile *t)
 {
-    const ttt_map *f2 = &t->map[1], *d1 = &t->dmap[0], *d2 = &t->dmap[1];
     const ttt_trace *s = &t->trace;
-    const int64_t D = t->head_size, hidden = f2->in, n = t->count;
-    float *dz1 = t->work.dz, *dz2 = t->work.dz2;
-    learner_backward_begin(t, 2);
+    const int64_t hidden = t->map[0].out, n = t->count;
+    float *dz1 = t->work.dz, *dz2 = t->work.dz2, *dq = t->work.dx, *da = t->dmap[1].x + t->first * hidden;
+    tile_backward_begin(t, 2);
 
     read_norm_backward(t, dz2);
-    map_read_backward(t, 1, rows_of(s->abar, hidden), dz2);
-    transpose(dz1, hidden, t->work.dx, TTT_TILE, hidden, n);
+    map_read_backward(t, 1, rows_of(s->abar, hidden), dz2, dz1);
     times_slope(dz1, s->z_bar, s->gate_bar, n * hidden);
-    map_read_backward(t, 0, rows_of(t->q, t->stride), dz1);
-    add_columns(t, t->dq, t->dout, t->stride, t->work.dx, TTT_TILE);
+    map_read_backward(t, 0, rows_of(t->q, t->stride), dz1, dq);
 
-    for (int64_t i = 0; i < n; i++) { /* G2 = r g2 */
-        const float *dg = d2->g + (t->first + i) * D;
-        t->dwrite[i * t->heads] = row_dot(dg, s->g + i * D, D);
-        row_axpy(dz2 + i * D, NULL, t->write[i * t->heads], dg, D);
-    }
+    map_write_backward(t, 1, dz2);
     hidden_gradient_backward(t, dz1, dz2);
     inner_gradient_backward(t, dz2);
     map_predict_backward(t, 1, dz2);
-
-    float *da = t->work.rows;
-    transpose(da, hidden, d2->x + t->first, d2->slots, hidden, n);
     times_slope(da, s->z, s->gate, n * hidden);
-    row_axpy(dz1, dz1, 1, da, n * hidden);
+    row_add(dz1, 1, da, n * hidden);
     map_predict_backward(t, 0, dz1);
-    add_columns(t, t->dk, t->work.dk, D, d1->x + t->first, d1->slots);
+    inputs_backward(t, dq);
 }
 
 #endif

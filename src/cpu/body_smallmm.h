@@ -116,11 +116,35 @@ static void mm(int64_t m, int64_t n, int64_t k, float alpha, view a, view b, vie
         mm_by_columns(&p);
 }
 
-/* y [columns, rows] = x [rows, columns] transposed */
-static void transpose(float *y, int64_t y_stride, const float *x, int64_t x_stride, int64_t rows, int64_t columns)
+/* panel [depth, TTT_TURN] = rows [count, depth], count <= TTT_TURN, transposed; what is left of whole vectors is zero.
+ */
+static void turn(float *panel, view rows, int64_t count, int64_t depth)
 {
-    for (int64_t c = 0; c < columns; c++)
-        for (int64_t r = 0; r < rows; r++) y[c * y_stride + r] = x[r * x_stride + c];
+    for (int64_t r = 0; r < count; r += VF) {
+        for (int64_t l = 0; l < depth; l += VF) {
+            const int64_t lanes = depth - l < VF ? depth - l : VF;
+            const float *from = rows.x + r * rows.row + l;
+            vf square[VF];
+#pragma GCC unroll 16
+            for (int i = 0; i < VF; i++) square[i] = r + i < count ? vf_load_n(from + i * rows.row, lanes) : vf_zero();
+            vf_transpose(square);
+#pragma GCC unroll 16
+            for (int i = 0; i < VF; i++) vf_store(panel + (l + i) * TTT_TURN + r, square[i]);
+        }
+    }
+}
+
+/* c [m, n] = init + alpha a [m, k] b^T, b [n, k] by rows; `panel` is scratch. */
+static void mm_turned(int64_t m, int64_t n, int64_t k, float alpha, view a, view b, view init, float *c, int64_t c_row,
+                      float *panel)
+{
+    enum { WIDTH = VF * VF_BLOCK_VECTORS < TTT_TURN ? VF * VF_BLOCK_VECTORS : TTT_TURN };
+    for (int64_t j = 0; j < n; j += WIDTH) {
+        const int64_t width = n - j < WIDTH ? n - j : WIDTH;
+        turn(panel, rows_of(b.x + j * b.row, b.row), width, k);
+        const view from = {init.x ? init.x + j : NULL, init.row, 1};
+        mm(m, width, k, alpha, a, rows_of(panel, TTT_TURN), from, c + j, c_row);
+    }
 }
 
 #endif

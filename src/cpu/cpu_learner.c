@@ -137,19 +137,20 @@ static void carve_trace(ttt_arena *arena, ttt_trace *trace, const ttt_cpu_learne
 /* One layout function measures and carves; group 0 is for the forward. */
 static scratch carve(ttt_arena *arena, const ttt_cpu_learner *learner, const ttt_learner_dims *dims, int64_t group)
 {
-    const int64_t D = dims->head_size;
     int64_t width = 1;
-    scratch s = {0};
     for (int m = 0; m < learner->maps; m++) {
         if (learner->in[m] > width) width = learner->in[m];
         if (learner->out[m] > width) width = learner->out[m];
-        s.work.g_turned[m] = push(arena, TTT_TILE * learner->out[m] * D);
     }
-    float **const wide[] = {&s.work.turned, &s.work.dx, &s.work.dz, &s.work.rows};
-    for (size_t i = 0; i < sizeof wide / sizeof *wide; i++) *wide[i] = push(arena, TTT_TILE * width * D);
-    s.work.dz2 = push(arena, TTT_TILE * D);
-    s.work.dk = push(arena, TTT_TILE * D);
-    s.work.dedge = push(arena, 2 * TTT_TILE * TTT_TILE);
+    const int64_t D = dims->head_size, wide = (width * D + TTT_TILE - 1) / TTT_TILE * TTT_TILE;
+    scratch s = {0};
+    s.work.panel = push(arena, wide * TTT_TURN);
+    s.work.dx = push(arena, wide * TTT_TILE);
+    s.work.dz = push(arena, wide * TTT_TILE);
+    s.work.rows = push(arena, wide * TTT_TILE);
+    s.work.dz2 = push(arena, D * TTT_TILE);
+    s.work.dk = push(arena, D * TTT_TILE);
+    s.work.dedge = push(arena, TTT_TILE * TTT_TILE);
     const int64_t traces = group > 0 ? group : 1;
     s.traces = ttt_arena_push(arena, traces, sizeof *s.traces);
     for (int64_t i = 0; i < traces; i++) carve_trace(arena, &s.traces[i], learner, D);
@@ -270,9 +271,7 @@ static void clear_rows(const ttt_map *maps, int count, int64_t first)
 {
     for (int m = 0; m < count; m++) {
         const ttt_map *f = &maps[m];
-        for (int64_t i = 0; i < f->in; i++) {
-            memset(f->x + i * f->slots + first, 0, (size_t)(f->slots - first) * sizeof(float));
-        }
+        memset(f->x + first * f->in, 0, (size_t)((f->slots - first) * f->in) * sizeof(float));
         memset(f->g + first * f->out, 0, (size_t)((f->slots - first) * f->out) * sizeof(float));
     }
 }
@@ -401,8 +400,7 @@ void ttt_cpu_learner_weights(const ttt_cpu_learner *learner, const ttt_learner_d
         const ttt_map *f = &maps[m];
         for (int64_t j = 0; j < f->slots; j++) {
             for (int64_t i = 0; i < f->in; i++)
-                for (int64_t o = 0; o < f->out; o++)
-                    sum[i * f->out + o] += f->x[i * f->slots + j] * f->g[j * f->out + o];
+                for (int64_t o = 0; o < f->out; o++) sum[i * f->out + o] += f->x[j * f->in + i] * f->g[j * f->out + o];
             for (int64_t o = 0; o < f->out; o++) sum[f->in * f->out + o] += f->g[j * f->out + o];
         }
         sum += (f->in + 1) * f->out;

@@ -12,7 +12,8 @@
 
 #include "backend/backend.h"
 
-enum { TTT_TILE = 16, TTT_MAPS = 2 };
+/* Tokens of a tile; maps of a learner at most; columns of a matrix turned at a time, at most. */
+enum { TTT_TILE = 16, TTT_MAPS = 2, TTT_TURN = 64 };
 
 /* One map of a learner: where its parts lie in a state, or in the gradient of one. */
 typedef struct ttt_map {
@@ -20,14 +21,14 @@ typedef struct ttt_map {
     int64_t slots;  /* rows that fit: min(K, TTT_TILE) */
     float *w, *b;   /* [in, out], [out]: at the start of the open mini-batch */
     float *sw, *sb; /* the same shapes: sums of x^T G and G over the closed tiles of the open mini-batch, or NULL */
-    float *x;       /* [in, slots]: inputs x_j of the open tile, one column a token */
+    float *x;       /* [slots, in]: inputs x_j of the open tile */
     float *g;       /* [slots, out]: G_j = r_j d loss / d z_j; zero where no token is */
 } ttt_map;
 
 /* What a tile does to the state after its last token here: nothing; S += x^T G; W -= c (S + x^T G). */
 typedef enum ttt_tile_end { TTT_TILE_OPEN, TTT_TILE_FOLD, TTT_TILE_UPDATE } ttt_tile_end;
 
-/* What the forward of a tile leaves for its backward; rows of TTT_TILE tokens. */
+/* What the forward of a tile leaves for its backward; [tile]: up to TTT_TILE tokens. */
 typedef struct ttt_trace {
     float *edge[TTT_MAPS];          /* [tile, tile]: x_i . x_j + 1 for j <= i, else 0 */
     float *sum[TTT_MAPS];           /* [tile, out]: x_i S + s + sum over j of edge_ij G_j */
@@ -37,14 +38,12 @@ typedef struct ttt_trace {
     float *z_bar, *gate_bar, *abar; /* mlp, [tile, 4D]: of the output's hidden layer */
 } ttt_trace;
 
-/* Scratch of the kernels; `width` is the widest side of a map. */
+/* Scratch of the kernels; `width` is the widest side of a map, rounded up to whole vectors. */
 typedef struct ttt_tile_work {
-    float *turned;             /* [width, tile] */
-    float *g_turned[TTT_MAPS]; /* [out, tile]: the rows G as columns */
-    float *dx;                 /* [width, tile] */
-    float *dz, *rows;          /* [tile, width] */
-    float *dz2, *dk;           /* [tile, D] */
-    float *dedge;              /* [2, tile, tile] */
+    float *panel;          /* [width, TTT_TURN]: some rows of a matrix as columns */
+    float *dx, *dz, *rows; /* [tile, width] */
+    float *dz2, *dk;       /* [tile, D] */
+    float *dedge;          /* [tile, tile] */
 } ttt_tile_work;
 
 /* Some consecutive tokens of one head in one tile. Row i of the token arrays is at i * stride, rates at i * heads. */

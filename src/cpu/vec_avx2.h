@@ -41,6 +41,26 @@ static inline vf vf_power2(vf n)
     return _mm256_castsi256_ps(_mm256_slli_epi32(_mm256_add_epi32(_mm256_cvtps_epi32(n), _mm256_set1_epi32(127)), 23));
 }
 
+static inline __attribute__((always_inline)) void vf_transpose(vf *rows)
+{
+    vf quads[VF]; /* element 4h + c, 128-bit half L: column 4L + c of rows 4h to 4h + 3 */
+#pragma GCC unroll 2
+    for (int h = 0; h < VF; h += 4) {
+        const vf low01 = _mm256_unpacklo_ps(rows[h], rows[h + 1]), high01 = _mm256_unpackhi_ps(rows[h], rows[h + 1]);
+        const vf low23 = _mm256_unpacklo_ps(rows[h + 2], rows[h + 3]),
+                 high23 = _mm256_unpackhi_ps(rows[h + 2], rows[h + 3]);
+        quads[h] = _mm256_shuffle_ps(low01, low23, 0x44);
+        quads[h + 1] = _mm256_shuffle_ps(low01, low23, 0xee);
+        quads[h + 2] = _mm256_shuffle_ps(high01, high23, 0x44);
+        quads[h + 3] = _mm256_shuffle_ps(high01, high23, 0xee);
+    }
+#pragma GCC unroll 4
+    for (int c = 0; c < 4; c++) {
+        rows[c] = _mm256_permute2f128_ps(quads[c], quads[4 + c], 0x20);
+        rows[4 + c] = _mm256_permute2f128_ps(quads[c], quads[4 + c], 0x31);
+    }
+}
+
 static inline float vf_sum(vf a)
 {
     __m128 half = _mm_add_ps(_mm256_castps256_ps128(a), _mm256_extractf128_ps(a, 1));

@@ -39,6 +39,32 @@ static inline vf vf_power2(vf n)
     return _mm512_castsi512_ps(_mm512_slli_epi32(_mm512_add_epi32(_mm512_cvtps_epi32(n), _mm512_set1_epi32(127)), 23));
 }
 
+static inline __attribute__((always_inline)) void vf_transpose(vf *rows)
+{
+    vf quads[VF]; /* element 4h + c, 128-bit quarter L: column 4L + c of rows 4h to 4h + 3 */
+#pragma GCC unroll 4
+    for (int h = 0; h < VF; h += 4) {
+        const vf low01 = _mm512_unpacklo_ps(rows[h], rows[h + 1]), high01 = _mm512_unpackhi_ps(rows[h], rows[h + 1]);
+        const vf low23 = _mm512_unpacklo_ps(rows[h + 2], rows[h + 3]),
+                 high23 = _mm512_unpackhi_ps(rows[h + 2], rows[h + 3]);
+        quads[h] = _mm512_shuffle_ps(low01, low23, 0x44);
+        quads[h + 1] = _mm512_shuffle_ps(low01, low23, 0xee);
+        quads[h + 2] = _mm512_shuffle_ps(high01, high23, 0x44);
+        quads[h + 3] = _mm512_shuffle_ps(high01, high23, 0xee);
+    }
+#pragma GCC unroll 4
+    for (int c = 0; c < 4; c++) { /* quarters 0, 2 and 1, 3 of two groups of rows */
+        const vf even01 = _mm512_shuffle_f32x4(quads[c], quads[4 + c], 0x88),
+                 odd01 = _mm512_shuffle_f32x4(quads[c], quads[4 + c], 0xdd),
+                 even23 = _mm512_shuffle_f32x4(quads[8 + c], quads[12 + c], 0x88),
+                 odd23 = _mm512_shuffle_f32x4(quads[8 + c], quads[12 + c], 0xdd);
+        rows[c] = _mm512_shuffle_f32x4(even01, even23, 0x88);
+        rows[4 + c] = _mm512_shuffle_f32x4(odd01, odd23, 0x88);
+        rows[8 + c] = _mm512_shuffle_f32x4(even01, even23, 0xdd);
+        rows[12 + c] = _mm512_shuffle_f32x4(odd01, odd23, 0xdd);
+    }
+}
+
 static inline float vf_sum(vf a)
 {
     const __m256 half = _mm256_add_ps(_mm512_castps512_ps256(a), _mm512_extractf32x8_ps(a, 1));

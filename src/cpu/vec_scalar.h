@@ -53,6 +53,9 @@ static inline vf vf_power2(vf n)
     return power;
 }
 
+/* VF vectors as the rows of a square, transposed in place. */
+static inline void vf_transpose(vf *rows) { (void)rows; }
+
 /* Over the lanes: halves added to halves. And the largest. */
 static inline float vf_sum(vf a) { return a; }
 static inline float vf_top(vf a) { return a; }
