@@ -28,6 +28,9 @@ void ttt_cpu_split(const ttt_backend *b, int64_t items, int64_t cost,
  * the first thread. */
 enum { TTT_NORM_ROWS = 1024 };
 
+/* Lays `outputs` <= TTT_PANEL rows of a matrix, `steps` columns of them, side by side as a panel. */
+void ttt_panel_pack(float *panel, const float *w, int64_t stride, int64_t outputs, int64_t steps);
+
 /* The products of training, on matrices as they are; the build has one of product_onednn.c and product_own.c. */
 typedef struct ttt_multiply {
     float *y;                        /* [rows, columns] = a w, or += with `accumulate` */

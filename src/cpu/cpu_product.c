@@ -18,6 +18,18 @@ static size_t packed_size(int64_t rows, int64_t columns)
     return (size_t)panel_count(rows) * TTT_PANEL * (size_t)columns * sizeof(float);
 }
 
+void ttt_panel_pack(float *panel, const float *w, int64_t stride, int64_t outputs, int64_t steps)
+{
+    enum { LINE = 16 }; /* a cache line of each output at a time */
+    if (outputs < TTT_PANEL) memset(panel, 0, (size_t)steps * TTT_PANEL * sizeof *panel);
+    for (int64_t start = 0; start < steps; start += LINE) {
+        const int64_t end = steps - start < LINE ? steps : start + LINE;
+        for (int64_t j = 0; j < outputs; j++) {
+            for (int64_t k = start; k < end; k++) panel[k * TTT_PANEL + j] = w[j * stride + k];
+        }
+    }
+}
+
 typedef struct packing {
     float *packed;
     const float *values;
@@ -28,14 +40,9 @@ static void pack_panels(void *context, int64_t begin, int64_t end)
 {
     const packing *p = context;
     for (int64_t panel = begin; panel < end; panel++) {
-        float *target = p->packed + panel * TTT_PANEL * p->columns;
-        const float *source = p->values + panel * TTT_PANEL * p->columns;
-        const int64_t rows = p->rows - panel * TTT_PANEL;
-        for (int64_t k = 0; k < p->columns; k++) {
-            for (int64_t j = 0; j < TTT_PANEL; j++) {
-                target[k * TTT_PANEL + j] = j < rows ? source[j * p->columns + k] : 0;
-            }
-        }
+        const int64_t row = panel * TTT_PANEL, left = p->rows - row;
+        ttt_panel_pack(p->packed + row * p->columns, p->values + row * p->columns, p->columns,
+                       left < TTT_PANEL ? left : TTT_PANEL, p->columns);
     }
 }
 

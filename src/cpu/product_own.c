@@ -30,20 +30,13 @@ ttt_status ttt_multiply_init(ttt_backend *backend, ttt_isa isa)
 /* `steps` x `columns` of w from (step, column) on, into a panel; what is missing of its columns is zero. */
 static void pack_w(float *panel, const ttt_multiply *m, int64_t step, int64_t column, int64_t steps, int64_t columns)
 {
-    if (columns < TTT_PANEL) memset(panel, 0, (size_t)steps * TTT_PANEL * sizeof *panel);
-    if (!m->w_transposed) {
-        for (int64_t k = 0; k < steps; k++) {
-            memcpy(panel + k * TTT_PANEL, m->w + (step + k) * m->columns + column, (size_t)columns * sizeof *panel);
-        }
+    if (m->w_transposed) {
+        ttt_panel_pack(panel, m->w + column * m->depth + step, m->depth, columns, steps);
         return;
     }
-    enum { LINE = 16 }; /* a cache line of each row at a time */
-    for (int64_t start = 0; start < steps; start += LINE) {
-        const int64_t end = steps - start < LINE ? steps : start + LINE;
-        for (int64_t j = 0; j < columns; j++) {
-            const float *row = m->w + (column + j) * m->depth + step;
-            for (int64_t k = start; k < end; k++) panel[k * TTT_PANEL + j] = row[k];
-        }
+    if (columns < TTT_PANEL) memset(panel, 0, (size_t)steps * TTT_PANEL * sizeof *panel);
+    for (int64_t k = 0; k < steps; k++) {
+        memcpy(panel + k * TTT_PANEL, m->w + (step + k) * m->columns + column, (size_t)columns * sizeof *panel);
     }
 }
 

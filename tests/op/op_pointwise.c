@@ -20,13 +20,15 @@ static void run_memory(const ttt_backend *b, const op_case *c, void *const *x, i
     b->ops->zero(b, x[3], c->dims[0]);
 }
 
-/* from and to by way of F16 and back: x, y */
+/* from and to by way of F16 and of BF16, and back: x, y, z */
 static void run_convert(const ttt_backend *b, const op_case *c, void *const *x, int64_t begin, int64_t end)
 {
     (void)begin, (void)end;
     char *halves = malloc((size_t)c->dims[0] * 2 + 1);
     b->ops->to(b, halves, TTT_F16, x[0], c->dims[0]);
     b->ops->from(b, x[1], halves, TTT_F16, c->dims[0]);
+    b->ops->to(b, halves, TTT_BF16, x[0], c->dims[0]);
+    b->ops->from(b, x[2], halves, TTT_BF16, c->dims[0]);
     free(halves);
 }
 
