@@ -107,8 +107,10 @@ static void check_sizes(int64_t n)
                             .run = run_memory,
                             .c = 1};
     op_check(&memory);
-    const op_case convert = {
-        .name = "from, to", .dims = {n}, .operands = {{OP_IN, n, 1}, {OP_OUT, n, 1}}, .run = run_convert};
+    const op_case convert = {.name = "from, to",
+                             .dims = {n},
+                             .operands = {{OP_IN, n, 1}, {OP_OUT, n, 1}, {OP_OUT, n, 1}},
+                             .run = run_convert};
     op_check(&convert);
     const op_case backward = {.name = "swiglu_backward",
                               .dims = {n},
