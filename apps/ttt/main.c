@@ -15,6 +15,7 @@ static const struct command {
     const char *summary;
 } commands[] = {
     {"convert", ttt_cmd_convert, "a model folder from the files of other programs"},
+    {"eval", ttt_cmd_eval, "how well a model predicts a text"},
     {"generate", ttt_cmd_generate, "write on behind a prompt"},
     {"info", ttt_cmd_info, "what a model is, and what this machine offers"},
     {"verify", ttt_cmd_verify, "whether a model computes what it should"},

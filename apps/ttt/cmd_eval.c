@@ -1,0 +1,238 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * ttt eval: how well a model predicts a text.
+ */
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <ttt/data.h>
+#include <ttt/eval.h>
+#include <unistd.h>
+
+#include "common.h"
+#include "eval_report.h"
+
+enum {
+    KEY_STRIDE = 0x100,
+    KEY_FROZEN,
+    KEY_COMPARE,
+    KEY_INNER,
+    KEY_JSON,
+    KEY_CSV,
+    KEY_PLOT,
+    KEY_NO_BOS,
+    KEY_PARSE_SPECIAL,
+    CONTEXTS = 32
+};
+
+typedef struct options {
+    const char *model, *csv, *plot;
+    const char **texts;
+    size_t text_count;
+    int64_t contexts[CONTEXTS], context_count;
+    ttt_eval_options eval;
+    bool json, no_bos, parse_special;
+    ttt_model_options compute;
+} options;
+
+static const struct argp_option option_list[] = {
+    {"model", 'm', "MODEL", 0, "model folder", 0},
+    {"context", 'c', "N[,N...]", 0,
+     "windows of N tokens, each from a fresh state; several are evaluated in turn. Default: the whole text as one", 1},
+    {"stride", KEY_STRIDE, "S", 0, "windows advance by S and only the last S tokens of each are scored; default N", 1},
+    {"frozen", KEY_FROZEN, NULL, 0, "the learner never updates", 1},
+    {"compare", KEY_COMPARE, NULL, 0, "adapting, frozen, and the difference token by token", 1},
+    {"inner", KEY_INNER, NULL, 0, "per layer, the learner's own loss with its first, last and next weights", 1},
+    {"no-bos", KEY_NO_BOS, NULL, 0, "no beginning-of-text even if the tokenizer adds one", 1},
+    {"parse-special", KEY_PARSE_SPECIAL, NULL, 0, "special tokens written in the texts become these tokens", 1},
+    {"json", KEY_JSON, NULL, 0, "one object a context on stdout, each on a line", 2},
+    {"csv", KEY_CSV, "FILE", 0, "all curves as rows: context, curve, layer, first and last position, ...", 2},
+    {"plot", KEY_PLOT, "FILE.svg", 0, "the loss by position; with --inner also FILE-inner.svg", 2},
+    {0}};
+
+static void read_contexts(options *o, const struct argp_state *state, char *argument)
+{
+    char *rest;
+    for (const char *item = strtok_r(argument, ",", &rest); item; item = strtok_r(NULL, ",", &rest)) {
+        if (o->context_count == CONTEXTS) ttt_app_usage(state, "--context lists more than %d lengths", CONTEXTS);
+        o->contexts[o->context_count++] = ttt_app_integer(state, "--context", item, 1, INT32_MAX);
+    }
+    if (o->context_count == 0) ttt_app_usage(state, "--context is empty: give one or more numbers of tokens");
+}
+
+static void check(const options *o, const struct argp_state *state)
+{
+    if (!o->model) ttt_app_usage(state, "give -m MODEL");
+    if (o->text_count == 0)
+        ttt_app_usage(state, "give a text: files, folders, - for standard input, or one data folder");
+    if (o->eval.stride > 0 && o->context_count == 0) ttt_app_usage(state, "--stride needs --context");
+    for (int64_t i = 0; i < o->context_count; i++)
+        if (o->eval.stride > o->contexts[i])
+            ttt_app_usage(state, "--stride %" PRId64 " is larger than --context %" PRId64, o->eval.stride,
+                          o->contexts[i]);
+}
+
+static error_t parse(int key, char *argument, struct argp_state *state)
+{
+    options *o = state->input;
+    switch (key) {
+    case ARGP_KEY_INIT: state->child_inputs[0] = &o->compute; return 0;
+    case 'm': o->model = argument; return 0;
+    case 'c': read_contexts(o, state, argument); return 0;
+    case KEY_STRIDE: o->eval.stride = ttt_app_integer(state, "--stride", argument, 1, INT32_MAX); return 0;
+    case KEY_FROZEN:
+        if (o->eval.mode == TTT_EVAL_ADAPTING) o->eval.mode = TTT_EVAL_FROZEN;
+        return 0;
+    case KEY_COMPARE: o->eval.mode = TTT_EVAL_BOTH; return 0;
+    case KEY_INNER: o->eval.inner = true; return 0;
+    case KEY_JSON: o->json = true; return 0;
+    case KEY_CSV: o->csv = argument; return 0;
+    case KEY_PLOT: o->plot = argument; return 0;
+    case KEY_NO_BOS: o->no_bos = true; return 0;
+    case KEY_PARSE_SPECIAL: o->parse_special = true; return 0;
+    case ARGP_KEY_ARG: o->texts[o->text_count++] = argument; return 0;
+    case ARGP_KEY_END: check(o, state); return 0;
+    default: return ARGP_ERR_UNKNOWN;
+    }
+}
+
+typedef struct progress {
+    double started, shown; /* seconds */
+} progress;
+
+static ttt_status show_progress(void *context, int64_t done, int64_t total)
+{
+    progress *p = context;
+    const double now = ttt_app_seconds();
+    if (isatty(STDERR_FILENO) && (now - p->shown > 0.2 || done == total)) {
+        p->shown = now;
+        fprintf(stderr, "\r%" PRId64 " of %" PRId64 " tokens, %.0f tokens/s", done, total,
+                (double)done / (now - p->started));
+        fputs("\033[K", stderr);
+        if (done == total) fputs("\r\033[K", stderr);
+    }
+    return ttt_app_signal() ? TTT_ERR_INTERRUPTED : TTT_OK;
+}
+
+/* Whether the ids mean the same text to both tokenizers; the first thousand tell. */
+static ttt_status check_same(const ttt_tokenizer *mine, const ttt_tokenizer *theirs, const ttt_ids *ids, bool *same)
+{
+    ttt_text a = {0}, b = {0};
+    const size_t count = ids->count < 1000 ? ids->count : 1000;
+    *same = ttt_tokenizer_vocabulary(mine) == ttt_tokenizer_vocabulary(theirs);
+    ttt_status status = ttt_tokenizer_decode(theirs, ids->data, count, false, &b);
+    if (status == TTT_OK && *same) {
+        status = ttt_tokenizer_decode(mine, ids->data, count, false, &a);
+        *same = a.size == b.size && (a.size == 0 || memcmp(a.data, b.data, a.size) == 0);
+    }
+    ttt_text_deinit(&a);
+    ttt_text_deinit(&b);
+    return status;
+}
+
+/* The held-out part of a data folder. */
+static int read_data(const char *folder, const ttt_tokenizer *tokenizer, ttt_ids *ids, int64_t *bytes)
+{
+    ttt_data *data;
+    ttt_status status = ttt_data_open(&data, folder);
+    if (status != TTT_OK) return ttt_app_failed(status);
+    bool same = true;
+    const int64_t count = ttt_data_tokens(data, TTT_SPLIT_VALID);
+    *bytes = ttt_data_bytes(data, TTT_SPLIT_VALID);
+    for (int64_t first = 0; first < count && status == TTT_OK;) {
+        int32_t block[4096];
+        const int64_t left = count - first, n = left < 4096 ? left : 4096;
+        status = ttt_data_read(data, TTT_SPLIT_VALID, first, n, block);
+        for (int64_t i = 0; i < n && status == TTT_OK; i++) status = ttt_ids_append(ids, block[i]);
+        first += n;
+    }
+    if (status == TTT_OK) status = check_same(tokenizer, ttt_data_tokenizer(data), ids, &same);
+    ttt_data_close(data);
+    if (status != TTT_OK) return ttt_app_failed(status);
+    if (!same) return ttt_app_fail("%s was made with another tokenizer than the model's: give the text itself", folder);
+    if (count == 0) return ttt_app_fail("%s holds no text back: give a text to evaluate", folder);
+    return 0;
+}
+
+static int read_texts(const options *o, const ttt_tokenizer *tokenizer, ttt_ids *ids, int64_t *bytes)
+{
+    if (o->text_count == 1 && ttt_data_is_folder(o->texts[0])) return read_data(o->texts[0], tokenizer, ids, bytes);
+    const ttt_status status = ttt_texts_tokenize(o->texts, o->text_count, tokenizer, o->parse_special, ids, bytes);
+    return status == TTT_OK ? 0 : ttt_app_failed(status);
+}
+
+static int show(const options *o, const eval_report *report)
+{
+    if (!o->json)
+        eval_report_print(report);
+    else if (!eval_report_print_json(report))
+        return ttt_app_fail("out of memory");
+    const int code = o->csv ? eval_report_save_csv(report, o->csv) : 0;
+    if (code != 0 || !o->plot) return code;
+    const ttt_status status = eval_report_save_plot(report, o->plot);
+    return status == TTT_OK ? 0 : ttt_app_failed(status);
+}
+
+static int evaluate(options *o, ttt_model *model, const ttt_tokenizer *tokenizer, const ttt_ids *ids, int64_t bytes)
+{
+    ttt_eval_result results[CONTEXTS];
+    double seconds[CONTEXTS];
+    const bool bos = ttt_tokenizer_adds_bos(tokenizer) && !o->no_bos;
+    o->eval.bos = bos ? ttt_tokenizer_bos(tokenizer) : -1;
+    o->eval.bytes = bytes;
+    o->eval.progress = show_progress;
+    int64_t done = 0;
+    ttt_status status = TTT_OK;
+    while (done < (o->context_count ? o->context_count : 1) && status == TTT_OK) {
+        progress p = {.started = ttt_app_seconds()};
+        o->eval.context = o->contexts[done];
+        o->eval.progress_context = &p;
+        status = ttt_eval(model, ids->data, (int64_t)ids->count, &o->eval, &results[done]);
+        seconds[done] = ttt_app_seconds() - p.started;
+        if (status == TTT_OK) done++;
+    }
+    const eval_report report = {.model = o->model,
+                                .mode = o->eval.mode,
+                                .bos = bos,
+                                .bytes = bytes,
+                                .count = done,
+                                .results = results,
+                                .seconds = seconds};
+    const int code = status == TTT_OK ? show(o, &report) : ttt_app_failed(status);
+    while (done > 0) ttt_eval_result_deinit(&results[--done]);
+    return code;
+}
+
+int ttt_cmd_eval(int argc, char **argv)
+{
+    static const struct argp_child children[] = {{&ttt_app_compute_argp, 0, NULL, 0}, {0}};
+    static const struct argp argp = {
+        option_list,
+        parse,
+        "-m MODEL TEXT...",
+        "Evaluates how well a model predicts a text: loss, perplexity, bits per byte, loss by position. TEXT is a "
+        "file, "
+        "a folder, .jsonl, .zst of these, - for standard input, or one data folder, whose held-out part is taken.",
+        children,
+        NULL,
+        NULL};
+    options o = {.texts = calloc((size_t)argc, sizeof *o.texts)};
+    if (!o.texts) return ttt_app_fail("out of memory");
+    ttt_eval_options_init(&o.eval);
+    argp_parse(&argp, argc, argv, 0, NULL, &o);
+
+    ttt_model *model;
+    ttt_tokenizer *tokenizer;
+    ttt_ids ids = {0};
+    int64_t bytes = 0;
+    ttt_app_catch_signals();
+    const ttt_status status = ttt_app_open(&model, &tokenizer, o.model, &o.compute);
+    int code = status == TTT_OK ? read_texts(&o, tokenizer, &ids, &bytes) : ttt_app_failed(status);
+    if (code == 0) code = evaluate(&o, model, tokenizer, &ids, bytes);
+    ttt_ids_deinit(&ids);
+    ttt_tokenizer_free(tokenizer);
+    ttt_model_free(model);
+    free(o.texts);
+    return code;
+}

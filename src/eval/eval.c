@@ -1,0 +1,298 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * Evaluation. Windows of a text are read side by side in one call, a few tokens of each at a time; with both modes
+ * every window is read twice side by side. Losses are computed by the backend, so in its precision.
+ *
+ * A text t_0 ... t_{n-1} has predictions number 1 to n - 1, or 0 to n - 1 with BOS; the token read just before
+ * prediction j is t_{j-1}, or BOS at the start of a window. Window w holds the predictions from start + w stride on.
+ */
+#include <math.h>
+#include <string.h>
+
+#include "base/alloc.h"
+#include "eval/position.h"
+#include "model/model.h"
+
+enum {
+    FEEDS = 16,                            /* sequences side by side */
+    STATE_BYTES = 256 << 20,               /* for the states of them, if one takes less */
+    STEP = 16,                             /* tokens at a time are a multiple of this if possible */
+    PROGRESS_TOKENS = 4 * TTT_ADVANCE_ROWS /* between two calls of progress */
+};
+
+typedef struct evaluation {
+    ttt_model *model;
+    const int32_t *tokens;
+    int64_t count;
+    const ttt_eval_options *options;
+    ttt_eval_result *result;
+    int64_t start;                       /* the first window's first prediction */
+    int64_t modes;                       /* 1 or 2: sequences for each window */
+    int64_t batch;                       /* windows side by side */
+    ttt_state *states[FEEDS];            /* [batch, modes] */
+    ttt_eval_sum sums[3][TTT_EVAL_BINS]; /* adapting, frozen, gain */
+
+    int32_t ids[TTT_ADVANCE_ROWS], targets[TTT_ADVANCE_ROWS];
+    double losses[TTT_ADVANCE_ROWS];
+    void *logits; /* [TTT_ADVANCE_ROWS, V] reals */
+
+    ttt_inspection inspection; /* losses NULL: not wanted */
+    ttt_state *first;          /* what inspection.first is the block of */
+    int64_t inner_count[TTT_EVAL_BINS];
+} evaluation;
+
+void ttt_eval_options_init(ttt_eval_options *options) { *options = (ttt_eval_options){.bos = -1}; }
+
+void ttt_eval_result_deinit(ttt_eval_result *result)
+{
+    ttt_free(result->inner);
+    result->inner = NULL;
+}
+
+double ttt_eval_perplexity(double loss) { return exp(loss); }
+
+double ttt_eval_bits_per_byte(const ttt_eval_result *result, double loss)
+{
+    return loss / 0.69314718055994530942 * result->tokens_per_byte;
+}
+
+static ttt_status check_tokens(const evaluation *e)
+{
+    const int64_t vocabulary = ttt_model_config(e->model)->vocab_size;
+    if (e->options->bos >= vocabulary)
+        return ttt_fail(TTT_ERR_ARGUMENT, "BOS has id %lld, but the model knows ids 0 to %lld",
+                        (long long)e->options->bos, (long long)vocabulary - 1);
+    for (int64_t i = 0; i < e->count; i++)
+        if (e->tokens[i] < 0 || e->tokens[i] >= vocabulary)
+            return ttt_fail(TTT_ERR_ARGUMENT, "token %lld of the text has id %d, but the model knows ids 0 to %lld",
+                            (long long)i, e->tokens[i], (long long)vocabulary - 1);
+    return TTT_OK;
+}
+
+/* Cuts the text into windows. */
+static ttt_status plan(evaluation *e)
+{
+    const ttt_eval_options *o = e->options;
+    ttt_eval_result *r = e->result;
+    e->start = o->bos >= 0 ? 0 : 1;
+    const int64_t predictions = e->count - e->start;
+    if (o->context < 0 || o->stride < 0)
+        return ttt_fail(TTT_ERR_ARGUMENT, "context %lld, stride %lld: neither may be negative", (long long)o->context,
+                        (long long)o->stride);
+    if (o->context == 0 && o->stride > 0)
+        return ttt_fail(TTT_ERR_ARGUMENT, "a stride needs a context: without one the whole text is one window");
+    if (o->stride > o->context)
+        return ttt_fail(TTT_ERR_ARGUMENT, "stride %lld is larger than context %lld: tokens between would not be read",
+                        (long long)o->stride, (long long)o->context);
+    if (predictions < 1)
+        return ttt_fail(TTT_ERR_ARGUMENT, "the text has %lld tokens, too few to predict one from another",
+                        (long long)e->count);
+    if (predictions < o->context)
+        return ttt_fail(TTT_ERR_ARGUMENT,
+                        "the text is shorter than the context: it has %lld tokens, and a context of %lld needs %lld",
+                        (long long)e->count, (long long)o->context, (long long)(o->context + e->start));
+    r->context = o->context > 0 ? o->context : predictions;
+    r->stride = o->stride > 0 ? o->stride : r->context;
+    r->windows = (predictions - (r->context - r->stride) + r->stride - 1) / r->stride;
+    r->tokens_per_byte = o->bytes > 0 ? (double)e->count / (double)o->bytes : (double)NAN;
+    r->bin_count = ttt_eval_bins(r->bins, r->context);
+    return check_tokens(e);
+}
+
+static int64_t window_length(const evaluation *e, int64_t window)
+{
+    const int64_t begin = e->start + window * e->result->stride, left = e->count - begin;
+    return left < e->result->context ? left : e->result->context;
+}
+
+static ttt_status init_inspection(evaluation *e)
+{
+    const ttt_lm *lm = &e->model->lm;
+    const ttt_layer_shape *shape = &lm->blocks[0].layer; /* all layers are alike */
+    const int64_t L = lm->config.num_hidden_layers, feeds = e->batch * e->modes;
+    const int64_t weights = 2 * shape->learner->ops(lm->backend)->weights_size(&shape->dims);
+    e->result->layers = L;
+    e->result->inner = ttt_alloc((size_t)(L * e->result->bin_count), sizeof *e->result->inner);
+    e->inspection.losses = ttt_alloc((size_t)(L * feeds * 3), sizeof(double));
+    e->inspection.before = ttt_alloc((size_t)(feeds * shape->dims.heads * weights), lm->backend->real);
+    if (!e->result->inner || !e->inspection.losses || !e->inspection.before) return TTT_ERR_MEMORY;
+    TTT_TRY(ttt_state_new(&e->first, e->model));
+    e->inspection.first = e->first->block;
+    return TTT_OK;
+}
+
+static ttt_status init(evaluation *e)
+{
+    const ttt_lm *lm = &e->model->lm;
+    e->modes = e->options->mode == TTT_EVAL_BOTH ? 2 : 1;
+    const int64_t bytes = lm->state_size * (int64_t)lm->backend->real * e->modes;
+    e->batch = STATE_BYTES / bytes < FEEDS / e->modes ? STATE_BYTES / bytes : FEEDS / e->modes;
+    if (e->batch > e->result->windows) e->batch = e->result->windows;
+    if (e->batch < 1) e->batch = 1;
+    for (int64_t i = 0; i < e->batch * e->modes; i++) {
+        TTT_TRY(ttt_state_new(&e->states[i], e->model));
+        ttt_state_freeze(e->states[i], e->options->mode == TTT_EVAL_FROZEN || i % e->modes == 1);
+    }
+    e->logits = ttt_alloc((size_t)(TTT_ADVANCE_ROWS * lm->config.vocab_size), lm->backend->real);
+    if (!e->logits) return TTT_ERR_MEMORY;
+    return e->options->inner ? init_inspection(e) : TTT_OK;
+}
+
+static void deinit(evaluation *e)
+{
+    for (int i = 0; i < FEEDS; i++) ttt_state_free(e->states[i]);
+    ttt_free(e->logits);
+    ttt_free(e->inspection.losses);
+    ttt_free(e->inspection.before);
+    ttt_state_free(e->first);
+}
+
+/* Adds the losses of tokens [from, from + n) of a window; losses[m][i] is that of mode m. */
+static ttt_status score(evaluation *e, int64_t window, int64_t from, int64_t n, const double *losses, int64_t mode_rows)
+{
+    ttt_eval_result *r = e->result;
+    int64_t bin = 0;
+    for (int64_t i = 0; i < n; i++) {
+        if (from + i < r->context - r->stride) continue;
+        bin = ttt_eval_find_bin(r->bins, bin, from + i + 1);
+        r->bins[bin].tokens++;
+        r->tokens++;
+        double value[3] = {losses[i], losses[i], 0};
+        if (e->modes == 2) {
+            value[1] = losses[mode_rows + i];
+            value[2] = value[1] - value[0];
+        }
+        if (!isfinite(value[0]) || !isfinite(value[1]))
+            return ttt_fail(TTT_ERR_NUMERIC,
+                            "the loss at token %lld of the text is not a finite number: the model's numbers have "
+                            "overflowed",
+                            (long long)(e->start + window * r->stride + from + i));
+        for (int k = 0; k < 3; k++) {
+            e->sums[k][bin].sum += value[k];
+            e->sums[k][bin].squares += value[k] * value[k];
+        }
+    }
+    return TTT_OK;
+}
+
+/* Adds the inner loop's losses of feed number `feed` of `feeds` after `position` tokens. */
+static void score_inner(evaluation *e, int64_t feed, int64_t feeds, int64_t position)
+{
+    ttt_eval_result *r = e->result;
+    const int64_t bin = ttt_eval_find_bin(r->bins, 0, position);
+    e->inner_count[bin]++;
+    for (int64_t layer = 0; layer < r->layers; layer++) {
+        const double *losses = e->inspection.losses + (layer * feeds + feed) * 3;
+        ttt_eval_inner *sum = &r->inner[layer * r->bin_count + bin];
+        sum->first += losses[0];
+        sum->before += losses[1];
+        sum->after += losses[2];
+    }
+}
+
+/* How many tokens of each of `feeds` sequences are read next; with inspection up to the end of a mini-batch. */
+static int64_t next_step(const evaluation *e, int64_t feeds, int64_t done)
+{
+    int64_t n = TTT_ADVANCE_ROWS / feeds / STEP * STEP;
+    const int64_t K = ttt_model_config(e->model)->mini_batch_size, to_end = K - done % K;
+    if (e->options->inner && to_end < n) n = to_end;
+    return n;
+}
+
+/* Reads the next n tokens of windows [window, window + windows), of which `done` are read, and scores them. */
+static ttt_status read_step(evaluation *e, int64_t window, int64_t windows, int64_t done, int64_t n)
+{
+    const ttt_eval_result *r = e->result;
+    const ttt_lm *lm = &e->model->lm;
+    const ttt_backend *b = lm->backend;
+    const bool scored = done + n > r->context - r->stride;
+    ttt_feed feeds[FEEDS];
+    int64_t lengths[FEEDS], count = 0, rows = 0;
+    for (int64_t w = 0; w < windows; w++) {
+        const int64_t begin = e->start + (window + w) * r->stride, left = window_length(e, window + w) - done;
+        lengths[w] = left < n ? left : n; /* only the last window can be shorter */
+        if (lengths[w] <= 0) break;
+        for (int64_t m = 0; m < e->modes; m++) {
+            for (int64_t i = 0; i < lengths[w]; i++) {
+                const int64_t j = begin + done + i;
+                e->ids[rows + i] = done + i == 0 && e->options->bos >= 0 ? (int32_t)e->options->bos : e->tokens[j - 1];
+                e->targets[rows + i] = e->tokens[j];
+            }
+            feeds[count] = (ttt_feed){.state = e->states[w * e->modes + m],
+                                      .tokens = e->ids + rows,
+                                      .count = lengths[w],
+                                      .which = scored ? TTT_LOGITS_ALL : TTT_LOGITS_NONE,
+                                      .logits = (float *)ttt_at(b, e->logits, rows * lm->config.vocab_size)};
+            count++;
+            rows += lengths[w];
+        }
+    }
+    TTT_TRY(ttt_model_advance_as(e->model, feeds, count, b->dtype, NULL, e->options->inner ? &e->inspection : NULL));
+    if (scored) b->ops->cross_entropy(b, e->losses, e->logits, e->targets, rows, lm->config.vocab_size, 0);
+    for (int64_t w = 0, row = 0; w * e->modes < count; w++) {
+        if (scored) TTT_TRY(score(e, window + w, done, lengths[w], e->losses + row, lengths[w]));
+        if (e->options->inner && (done + lengths[w]) % lm->config.mini_batch_size == 0)
+            score_inner(e, w * e->modes, count, done + lengths[w]);
+        row += e->modes * lengths[w];
+    }
+    return TTT_OK;
+}
+
+static ttt_status read_windows(evaluation *e)
+{
+    const ttt_eval_result *r = e->result;
+    const int64_t total = (r->windows - 1) * r->context + window_length(e, r->windows - 1);
+    int64_t read = 0, told = 0;
+    for (int64_t window = 0; window < r->windows; window += e->batch) {
+        const int64_t left = r->windows - window, windows = left < e->batch ? left : e->batch;
+        for (int64_t i = 0; i < windows * e->modes; i++) ttt_state_reset(e->states[i]);
+        const int64_t length = window_length(e, window);
+        for (int64_t done = 0, n; done < length; done += n) {
+            n = next_step(e, windows * e->modes, done);
+            if (n > length - done) n = length - done;
+            TTT_TRY(read_step(e, window, windows, done, n));
+            read += windows * n;
+            if (read > total) read = total;
+            if (e->options->progress && (read - told >= PROGRESS_TOKENS || read == total)) {
+                TTT_TRY(e->options->progress(e->options->progress_context, read, total));
+                told = read;
+            }
+        }
+    }
+    return TTT_OK;
+}
+
+static void summarize(evaluation *e)
+{
+    ttt_eval_result *r = e->result;
+    const ttt_eval_mode mode = e->options->mode;
+    ttt_eval_curve *const curves[3] = {&r->adapting, &r->frozen, &r->gain};
+    const bool wanted[3] = {mode != TTT_EVAL_FROZEN, mode != TTT_EVAL_ADAPTING, mode == TTT_EVAL_BOTH};
+    for (int k = 0; k < 3; k++) {
+        for (int64_t i = 0; i < r->bin_count && !wanted[k]; i++) e->sums[k][i].sum = (double)NAN;
+        ttt_eval_summarize(curves[k], r->bins, r->bin_count, e->sums[k]);
+    }
+    for (int64_t i = 0; i < r->layers * r->bin_count && r->inner; i++) {
+        const double n = (double)e->inner_count[i % r->bin_count];
+        r->inner[i] = (ttt_eval_inner){r->inner[i].first / n, r->inner[i].before / n, r->inner[i].after / n};
+    }
+}
+
+ttt_status ttt_eval(ttt_model *model, const int32_t *tokens, int64_t count, const ttt_eval_options *options,
+                    ttt_eval_result *result)
+{
+    *result = (ttt_eval_result){0};
+    evaluation *e = ttt_alloc(1, sizeof *e);
+    if (!e) return TTT_ERR_MEMORY;
+    *e = (evaluation){.model = model, .tokens = tokens, .count = count, .options = options, .result = result};
+    ttt_status status = plan(e);
+    if (status == TTT_OK) status = init(e);
+    if (status == TTT_OK) status = read_windows(e);
+    if (status == TTT_OK)
+        summarize(e);
+    else
+        ttt_eval_result_deinit(result);
+    deinit(e);
+    ttt_free(e);
+    return status;
+}

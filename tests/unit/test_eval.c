@@ -1,0 +1,276 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * Evaluation against losses computed here from the logits of single sequences, window by window, and its bookkeeping:
+ * windows, strides, positions, both modes, the inner loop.
+ */
+#include <stdbool.h>
+#include <stdint.h>
+#include <ttt/eval.h>
+
+#include "base/rng.h"
+#include "eval/position.h"
+#include "test.h"
+
+enum { V = 11, K = 4, TOKENS = 203 };
+
+static ttt_model *model;
+static int32_t text[TOKENS];
+
+static double loss_of(const float *logits, int32_t target)
+{
+    double sum = 0;
+    for (int i = 0; i < V; i++) sum += exp((double)logits[i]);
+    return log(sum) - (double)logits[target];
+}
+
+/* The losses of the predictions of text[begin .. end) from a fresh state, which reads `bos` (if any) or the token
+ * before.
+ */
+static void window_losses(int64_t begin, int64_t end, int32_t bos, bool frozen, double *losses)
+{
+    static float logits[TOKENS + 1][V];
+    int32_t ids[TOKENS + 1];
+    for (int64_t j = begin; j < end; j++) ids[j - begin] = j == begin && bos >= 0 ? bos : text[j - 1];
+    ttt_state *state;
+    CHECK_OK(ttt_state_new(&state, model));
+    ttt_state_freeze(state, frozen);
+    const ttt_feed feed = {state, ids, end - begin, TTT_LOGITS_ALL, logits[0]};
+    CHECK_OK(ttt_model_advance(model, &feed, 1));
+    for (int64_t j = begin; j < end; j++) losses[j - begin] = loss_of(logits[j - begin], text[j]);
+    ttt_state_free(state);
+}
+
+/* Everything a result says, worked out one window at a time. */
+static void check_eval(int64_t context, int64_t stride, int32_t bos, ttt_eval_mode mode)
+{
+    ttt_eval_options options;
+    ttt_eval_options_init(&options);
+    options.mode = mode;
+    options.context = context;
+    options.stride = stride;
+    options.bos = bos;
+    options.bytes = 1000;
+    ttt_eval_result r;
+    CHECK_OK(ttt_eval(model, text, TOKENS, &options, &r));
+
+    const int64_t start = bos >= 0 ? 0 : 1, N = context ? context : TOKENS - start, S = stride ? stride : N;
+    double sums[3][TTT_EVAL_BINS] = {{0}}, all[3] = {0}, squares = 0;
+    int64_t counts[TTT_EVAL_BINS] = {0}, tokens = 0, windows = 0;
+    for (int64_t begin = start; begin + N - S < TOKENS; begin += S, windows++) {
+        const int64_t end = begin + N < TOKENS ? begin + N : TOKENS;
+        double losses[2][TOKENS];
+        window_losses(begin, end, bos, false, losses[0]);
+        window_losses(begin, end, bos, true, losses[1]);
+        for (int64_t i = N - S; i < end - begin; i++) {
+            const double value[3] = {losses[0][i], losses[1][i], losses[1][i] - losses[0][i]};
+            int64_t bin = 0;
+            while (r.bins[bin].last < i + 1) bin++;
+            counts[bin]++;
+            tokens++;
+            for (int k = 0; k < 3; k++) {
+                sums[k][bin] += value[k];
+                all[k] += value[k];
+            }
+            squares += value[0] * value[0];
+        }
+    }
+    CHECK_EQ(r.context, N);
+    CHECK_EQ(r.stride, S);
+    CHECK_EQ(r.windows, windows);
+    CHECK_EQ(r.tokens, tokens);
+    CHECK_EQ(r.bins[r.bin_count - 1].last, N);
+    const ttt_eval_curve *curves[3] = {&r.adapting, &r.frozen, &r.gain};
+    const bool computed[3] = {mode != TTT_EVAL_FROZEN, mode != TTT_EVAL_ADAPTING, mode == TTT_EVAL_BOTH};
+    for (int k = 0; k < 3; k++) {
+        if (!computed[k]) {
+            CHECK(isnan(curves[k]->all.mean));
+            continue;
+        }
+        CHECK_NEAR(curves[k]->all.mean, all[k] / (double)tokens, 1e-6); /* logits here are floats */
+        for (int64_t i = 0; i < r.bin_count; i++) {
+            CHECK_EQ(r.bins[i].tokens, counts[i]);
+            if (counts[i] > 0)
+                CHECK_NEAR(curves[k]->bins[i].mean, sums[k][i] / (double)counts[i], 1e-6);
+            else
+                CHECK(isnan(curves[k]->bins[i].mean));
+        }
+    }
+    if (computed[0]) {
+        const double n = (double)tokens, mean = all[0] / n;
+        CHECK_NEAR(r.adapting.all.error, sqrt((squares / n - mean * mean) / (n - 1)), 1e-6);
+        CHECK_NEAR(ttt_eval_bits_per_byte(&r, 1), TOKENS / (1000 * log(2)), 1e-12);
+        CHECK_NEAR(ttt_eval_perplexity(r.adapting.all.mean), exp(mean), 1e-5);
+    }
+    ttt_eval_result_deinit(&r);
+}
+
+static void test_windows(void)
+{
+    check_eval(0, 0, -1, TTT_EVAL_ADAPTING);
+    check_eval(0, 0, 1, TTT_EVAL_BOTH);
+    check_eval(10, 0, -1, TTT_EVAL_BOTH);      /* 202 predictions: the last window has 2 */
+    check_eval(101, 0, -1, TTT_EVAL_ADAPTING); /* exactly two windows */
+    check_eval(10, 3, -1, TTT_EVAL_BOTH);
+    check_eval(10, 10, 2, TTT_EVAL_FROZEN);
+    check_eval(7, 1, 2, TTT_EVAL_ADAPTING);
+    check_eval(202, 0, -1, TTT_EVAL_ADAPTING); /* as long as the text allows */
+    check_eval(1, 0, -1, TTT_EVAL_BOTH);
+}
+
+static void test_bins(void)
+{
+    ttt_eval_bin bins[TTT_EVAL_BINS];
+    CHECK_EQ(ttt_eval_bins(bins, 1), 1);
+    const int64_t lasts[] = {1, 2, 100, 256, 32768, (int64_t)1 << 39};
+    for (size_t n = 0; n < sizeof lasts / sizeof *lasts; n++) {
+        const int64_t count = ttt_eval_bins(bins, lasts[n]);
+        CHECK(count >= 1 && count <= TTT_EVAL_BINS);
+        CHECK_EQ(bins[0].first, 1);
+        CHECK_EQ(bins[count - 1].last, lasts[n]);
+        for (int64_t i = 0; i < count; i++) {
+            CHECK(bins[i].first <= bins[i].last);
+            if (i > 0) CHECK_EQ(bins[i].first, bins[i - 1].last + 1);
+            CHECK_EQ(ttt_eval_find_bin(bins, 0, bins[i].first), i);
+            CHECK_EQ(ttt_eval_find_bin(bins, i, bins[i].last), i);
+        }
+    }
+}
+
+/* The inner loop: W_0 is W_t-K at first, frozen weights stay the same, and looking changes nothing. */
+static void test_inner(void)
+{
+    ttt_eval_options options;
+    ttt_eval_options_init(&options);
+    options.context = 32;
+    options.inner = true;
+    ttt_eval_result plain, inner;
+    CHECK_OK(ttt_eval(model, text, TOKENS, &options, &inner));
+    CHECK_EQ(inner.layers, 2);
+    for (int64_t layer = 0; layer < 2; layer++) {
+        for (int64_t i = 0; i < inner.bin_count; i++) {
+            const ttt_eval_inner *at = &inner.inner[layer * inner.bin_count + i];
+            const ttt_eval_bin *bin = &inner.bins[i];
+            const bool ends = bin->last / K > (bin->first - 1) / K; /* a mini-batch, inside the bin */
+            CHECK_EQ(!isnan(at->first), ends);
+            if (!ends) continue;
+            CHECK(at->first > 0 && at->before > 0 && at->after > 0);
+            CHECK_EQ(at->first == at->before, bin->last == K);
+            CHECK(at->after != at->before);
+        }
+    }
+    options.inner = false;
+    CHECK_OK(ttt_eval(model, text, TOKENS, &options, &plain));
+    CHECK(plain.inner == NULL);
+    CHECK_NEAR(plain.adapting.all.mean, inner.adapting.all.mean, 1e-14); /* added in another order */
+    CHECK_NEAR(plain.adapting.all.error, inner.adapting.all.error, 1e-14);
+
+    /* With both modes it is the adapting learner that is shown. */
+    ttt_eval_result both, frozen;
+    options.inner = true;
+    options.mode = TTT_EVAL_BOTH;
+    CHECK_OK(ttt_eval(model, text, TOKENS, &options, &both));
+    options.mode = TTT_EVAL_FROZEN;
+    CHECK_OK(ttt_eval(model, text, TOKENS, &options, &frozen));
+    for (int64_t i = 0; i < 2 * both.bin_count; i++) {
+        if (isnan(both.inner[i].first)) continue;
+        CHECK_NEAR(both.inner[i].after, inner.inner[i].after, 1e-14);
+        CHECK(frozen.inner[i].first == frozen.inner[i].after);
+        CHECK(frozen.inner[i].first == frozen.inner[i].before);
+    }
+    ttt_eval_result_deinit(&plain);
+    ttt_eval_result_deinit(&inner);
+    ttt_eval_result_deinit(&both);
+    ttt_eval_result_deinit(&frozen);
+}
+
+typedef struct told {
+    int64_t last, total;
+    int calls;
+} told;
+
+static ttt_status tell(void *context, int64_t done, int64_t total)
+{
+    told *t = context;
+    CHECK(done > t->last && done <= total);
+    t->last = done;
+    t->total = total;
+    return ++t->calls == 2 ? TTT_ERR_INTERRUPTED : TTT_OK;
+}
+
+static void test_progress_and_refusals(void)
+{
+    ttt_eval_options o;
+    ttt_eval_options_init(&o);
+    ttt_eval_result r;
+    told t = {0};
+    o.progress = tell;
+    o.progress_context = &t;
+    CHECK_OK(ttt_eval(model, text, TOKENS, &o, &r));
+    CHECK_EQ(t.calls, 1);
+    CHECK_EQ(t.last, TOKENS - 1);
+    CHECK_EQ(t.total, TOKENS - 1);
+    static int32_t longer[5000];
+    for (int i = 0; i < 5000; i++) longer[i] = text[i % TOKENS];
+    t = (told){0};
+    const ttt_status status = ttt_eval(model, longer, 5000, &o, &r);
+    CHECK_EQ(status, TTT_ERR_INTERRUPTED);
+    CHECK_EQ(t.calls, 2);
+
+    ttt_eval_options_init(&o);
+    CHECK_FAILS(ttt_eval(model, text, 0, &o, &r), TTT_ERR_ARGUMENT, "too few");
+    CHECK_FAILS(ttt_eval(model, text, 1, &o, &r), TTT_ERR_ARGUMENT, "too few");
+    o.bos = V;
+    CHECK_FAILS(ttt_eval(model, text, TOKENS, &o, &r), TTT_ERR_ARGUMENT, "BOS has id 11");
+    o.bos = 0;
+    CHECK_OK(ttt_eval(model, text, 1, &o, &r));
+    CHECK_EQ(r.tokens, 1);
+    ttt_eval_options_init(&o);
+    o.context = TOKENS;
+    CHECK_FAILS(ttt_eval(model, text, TOKENS, &o, &r), TTT_ERR_ARGUMENT, "shorter than the context");
+    o.context = 10;
+    o.stride = 11;
+    CHECK_FAILS(ttt_eval(model, text, TOKENS, &o, &r), TTT_ERR_ARGUMENT, "larger than context");
+    o.stride = -1;
+    CHECK_FAILS(ttt_eval(model, text, TOKENS, &o, &r), TTT_ERR_ARGUMENT, "negative");
+    o.context = 0;
+    o.stride = 5;
+    CHECK_FAILS(ttt_eval(model, text, TOKENS, &o, &r), TTT_ERR_ARGUMENT, "needs a context");
+    ttt_eval_options_init(&o);
+    int32_t bad[3] = {0, V, 0};
+    CHECK_FAILS(ttt_eval(model, bad, 3, &o, &r), TTT_ERR_ARGUMENT, "token 1 of the text has id 11");
+    bad[1] = 0;
+    bad[2] = -5; /* only predicted, never read */
+    CHECK_FAILS(ttt_eval(model, bad, 3, &o, &r), TTT_ERR_ARGUMENT, "token 2 of the text has id -5");
+}
+
+static void run(const char *backend, ttt_learner_kind learner)
+{
+    ttt_config config;
+    ttt_config_init(&config);
+    config.vocab_size = V;
+    config.hidden_size = 8;
+    config.intermediate_size = 12;
+    config.num_hidden_layers = 2;
+    config.num_attention_heads = 2;
+    config.mini_batch_size = K;
+    config.ttt_layer_type = learner;
+    config.initializer_range = 0.5; /* so that it is no matter of rounding whether learning changes anything */
+    config.use_gate = config.share_qk = config.pre_conv = true;
+    const ttt_model_options options = {.backend = backend};
+    CHECK_OK(ttt_model_new(&model, &config, 3, &options));
+    test_windows();
+    test_inner();
+    test_progress_and_refusals();
+    ttt_model_free(model);
+}
+
+int main(void)
+{
+    const ttt_rng rng = {.seed = 5, .stream = TTT_RNG_TEST};
+    for (int i = 0; i < TOKENS; i++) text[i] = (int32_t)(ttt_rng_u64(rng, (uint64_t)i) % V);
+    test_bins();
+    run("ref", TTT_LEARNER_LINEAR);
+    run("ref", TTT_LEARNER_MLP);
+    run("cpu", TTT_LEARNER_LINEAR);
+    return test_end();
+}
