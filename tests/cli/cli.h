@@ -1,0 +1,103 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * Running the program as a user does: a command line, its exit code, what it wrote; and files to give it. Every test
+ * program works in a folder of its own below the build folder.
+ */
+#ifndef TTT_TEST_CLI_H
+#define TTT_TEST_CLI_H
+
+#include <fcntl.h>
+#include <signal.h>
+#include <stdarg.h>
+#include <stdbool.h>
+#include <sys/stat.h>
+#include <sys/types.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "test.h"
+
+enum { CLI_TEXT = 1 << 16 };
+static char cli_output[CLI_TEXT]; /* stdout and stderr of the last command, as far as it fits */
+
+/* Enters an empty folder for this test program. */
+static inline void cli_begin(const char *name)
+{
+    char command[4096];
+    snprintf(command, sizeof command, "rm -rf '%s/work/%s' && mkdir -p '%s/work/%s'", TTT_BINARY_DIR, name,
+             TTT_BINARY_DIR, name);
+    if (system(command) != 0) exit(1);
+    snprintf(command, sizeof command, "%s/work/%s", TTT_BINARY_DIR, name);
+    if (chdir(command) != 0) exit(1);
+    setenv("TTT", TTT_BINARY_DIR "/bin/ttt", 1);
+}
+
+static inline void cli_read_output(void)
+{
+    FILE *file = fopen("output", "rb");
+    const size_t size = file ? fread(cli_output, 1, CLI_TEXT - 1, file) : 0;
+    cli_output[size] = '\0';
+    if (file) fclose(file);
+}
+
+/* Runs a shell command, in which $TTT is the program; returns its exit code, or 128 + the signal that ended it. */
+static inline int cli_run(const char *format, ...) __attribute__((format(printf, 1, 2)));
+static inline int cli_run(const char *format, ...)
+{
+    char line[8000], command[8192];
+    va_list arguments;
+    va_start(arguments, format);
+    vsnprintf(line, sizeof line, format, arguments);
+    va_end(arguments);
+    snprintf(command, sizeof command, "{ %s\n} >output 2>&1", line);
+    const int status = system(command);
+    cli_read_output();
+    return WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);
+}
+
+/* The command exits with `code` and says `part`. */
+#define CLI_SAYS(code, part, ...)                                                                                      \
+    do {                                                                                                               \
+        const int cli_code = cli_run(__VA_ARGS__);                                                                     \
+        test_checks++;                                                                                                 \
+        if (cli_code != (code) || !strstr(cli_output, (part))) {                                                       \
+            test_failures++;                                                                                           \
+            fprintf(stderr, "%s:%d: failed: exit code %d, expected %d and \"%s\":\n%s\n", __FILE__, __LINE__,          \
+                    cli_code, (code), (part), cli_output);                                                             \
+        }                                                                                                              \
+    } while (0)
+
+#define CLI_OK(...) CLI_SAYS(0, "", __VA_ARGS__)
+
+/* Starts a shell command that is `exec`uted, so that signals reach the program itself. */
+static inline pid_t cli_start(const char *command)
+{
+    const pid_t child = fork();
+    if (child != 0) return child;
+    const int output = open("output", O_WRONLY | O_CREAT | O_TRUNC, 0666);
+    dup2(output, 1);
+    dup2(output, 2);
+    char line[8192];
+    snprintf(line, sizeof line, "exec %s", command);
+    execl("/bin/sh", "sh", "-c", line, (char *)NULL);
+    _exit(127);
+}
+
+/* Waits for it, as cli_run does. */
+static inline int cli_wait(pid_t child)
+{
+    int status = 0;
+    if (waitpid(child, &status, 0) != child) return -1;
+    cli_read_output();
+    return WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);
+}
+
+static inline bool cli_same(const char *a, const char *b) { return cli_run("cmp '%s' '%s'", a, b) == 0; }
+
+static inline void cli_write(const char *path, const void *bytes, size_t size)
+{
+    FILE *file = fopen(path, "wb");
+    if (!file || fwrite(bytes, 1, size, file) != size || fclose(file) != 0) exit(1);
+}
+
+#endif

@@ -1,0 +1,252 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * ttt info, generate and eval as a user meets them: what goes to stdout and what to stderr, exit codes, bad input. The
+ * model is a small one with its first weights.
+ */
+#include <ttt/data.h>
+#include <ttt/train.h>
+
+#include "cli.h"
+
+/* A model folder with the byte tokenizer. */
+static void make_model(const char *folder, int64_t vocabulary)
+{
+    ttt_config config;
+    ttt_config_init(&config);
+    config.vocab_size = vocabulary;
+    config.hidden_size = 32;
+    config.intermediate_size = 48;
+    config.num_hidden_layers = 2;
+    config.num_attention_heads = 4;
+    config.initializer_range = 0.2; /* so that what it says differs from place to place */
+    config.use_gate = config.share_qk = config.pre_conv = true;
+    ttt_train_options options;
+    ttt_train_options_init(&options);
+    options.context = 16;
+    options.batch = 1;
+    options.steps = 1;
+    ttt_trainer *trainer;
+    ttt_tokenizer *tokenizer;
+    CHECK_EQ(mkdir(folder, 0777), 0);
+    CHECK_OK(ttt_trainer_new(&trainer, &config, &options));
+    CHECK_OK(ttt_trainer_save_model(trainer, folder));
+    CHECK_OK(ttt_tokenizer_new_bytes(&tokenizer));
+    CHECK_OK(ttt_tokenizer_save(tokenizer, folder));
+    ttt_tokenizer_free(tokenizer);
+    ttt_trainer_free(trainer);
+}
+
+/* The command fails with `code` and says one sentence, which contains `part`, on stderr. */
+static void check_failure(int line, int code, const char *part, const char *command)
+{
+    const int got = cli_run("{ %s; } 2>&1 >stdout", command);
+    const char *end = strchr(cli_output, '\n');
+    if (got != code || !strstr(cli_output, part) || !end || end[1])
+        fprintf(stderr, "line %d: exit code %d, expected %d and one line with \"%s\":\n%s\n", line, got, code, part,
+                cli_output);
+    CHECK(got == code && strstr(cli_output, part) && end && !end[1]);
+}
+#define FAILS(code, part, command) check_failure(__LINE__, code, part, command)
+
+static void test_program(void)
+{
+    CLI_SAYS(0, "generate", "$TTT --help");
+    CLI_SAYS(0, "ttt ", "$TTT --version");
+    CLI_SAYS(64, "Usage", "$TTT");
+    FAILS(64, "no command \"dance\"", "$TTT dance");
+    CLI_SAYS(64, "unrecognized option", "$TTT info --dance");
+    static const char *const commands[] = {"info", "generate", "eval"};
+    for (size_t i = 0; i < 3; i++) {
+        char command[256];
+        CLI_SAYS(0, "--model", "$TTT %s --help", commands[i]);
+        snprintf(command, sizeof command, "$TTT %s", commands[i]);
+        FAILS(64, "give -m MODEL", command);
+        snprintf(command, sizeof command, "$TTT %s -m model --threads 0 text", commands[i]);
+        FAILS(64, "--threads is \"0\"", command);
+        /* A folder that is missing, a file where it belongs, an empty one. */
+        snprintf(command, sizeof command, "$TTT %s -m nowhere %s", commands[i], i == 2 ? "text" : "");
+        FAILS(1, "nowhere is not a model folder", command);
+        snprintf(command, sizeof command, "$TTT %s -m text %s", commands[i], i == 2 ? "text" : "");
+        FAILS(1, "text is not a model folder", command);
+        snprintf(command, sizeof command, "$TTT %s -m empty %s", commands[i], i == 2 ? "text" : "");
+        FAILS(1, "empty/config.json", command);
+        snprintf(command, sizeof command, "$TTT %s -m model --backend abacus %s", commands[i], i == 2 ? "text" : "");
+        FAILS(1, "backend \"abacus\"", command);
+        snprintf(command, sizeof command, "$TTT %s -m model --precision f8 %s", commands[i], i == 2 ? "text" : "");
+        FAILS(1, "precision \"f8\"", command);
+        snprintf(command, sizeof command, "TTT_THREADS=x $TTT %s -m model %s", commands[i], i == 2 ? "text" : "");
+        FAILS(1, "TTT_THREADS", command);
+    }
+    /* A model without its tokenizer, or with one that is too large, can be described but not used. */
+    FAILS(1, "holds neither tokenizer.json", "$TTT generate -m bare");
+    FAILS(1, "holds neither tokenizer.json", "$TTT eval -m bare text");
+    FAILS(1, "257 ids, but the model's vocab_size is 100", "$TTT generate -m small");
+    FAILS(1, "257 ids, but the model's vocab_size is 100", "$TTT eval -m small text");
+    CLI_SAYS(0, "holds neither", "$TTT info -m bare");
+    CLI_SAYS(0, "257 ids, but", "$TTT info -m small");
+}
+
+static void test_info(void)
+{
+    CLI_SAYS(0, "parameters    27944\n", "$TTT info -m model");
+    CLI_SAYS(0, "state         12032 bytes", "$TTT info -m model");
+    CLI_SAYS(0, "tokenizer     257 ids, any bytes, end-of-text is 0", "$TTT info -m model");
+    CLI_SAYS(0, "backend       ref", "$TTT info -m model --backend ref");
+    CLI_OK("printf '{\"step\":1,\"loss\":5}\\n{\"step\":2,\"loss\":4.25}\\n{\"step\":2,\"valid_loss\":4.5}\\n' "
+           ">model/metrics.jsonl");
+    CLI_SAYS(0, "2 steps, last loss 4.2500, held-out loss 4.5000", "$TTT info -m model");
+    CLI_OK("rm model/metrics.jsonl");
+    CLI_SAYS(0, "scalar: TTT_ISA says so", "TTT_ISA=scalar $TTT info --machine");
+    CLI_SAYS(0, "the best this machine has", "env -u TTT_ISA $TTT info --machine");
+    FAILS(1, "TTT_ISA=mmx", "TTT_ISA=mmx $TTT info --machine");
+    FAILS(1, "TTT_ISA=mmx", "TTT_ISA=mmx $TTT info -m model");
+    FAILS(64, "too much", "$TTT info -m model text");
+    FAILS(1, "cannot write to standard output", "$TTT info --machine >/dev/full");
+}
+
+static void test_generate(void)
+{
+    /* stdout is the text and nothing else; the same from every source, with any number of threads. */
+    CLI_OK("$TTT generate -m model -p 'a prompt' -n 40 >one 2>figures");
+    CLI_SAYS(0, "prompt eval time", "cat figures");
+    CLI_SAYS(0, "/       8 tokens", "cat figures");
+    CLI_SAYS(0, "/      40 runs", "cat figures");
+    CLI_SAYS(0, "12032 bytes after 48 tokens", "cat figures");
+    CLI_OK("test -s one");
+    CLI_OK("printf 'a prompt' >prompt; $TTT generate -m model -f prompt -n 40 >two 2>/dev/null");
+    CHECK(cli_same("one", "two"));
+    CLI_OK("$TTT generate -m model - --max-new-tokens 40 --threads 1 <prompt >two 2>/dev/null");
+    CHECK(cli_same("one", "two"));
+    CLI_OK("$TTT generate -m model -p 'a prompt' -n 40 --seed 1 >two 2>/dev/null");
+    CHECK(!cli_same("one", "two"));
+    CLI_OK("$TTT generate -m model -p 'a prompt' -n 40 --temp 0 >one 2>/dev/null");
+    CLI_OK("$TTT generate -m model -p 'a prompt' -n 40 --top-k 1 --seed 9 >two 2>/dev/null");
+    CHECK(cli_same("one", "two"));
+    CLI_OK("printf '{\"do_sample\": false, \"max_new_tokens\": 40}' >model/generation_config.json");
+    CLI_OK("$TTT generate -m model -p 'a prompt' >two 2>/dev/null");
+    CHECK(cli_same("one", "two"));
+    FAILS(1, "generation_config.json: line 1",
+          "printf '{' >model/generation_config.json; $TTT generate -m model; r=$?; rm model/generation_config.json; "
+          "(exit $r)");
+
+    CLI_OK("$TTT generate -m model >/dev/null"); /* no prompt: the beginning of a text */
+    CLI_SAYS(0, "/       1 tokens", "$TTT generate -m model -p '' -n 2 2>&1 >/dev/null");
+    CLI_SAYS(0, "ended by = a stop string",
+             "for c in 0 1 2 3 4 5 6 7 8 9 a b c d e f g h i j k l m n o p q r s t u v w x y z; do set -- \"$@\" "
+             "--stop $c; done; $TTT generate -m model -n -1 --temp 5 --top-p 1 \"$@\" 2>&1 >two");
+    CLI_SAYS(1, "", "grep -q '[a-z0-9]' two");
+
+    /* The prompt loop keeps the state: 4 + 3 + 5 + 3 tokens, the second prompt without its newline. */
+    CLI_SAYS(0, "bytes after 15 tokens",
+             "printf 'one\\nthree\\\\\\n' | $TTT generate -m model -i -n 3 --ignore-eos 2>&1 >/dev/null");
+    CLI_SAYS(0, "/       0 tokens", "$TTT generate -m model -i 2>&1 </dev/null");
+
+    FAILS(64, "--top-p is \"0\"", "$TTT generate -m model --top-p 0");
+    FAILS(64, "--temperature is \"-1\"", "$TTT generate -m model --temp -1");
+    FAILS(64, "--temperature is \"nan\"", "$TTT generate -m model --temp nan");
+    FAILS(64, "--top-k is \"many\"", "$TTT generate -m model --top-k many");
+    FAILS(64, "--min-p is \"2\"", "$TTT generate -m model --min-p 2");
+    FAILS(64, "--max-new-tokens is \"-2\"", "$TTT generate -m model -n -2");
+    FAILS(64, "--repetition-penalty is \"0\"", "$TTT generate -m model --repetition-penalty 0");
+    FAILS(64, "--stop is empty", "$TTT generate -m model --stop ''");
+    FAILS(64, "one prompt", "$TTT generate -m model -p a -f prompt");
+    FAILS(64, "\"prompt\" is too much", "$TTT generate -m model prompt");
+    FAILS(1, "cannot open nothing", "$TTT generate -m model -f nothing");
+    FAILS(1, "Is a directory", "$TTT generate -m model -f empty");
+    FAILS(1, "it is empty", "$TTT generate -m model -f /dev/null");
+    FAILS(1, "standard input holds no text", "$TTT generate -m model - </dev/null");
+    FAILS(1, "cannot write to standard output", "$TTT generate -m model -p a >/dev/full");
+}
+
+/* Starts a command that writes on and on, waits for the first of it, and sends the signal. */
+static int interrupted(const char *command, int signal)
+{
+    cli_write("output", "", 0);
+    const pid_t child = cli_start(command);
+    struct stat status = {0};
+    while (stat("output", &status) == 0 && status.st_size == 0) usleep(1000);
+    kill(child, signal);
+    return cli_wait(child);
+}
+
+static void test_signals(void)
+{
+    CHECK_EQ(interrupted("$TTT generate -m model -p a -n -1 --ignore-eos", SIGINT), 130);
+    CHECK_EQ(interrupted("$TTT generate -m model -p a -n -1 --ignore-eos", SIGTERM), 143);
+}
+
+static void test_eval(void)
+{
+    CLI_SAYS(0, "bits per byte", "$TTT eval -m model text");
+    CLI_SAYS(0, "context 1999, stride 1999: 1 window, 1999 tokens scored", "$TTT eval -m model text");
+    CLI_SAYS(0, "context 64, stride 16: 122 windows, 1951 tokens scored",
+             "$TTT eval -m model text --context 64 --stride 16");
+    CLI_SAYS(0, "\"context\":32,", "$TTT eval -m model text --context 32,64 --json >json && sed -n 1p json");
+    CLI_SAYS(0, "\"context\":64,", "sed -n 2p json");
+    CLI_SAYS(0, "\"tokens\":1999,\"bytes\":2000,\"bos\":false", "sed -n 2p json");
+    CLI_SAYS(0, "\"learner\":\"frozen\"", "$TTT eval -m model text --frozen --json");
+    CLI_SAYS(0, "gain", "$TTT eval -m model text --compare");
+    CLI_SAYS(0, "W_t-K", "$TTT eval -m model text --inner --compare --context 64 --csv c.csv --plot c.svg");
+    CLI_OK("test -s c.svg && test -s c-inner.svg");
+    CLI_SAYS(0, "64,gain,,1,1,32,", "grep gain c.csv");
+    CLI_SAYS(0, "64,inner W_t,1,12,16,,", "grep inner c.csv");
+    /* The same figures in both ways to name a text, from a folder, and on one thread. */
+    CLI_OK("$TTT eval -m model text --json --context 50 | sed 's/,\"seconds\":[^,]*//' >one");
+    CLI_OK("$TTT eval -m model - --json --context 50 --threads 1 <text | sed 's/,\"seconds\":[^,]*//' >two");
+    CHECK(cli_same("one", "two"));
+    CLI_OK("mkdir texts; cp text texts/only; $TTT eval -m model texts --json --context 50 | "
+           "sed 's/,\"seconds\":[^,]*//' >two");
+    CHECK(cli_same("one", "two"));
+
+    FAILS(64, "give a text", "$TTT eval -m model");
+    FAILS(64, "--context is \"0\"", "$TTT eval -m model text --context 0");
+    FAILS(64, "--context is \"12x\"", "$TTT eval -m model text --context 64,12x");
+    FAILS(64, "--stride needs --context", "$TTT eval -m model text --stride 5");
+    FAILS(64, "--stride 65 is larger", "$TTT eval -m model text --stride 65 --context 64");
+    FAILS(1, "shorter than the context", "$TTT eval -m model text --context 2000");
+    FAILS(1, "it is empty", "$TTT eval -m model /dev/null");
+    FAILS(1, "nothing", "$TTT eval -m model nothing");
+    FAILS(1, "empty", "$TTT eval -m model empty");
+    FAILS(1, "1 tokens, too few", "printf a >a; $TTT eval -m model a");
+    /* The figures are not lost when a file cannot be written. */
+    FAILS(1, "cannot write nowhere/c.csv", "$TTT eval -m model text --csv nowhere/c.csv");
+    CLI_SAYS(0, "perplexity", "cat stdout");
+    FAILS(1, "nowhere/c.svg", "$TTT eval -m model text --plot nowhere/c.svg");
+    FAILS(1, "cannot write /dev/full", "$TTT eval -m model text --csv /dev/full");
+}
+
+/* A data folder stands for its held-out part; it must have been made with the model's tokenizer. */
+static void test_data_folder(void)
+{
+    ttt_data_options options;
+    ttt_data_options_init(&options);
+    options.texts = (const char *const[]){"text"};
+    options.text_count = 1;
+    options.tokenizer = "byte";
+    options.valid_fraction = 0.25;
+    CHECK_OK(ttt_data_prepare("data", &options));
+    CLI_SAYS(0, "\"tokens\":500,\"bytes\":500,", "$TTT eval -m model data --json"); /* end-of-text is the 501st token */
+    options.tokenizer = "bpe:257";
+    CHECK_OK(ttt_data_prepare("other", &options));
+    FAILS(1, "another tokenizer", "$TTT eval -m model other");
+}
+
+int main(void)
+{
+    cli_begin("infer");
+    static const char line[] = "Was it a car or a cat I saw? ";
+    char text[2000];
+    for (size_t i = 0; i < sizeof text; i++) text[i] = line[i * i / 7 % (sizeof line - 1)];
+    cli_write("text", text, sizeof text);
+    make_model("model", 257);
+    make_model("small", 100);
+    make_model("bare", 257);
+    CLI_OK("mkdir empty; rm bare/tokenizer.json");
+    test_program();
+    test_info();
+    test_generate();
+    test_signals();
+    test_eval();
+    test_data_folder();
+    return test_end();
+}
