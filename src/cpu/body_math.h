@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
  *
- * Exponential and what is made of it, on vectors. Errors, checked by tests/op/test_kernels.c, relative to the result:
+ * Exponential and what is made of it, on vectors. Errors, checked by tests/op/op_pointwise.c, relative to the result:
  * vm_exp 2 eps, vm_sigmoid and vm_silu 4 eps, vm_gelu (6 + |u|) eps where sigmoid(u) is its factor; eps = 2^-23.
  * NaN gives NaN.
  */
