@@ -14,6 +14,7 @@ static const struct command {
     int (*run)(int argc, char **argv);
     const char *summary;
 } commands[] = {
+    {"train", ttt_cmd_train, "a model from texts"},
     {"convert", ttt_cmd_convert, "a model folder from the files of other programs"},
     {"eval", ttt_cmd_eval, "how well a model predicts a text"},
     {"generate", ttt_cmd_generate, "write on behind a prompt"},

@@ -71,7 +71,9 @@ TTT_API TTT_NODISCARD ttt_status ttt_trainer_evaluate(ttt_trainer *trainer, cons
 TTT_API int64_t ttt_trainer_step_count(const ttt_trainer *trainer); /* updates taken */
 TTT_API const ttt_config *ttt_trainer_config(const ttt_trainer *trainer);
 TTT_API const ttt_train_options *ttt_trainer_options(const ttt_trainer *trainer);
-/* Fixes the number of updates of the whole run; only before the schedule depends on it being known (see --minutes). */
+TTT_API const char *ttt_trainer_backend(const ttt_trainer *trainer); /* "cpu", "ref" */
+TTT_API const char *ttt_trainer_isa(const ttt_trainer *trainer);     /* as ttt_model_isa */
+/* Changes the number of updates of the whole run, and so the learning rates still to come. */
 TTT_API void ttt_trainer_set_steps(ttt_trainer *trainer, int64_t steps);
 
 /* Learning rate of update `step` (0-based) under the options. */

@@ -7,6 +7,9 @@
 
 #include <math.h>
 
+const char *const ttt_schedule_names[TTT_SCHEDULE_COUNT] = {
+    [TTT_SCHEDULE_COSINE] = "cosine", [TTT_SCHEDULE_CONSTANT] = "constant", [TTT_SCHEDULE_LINEAR] = "linear"};
+
 void ttt_train_options_init(ttt_train_options *options)
 {
     *options = (ttt_train_options){.context = 256,

@@ -19,6 +19,12 @@ static ttt_status check_options(const ttt_train_options *o)
     if (o->segment < 0)
         return ttt_fail(TTT_ERR_ARGUMENT, "segment %lld: give a number of tokens, or 0 for whole sequences",
                         (long long)o->segment);
+    if (o->context > INT32_MAX || o->batch > INT32_MAX ||
+        o->batch / o->accumulate * (o->segment > 0 && o->segment < o->context ? o->segment : o->context) > INT32_MAX)
+        return ttt_fail(TTT_ERR_ARGUMENT,
+                        "%lld sequences of %lld tokens in %lld passes: more than 2^31 tokens at a time; accumulate "
+                        "more or give a segment",
+                        (long long)o->batch, (long long)o->context, (long long)o->accumulate);
     if (o->group < 1) return ttt_fail(TTT_ERR_ARGUMENT, "group %lld: give at least 1", (long long)o->group);
     if (o->steps < 1) return ttt_fail(TTT_ERR_ARGUMENT, "%lld steps: give at least 1", (long long)o->steps);
     if (!(o->rate >= 0) || !isfinite(o->rate))
@@ -116,9 +122,9 @@ ttt_status ttt_trainer_step(ttt_trainer *trainer, const int32_t *tokens, ttt_tra
                                  .grad_norm = ttt_optimizer_norm(&trainer->optimizer)};
     if (!isfinite(result->loss) || !isfinite(result->grad_norm))
         return ttt_fail(TTT_ERR_NUMERIC,
-                        "step %lld: the loss is %g and the gradient's norm %g: lower the learning rate or go on from "
+                        "update %lld: the loss is %g and the gradient's norm %g: lower the learning rate or go on from "
                         "an earlier checkpoint",
-                        (long long)trainer->step, result->loss, result->grad_norm);
+                        (long long)trainer->step + 1, result->loss, result->grad_norm);
     const ttt_adamw adamw = {.rate = result->rate,
                              .beta1 = o->beta1,
                              .beta2 = o->beta2,
@@ -168,4 +174,6 @@ ttt_status ttt_trainer_evaluate(ttt_trainer *trainer, const int32_t *tokens, int
 int64_t ttt_trainer_step_count(const ttt_trainer *trainer) { return trainer->step; }
 const ttt_config *ttt_trainer_config(const ttt_trainer *trainer) { return &trainer->lm.config; }
 const ttt_train_options *ttt_trainer_options(const ttt_trainer *trainer) { return &trainer->options; }
+const char *ttt_trainer_backend(const ttt_trainer *trainer) { return trainer->lm.backend->name; }
+const char *ttt_trainer_isa(const ttt_trainer *trainer) { return trainer->lm.backend->isa; }
 void ttt_trainer_set_steps(ttt_trainer *trainer, int64_t steps) { trainer->options.steps = steps; }

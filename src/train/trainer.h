@@ -15,6 +15,9 @@ struct ttt_trainer {
     int64_t step; /* updates taken */
 };
 
+enum { TTT_SCHEDULE_COUNT = TTT_SCHEDULE_LINEAR + 1 };
+extern const char *const ttt_schedule_names[TTT_SCHEDULE_COUNT];
+
 /* TTT-MLP's base_lr is multiplied by this in update `step` (TTT.md section 4): 0.1 to 1 over the warm-up. */
 double ttt_train_base_lr_factor(const ttt_train_options *options, int64_t step);
 

@@ -1,0 +1,160 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * ttt train --dry-run: what a run would take. The speed is measured: two updates of a few sequences, of the model
+ * itself if it is small, else of one of its layers, and scaled by the FLOPs.
+ */
+#include <inttypes.h>
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "cmd_train.h"
+#include "common.h"
+
+enum { MEASURED_CONTEXT = 256, MEASURED_SEQUENCES = 4, MEASURED_VOCABULARY = 4096 };
+static const int64_t small_model = 20 * 1000 * 1000; /* parameters */
+static const double bpe_bytes = 3.6;                 /* of text per token, about */
+
+/* Two per parameter and token in a product, and as much again for each of its two gradients. The table of an untied
+ * embedding takes part in no product. */
+static double flops_per_token(const ttt_config *config)
+{
+    const int64_t table = config->tie_word_embeddings ? 0 : config->vocab_size * config->hidden_size;
+    return 6.0 * (double)(ttt_config_parameters(config) - table);
+}
+
+static ttt_status time_update(const ttt_config *config, const ttt_train_options *train, double *seconds)
+{
+    ttt_trainer *trainer;
+    ttt_status status = ttt_trainer_new(&trainer, config, train);
+    if (status != TTT_OK) return status;
+    const int64_t count = train->batch * (train->context + 1);
+    int32_t *tokens = calloc((size_t)count, sizeof *tokens);
+    for (int64_t i = 0; tokens && i < count; i++) tokens[i] = (int32_t)(i * 7919 % config->vocab_size);
+    for (int i = 0; tokens && i < 2 && status == TTT_OK; i++) { /* the first touches memory for the first time */
+        ttt_train_result result;
+        const double start = ttt_app_seconds();
+        status = ttt_trainer_step(trainer, tokens, &result);
+        *seconds = ttt_app_seconds() - start;
+    }
+    free(tokens);
+    ttt_trainer_free(trainer);
+    return tokens ? status : TTT_ERR_MEMORY;
+}
+
+static ttt_status measure(const ttt_config *config, const ttt_train_options *train, double *tokens_per_s)
+{
+    ttt_config part = *config;
+    ttt_train_options few = *train;
+    const bool whole = ttt_config_parameters(config) <= small_model;
+    if (!whole) {
+        part.num_hidden_layers = 1;
+        if (part.vocab_size > MEASURED_VOCABULARY) part.vocab_size = MEASURED_VOCABULARY;
+        part.bos_token_id = part.eos_token_id = part.pad_token_id = -1;
+    }
+    if (few.context > MEASURED_CONTEXT) few.context = MEASURED_CONTEXT;
+    few.batch = whole && few.batch >= MEASURED_SEQUENCES ? MEASURED_SEQUENCES : 1;
+    few.accumulate = 1;
+    few.steps = 2;
+    double seconds = 1;
+    const ttt_status status = time_update(&part, &few, &seconds);
+    if (status != TTT_OK) return status;
+    *tokens_per_s = (double)(few.batch * few.context) / seconds * flops_per_token(&part) / flops_per_token(config);
+    return TTT_OK;
+}
+
+/* Tokens to train on; *exact is false where they are estimated from the bytes. */
+static ttt_status count_tokens(const ttt_train_run_options *options, double *tokens, bool *exact)
+{
+    *exact = true;
+    if (options->text_count == 1 && ttt_data_is_folder(options->texts[0])) {
+        ttt_data *data;
+        const ttt_status status = ttt_data_open(&data, options->texts[0]);
+        if (status != TTT_OK) return status;
+        *tokens = (double)ttt_data_tokens(data, TTT_SPLIT_TRAIN);
+        ttt_data_close(data);
+        return TTT_OK;
+    }
+    const char *name = options->tokenizer ? options->tokenizer : options->init_from;
+    *exact = name && strncmp(name, "bpe:", 4) != 0;
+    const bool file = *exact && strcmp(name, "byte") != 0;
+    ttt_tokenizer *tokenizer;
+    ttt_status status = file ? ttt_tokenizer_open(&tokenizer, name) : ttt_tokenizer_new_bytes(&tokenizer);
+    if (status != TTT_OK) return status;
+    ttt_ids ids = {0};
+    int64_t bytes;
+    status = ttt_texts_tokenize(options->texts, options->text_count, tokenizer, options->parse_special, &ids, &bytes);
+    const char *valid = options->valid ? options->valid : "0.05";
+    char *end;
+    double fraction = strtod(valid, &end);
+    if (end == valid || *end) fraction = 0;
+    *tokens = (double)ids.count * (1 - fraction) / (*exact ? 1 : bpe_bytes);
+    ttt_ids_deinit(&ids);
+    ttt_tokenizer_free(tokenizer);
+    return status;
+}
+
+static void print_time(double seconds)
+{
+    if (seconds < 120)
+        printf("%.0f seconds\n", seconds);
+    else if (seconds < 7200)
+        printf("%.0f minutes\n", seconds / 60);
+    else if (seconds < 2 * 86400)
+        printf("%.1f hours\n", seconds / 3600);
+    else
+        printf("%.1f days\n", seconds / 86400);
+}
+
+static ttt_status print_length(const ttt_train_run_options *options, const ttt_train_options *train,
+                               double tokens_per_s)
+{
+    const double update = (double)(train->batch * train->context);
+    double steps = (double)train->steps, tokens;
+    bool exact = true;
+    if (steps == 0 && options->minutes > 0) {
+        steps = floor(options->minutes * 60 * tokens_per_s / update);
+        exact = false;
+    } else if (steps == 0) {
+        if (options->text_count == 0) return TTT_OK;
+        const ttt_status status = count_tokens(options, &tokens, &exact);
+        if (status != TTT_OK) return status;
+        steps = floor((options->epochs > 0 ? options->epochs : 1) * tokens / update);
+    }
+    printf("steps             %s%.0f\n", exact ? "" : "about ", fmax(steps, 1));
+    printf("time              about ");
+    print_time(fmax(steps, 1) * update / tokens_per_s);
+    return TTT_OK;
+}
+
+static ttt_status describe(const ttt_train_run_options *options)
+{
+    ttt_config config;
+    ttt_train_options train;
+    ttt_status status = ttt_train_run_plan(options, &config, &train);
+    if (status != TTT_OK) return status;
+    size_t memory;
+    ttt_train_options counted = train;
+    if (counted.steps == 0) counted.steps = 1;
+    status = ttt_trainer_memory(&config, &counted, &memory);
+    if (status != TTT_OK) return status;
+    printf("parameters        %" PRId64 "\n", ttt_config_parameters(&config));
+    printf("memory            %.2f GB, the text beside it\n", (double)memory / 1e9);
+    printf("FLOPs per token   %.4g\n", flops_per_token(&config));
+    printf("an update         %" PRId64 " tokens: %" PRId64 " sequences of %" PRId64 ", %" PRId64 " at a time\n",
+           train.batch * train.context, train.batch, train.context, train.batch / train.accumulate);
+    fflush(stdout);
+    double tokens_per_s;
+    status = measure(&config, &counted, &tokens_per_s);
+    if (status != TTT_OK) return status;
+    printf("speed             about %.0f tokens/s, an update in ", tokens_per_s);
+    print_time((double)(train.batch * train.context) / tokens_per_s);
+    return print_length(options, &train, tokens_per_s);
+}
+
+int ttt_train_dry(const ttt_train_run_options *options)
+{
+    const ttt_status status = describe(options);
+    return status == TTT_OK ? 0 : ttt_app_failed(status);
+}

@@ -1,0 +1,240 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * A run: one step of it on one screen, and what it writes.
+ */
+#include "train/run.h"
+
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <time.h>
+#include <ttt/plot.h>
+
+#include "base/alloc.h"
+#include "base/file.h"
+#include "train/run_folder.h"
+
+enum {
+    MEASURED = 20,       /* updates that are measured for `minutes` */
+    EVALUATIONS = 10,    /* of a run, unless eval_every says otherwise */
+    EVALUATION_SIZE = 8, /* updates' worth of windows of an evaluation before the last */
+    SAVE_SECONDS = 600,  /* between checkpoints, unless save_every says otherwise */
+    SENTENCE = 1024
+};
+
+double ttt_run_now(void)
+{
+    struct timespec time;
+    clock_gettime(CLOCK_MONOTONIC, &time);
+    return (double)time.tv_sec + 1e-9 * (double)time.tv_nsec;
+}
+
+void ttt_run_warn(const ttt_train_run *run, const char *sentence)
+{
+    if (run->said.warn) run->said.warn(run->said.context_of_hooks, sentence);
+}
+
+static bool stopped(const ttt_train_run *run)
+{
+    return run->said.stopped && run->said.stopped(run->said.context_of_hooks);
+}
+
+bool ttt_train_run_finished(const ttt_train_run *run) { return json_is_true(json_object_get(run->note, "finished")); }
+const ttt_trainer *ttt_train_run_trainer(const ttt_train_run *run) { return run->trainer; }
+const ttt_data *ttt_train_run_data(const ttt_train_run *run) { return run->data; }
+int64_t ttt_train_run_checkpoint(const ttt_train_run *run) { return run->saved; }
+
+/* ---- writing ---- */
+
+static ttt_status save_checkpoint(ttt_train_run *run)
+{
+    const int64_t step = ttt_trainer_step_count(run->trainer);
+    char *path = ttt_run_checkpoint_path(run->folder, step);
+    char *note = json_dumps(run->note, JSON_COMPACT | JSON_REAL_PRECISION(17));
+    ttt_status status = path ? TTT_OK : TTT_ERR_MEMORY;
+    if (!note) status = ttt_fail(TTT_ERR_MEMORY, "out of memory: cannot write %s", run->folder);
+    if (status == TTT_OK) status = ttt_metrics_sync(run->metrics);
+    if (status == TTT_OK) status = ttt_trainer_save(run->trainer, path, note);
+    if (status == TTT_OK) run->saved = step;
+    ttt_free(path);
+    free(note);
+    return status;
+}
+
+ttt_status ttt_run_save_model(ttt_train_run *run)
+{
+    TTT_TRY(ttt_trainer_save_model(run->trainer, run->folder));
+    if (run->complete) return TTT_OK;
+    const ttt_config *config = ttt_trainer_config(run->trainer);
+    TTT_TRY(ttt_tokenizer_save(ttt_data_tokenizer(run->data), run->folder));
+    TTT_TRY(ttt_run_generation_save(run->folder, config->bos_token_id, config->eos_token_id));
+    run->complete = true;
+    return TTT_OK;
+}
+
+static ttt_status save(ttt_train_run *run)
+{
+    run->measuring = false; /* the number of steps that a checkpoint holds is fixed */
+    TTT_TRY(save_checkpoint(run));
+    TTT_TRY(ttt_run_save_model(run));
+    ttt_run_folder_prune(run->folder);
+    run->saved_at = ttt_run_now();
+    return TTT_OK;
+}
+
+ttt_status ttt_run_plot(const ttt_train_run *run)
+{
+    char *metrics = ttt_path_join(run->folder, "metrics.jsonl"), *chart = ttt_path_join(run->folder, "loss.svg");
+    const ttt_status status = metrics && chart ? ttt_plot_training(metrics, chart) : TTT_ERR_MEMORY;
+    ttt_free(metrics);
+    ttt_free(chart);
+    return status;
+}
+
+/* A failure while training tells what there is to go on from. */
+static ttt_status fail_safe(const ttt_train_run *run, ttt_status status)
+{
+    if (status == TTT_OK || status == TTT_ERR_INTERRUPTED) return status;
+    char sentence[SENTENCE];
+    snprintf(sentence, sizeof sentence, "%s", ttt_error_detail());
+    if (run->saved < 0) return ttt_fail(status, "%s; there is no checkpoint yet", sentence);
+    return ttt_fail(status, "%s; the checkpoint of step %lld is untouched%s", sentence, (long long)run->saved,
+                    status == TTT_ERR_NUMERIC ? "" : ": the same command goes on from there");
+}
+
+/* ---- evaluation ---- */
+
+static int64_t eval_every(const ttt_train_run *run)
+{
+    const int64_t said = json_integer_value(json_object_get(run->note, "eval_every"));
+    const int64_t steps = ttt_trainer_options(run->trainer)->steps;
+    return said > 0 ? said : (steps + EVALUATIONS - 1) / EVALUATIONS;
+}
+
+/* Windows of an evaluation before the last. */
+static int64_t windows_on_the_way(const ttt_train_run *run)
+{
+    const int64_t limit = EVALUATION_SIZE * ttt_trainer_options(run->trainer)->batch;
+    return run->windows < limit ? run->windows : limit;
+}
+
+/* The mean loss over `windows` windows spread evenly over the held-out part. Window i is tokens iT to iT + T, so that
+ * every token but the first is predicted once. */
+static ttt_status evaluate(ttt_train_run *run, int64_t windows, bool may_stop, double *loss)
+{
+    const ttt_train_options *train = ttt_trainer_options(run->trainer);
+    const int64_t T = train->context, each = train->batch / train->accumulate;
+    *loss = 0;
+    for (int64_t first = 0; first < windows; first += each) {
+        const int64_t count = windows - first < each ? windows - first : each;
+        if (may_stop && stopped(run)) return ttt_fail(TTT_ERR_INTERRUPTED, "stopped while evaluating");
+        for (int64_t n = 0; n < count; n++) {
+            const int64_t window = (first + n) * run->windows / windows;
+            TTT_TRY(ttt_data_read(run->data, TTT_SPLIT_VALID, window * T, T + 1, run->tokens + n * (T + 1)));
+        }
+        double mean;
+        TTT_TRY(ttt_trainer_evaluate(run->trainer, run->tokens, count, &mean, NULL));
+        *loss += mean * (double)count / (double)windows;
+    }
+    return TTT_OK;
+}
+
+static ttt_status evaluate_and_write(ttt_train_run *run, int64_t windows, bool may_stop, ttt_train_report *report)
+{
+    const ttt_train_options *train = ttt_trainer_options(run->trainer);
+    const double tokens = (double)ttt_data_tokens(run->data, TTT_SPLIT_VALID);
+    const double bytes = (double)ttt_data_bytes(run->data, TTT_SPLIT_VALID);
+    if (windows > 0) {
+        TTT_TRY(evaluate(run, windows, may_stop, &report->valid_loss));
+        report->evaluated = true;
+        report->valid_bits_per_byte = report->valid_loss / log(2) * tokens / bytes;
+        report->valid_tokens = windows * train->context;
+        const ttt_metric line[] = {{"step", (double)ttt_trainer_step_count(run->trainer)},
+                                   {"valid_loss", report->valid_loss},
+                                   {"valid_bits_per_byte", report->valid_bits_per_byte},
+                                   {"valid_tokens", (double)report->valid_tokens}};
+        TTT_TRY(ttt_metrics_write(run->metrics, line, sizeof line / sizeof *line));
+    }
+    return ttt_run_plot(run);
+}
+
+/* ---- one step ---- */
+
+/* For `minutes`: how many updates fit, given how long those since the first took; evaluations take a third of the time
+ * of an update of as many tokens. */
+static void estimate_steps(ttt_train_run *run)
+{
+    const ttt_train_options *train = ttt_trainer_options(run->trainer);
+    const int64_t step = ttt_trainer_step_count(run->trainer);
+    const double time = ttt_run_now();
+    const double update = (time - run->begun) / (double)(step > 1 ? step - 1 : 1);
+    if (step == 1) run->begun = time; /* the first update touches memory for the first time: it counts no longer */
+    const double windows = (double)run->windows + EVALUATIONS * (double)windows_on_the_way(run);
+    const double evaluations = update * windows / (double)train->batch / 3;
+    const double left = run->said.minutes * 60 - (time - run->opened) - evaluations;
+    const double more = left > 0 ? floor(left / update) : 0;
+    ttt_trainer_set_steps(run->trainer, step + (more < INT32_MAX ? (int64_t)more : INT32_MAX));
+    run->measuring = step < MEASURED;
+}
+
+static ttt_status update(ttt_train_run *run, ttt_train_report *report)
+{
+    const ttt_train_options *train = ttt_trainer_options(run->trainer);
+    const int64_t step = ttt_trainer_step_count(run->trainer);
+    TTT_TRY(ttt_data_batch(run->data, TTT_SPLIT_TRAIN, train->context, train->batch, step * train->batch, train->seed,
+                           run->tokens));
+    const double start = ttt_run_now();
+    if (step == 0) run->begun = start;
+    TTT_TRY(ttt_trainer_step(run->trainer, run->tokens, &report->result));
+    report->updated = true;
+    report->tokens_per_s = (double)(train->batch * train->context) / fmax(ttt_run_now() - start, 1e-9);
+    if (run->measuring) estimate_steps(run);
+    const ttt_metric line[] = {{"step", (double)(step + 1)},
+                               {"tokens", (double)(step + 1) * (double)(train->batch * train->context)},
+                               {"loss", report->result.loss},
+                               {"lr", report->result.rate},
+                               {"grad_norm", report->result.grad_norm},
+                               {"tokens_per_s", report->tokens_per_s}};
+    return ttt_metrics_write(run->metrics, line, sizeof line / sizeof *line);
+}
+
+static bool save_is_due(const ttt_train_run *run, int64_t step)
+{
+    const int64_t every = json_integer_value(json_object_get(run->note, "save_every"));
+    return every > 0 ? step % every == 0 : ttt_run_now() - run->saved_at >= SAVE_SECONDS;
+}
+
+static ttt_status go_on(ttt_train_run *run, ttt_train_report *report)
+{
+    TTT_TRY(update(run, report));
+    const int64_t step = ttt_trainer_step_count(run->trainer);
+    const bool last = step >= ttt_trainer_options(run->trainer)->steps;
+    if (!last && !run->measuring && step % eval_every(run) == 0)
+        TTT_TRY(evaluate_and_write(run, windows_on_the_way(run), false, report));
+    const bool stop = stopped(run);
+    if (last || stop || save_is_due(run, step)) TTT_TRY(save(run));
+    return stop ? ttt_fail(TTT_ERR_INTERRUPTED, "stopped after step %lld", (long long)step) : TTT_OK;
+}
+
+/* After the last update, whose checkpoint is written: the whole held-out part, and the checkpoint that says that
+ * nothing is left to do. */
+static ttt_status finish(ttt_train_run *run, ttt_train_report *report)
+{
+    TTT_TRY(evaluate_and_write(run, run->windows, true, report));
+    if (json_object_set_new(run->note, "finished", json_true()) != 0)
+        return ttt_fail(TTT_ERR_MEMORY, "out of memory: cannot finish the run");
+    return save(run);
+}
+
+ttt_status ttt_train_run_step(ttt_train_run *run, ttt_train_report *report)
+{
+    *report = (ttt_train_report){0};
+    ttt_status status = TTT_OK;
+    if (ttt_trainer_step_count(run->trainer) < ttt_trainer_options(run->trainer)->steps)
+        status = go_on(run, report);
+    else if (!ttt_train_run_finished(run))
+        status = finish(run, report);
+    report->step = ttt_trainer_step_count(run->trainer);
+    report->steps = ttt_trainer_options(run->trainer)->steps;
+    return fail_safe(run, status);
+}

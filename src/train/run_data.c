@@ -1,0 +1,104 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * The data of a run lies in its own folder, so that nothing that happens to the inputs later can change the run: made
+ * from texts, or copied from a data folder.
+ */
+#include <jansson.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/alloc.h"
+#include "base/file.h"
+#include "train/run_folder.h"
+
+/* data.json last: a folder that has it is whole. */
+static const char *const data_files[] = {"train.tokens",    "valid.tokens",          "tokenizer.json",
+                                         "tokenizer.model", "tokenizer_config.json", "data.json"};
+
+bool ttt_run_data_is_given(const ttt_data_options *options)
+{
+    return options->text_count == 1 && ttt_data_is_folder(options->texts[0]);
+}
+
+static ttt_status copy_file(const char *from, const char *to)
+{
+    ttt_map map;
+    TTT_TRY(ttt_map_open(&map, from));
+    const ttt_status status = ttt_file_write(to, map.data, map.size);
+    ttt_map_close(&map);
+    return status;
+}
+
+static ttt_status compare_file(const char *given, const char *own)
+{
+    ttt_map a, b;
+    TTT_TRY(ttt_map_open(&a, given));
+    ttt_status status = ttt_map_open(&b, own);
+    if (status == TTT_OK) {
+        if (a.size != b.size || (a.size && memcmp(a.data, b.data, a.size) != 0))
+            status = ttt_fail(TTT_ERR_ARGUMENT, "%s is not what the run was begun with: it changed", given);
+        ttt_map_close(&b);
+    }
+    ttt_map_close(&a);
+    return status;
+}
+
+/* Calls `each` with the path of every file that `given` has, and its counterpart in `own`. */
+static ttt_status for_each_file(const char *given, const char *own, ttt_status (*each)(const char *, const char *))
+{
+    ttt_status status = TTT_OK;
+    for (size_t i = 0; i < sizeof data_files / sizeof *data_files && status == TTT_OK; i++) {
+        char *from = ttt_path_join(given, data_files[i]), *to = ttt_path_join(own, data_files[i]);
+        if (!from || !to)
+            status = TTT_ERR_MEMORY;
+        else if (ttt_file_exists(from))
+            status = each(from, to);
+        ttt_free(from);
+        ttt_free(to);
+    }
+    return status;
+}
+
+static ttt_status make(const char *own, const ttt_data_options *options)
+{
+    if (!ttt_run_data_is_given(options)) return ttt_data_prepare(own, options);
+    TTT_TRY(ttt_folder_make(own));
+    return for_each_file(options->texts[0], own, copy_file);
+}
+
+ttt_status ttt_run_data_make(const char *folder, const ttt_data_options *options)
+{
+    char *own = ttt_run_data_path(folder, true);
+    if (!own) return TTT_ERR_MEMORY;
+    const ttt_status status = make(own, options);
+    ttt_free(own);
+    return status;
+}
+
+ttt_status ttt_run_data_check(const char *folder, const ttt_data *data, const ttt_data_options *options)
+{
+    if (!ttt_run_data_is_given(options)) return ttt_data_check(data, options);
+    char *own = ttt_run_data_path(folder, false);
+    if (!own) return TTT_ERR_MEMORY;
+    const ttt_status status = for_each_file(options->texts[0], own, compare_file);
+    ttt_free(own);
+    return status;
+}
+
+ttt_status ttt_run_generation_save(const char *folder, int64_t bos, int64_t eos)
+{
+    json_t *object = json_pack("{s:b, s:f, s:f, s:i}", "do_sample", 1, "temperature", 0.8, "top_p", 0.95,
+                               "max_new_tokens", 256);
+    bool ok = object != NULL;
+    if (bos >= 0) ok = ok && json_object_set_new(object, "bos_token_id", json_integer(bos)) == 0;
+    if (eos >= 0) ok = ok && json_object_set_new(object, "eos_token_id", json_integer(eos)) == 0;
+    char *text = ok ? json_dumps(object, JSON_INDENT(2) | JSON_SORT_KEYS | JSON_REAL_PRECISION(6)) : NULL;
+    json_decref(object);
+    char *path = ttt_path_join(folder, "generation_config.json");
+    ttt_status status = path ? TTT_OK : TTT_ERR_MEMORY;
+    if (!text) status = ttt_fail(TTT_ERR_MEMORY, "out of memory: cannot write %s/generation_config.json", folder);
+    if (status == TTT_OK) status = ttt_file_write(path, text, strlen(text));
+    ttt_free(path);
+    free(text);
+    return status;
+}

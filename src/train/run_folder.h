@@ -1,0 +1,52 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * The folder of a run on disk: whose it is, which checkpoints it holds, its data. Only names that a run writes are ever
+ * removed from it.
+ */
+#ifndef TTT_TRAIN_RUN_FOLDER_H
+#define TTT_TRAIN_RUN_FOLDER_H
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <ttt/data.h>
+
+#include "base/error.h"
+
+/* Steps of the checkpoints in a folder, newest first. Release `steps` with ttt_free. */
+typedef struct ttt_checkpoints {
+    int64_t *steps;
+    int64_t count;
+} ttt_checkpoints;
+
+/* Takes possession of a folder: creates it, locks it (*lock: close it at the end) against a second run, removes what
+ * killed runs left half written, and lists its checkpoints. Without any, a folder that holds more than a run writes
+ * before its first one is refused. With `force` it is taken whatever it holds, and no checkpoint is listed. */
+TTT_NODISCARD ttt_status ttt_run_folder_claim(const char *folder, bool force, int *lock, ttt_checkpoints *checkpoints);
+
+/* A new run has all that it needs: removes what earlier runs wrote, and gives the data their place. */
+TTT_NODISCARD ttt_status ttt_run_folder_begin(const char *folder);
+
+/* Nothing came about: removes the new data, and the folder if it was `created`. */
+void ttt_run_folder_abandon(const char *folder, bool created);
+
+/* Removes all checkpoints but the two newest. */
+void ttt_run_folder_prune(const char *folder);
+
+/* FOLDER/checkpoint/step-000000100.safetensors; FOLDER/checkpoint/data, or where it is `made`. Free with ttt_free; NULL
+ * on failure. */
+char *ttt_run_checkpoint_path(const char *folder, int64_t step);
+char *ttt_run_data_path(const char *folder, bool made);
+
+/* Whether the texts of the options are one data folder. */
+bool ttt_run_data_is_given(const ttt_data_options *options);
+
+/* Makes the data of a run from texts, or copies the data folder given, where ttt_run_folder_begin expects it. */
+TTT_NODISCARD ttt_status ttt_run_data_make(const char *folder, const ttt_data_options *options);
+
+/* TTT_ERR_ARGUMENT unless the data is what these inputs would give. */
+TTT_NODISCARD ttt_status ttt_run_data_check(const char *folder, const ttt_data *data, const ttt_data_options *options);
+
+/* Writes FOLDER/generation_config.json. Tokens of -1 are left out. */
+TTT_NODISCARD ttt_status ttt_run_generation_save(const char *folder, int64_t bos, int64_t eos);
+
+#endif

@@ -1,0 +1,245 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * How a run begins, and how it goes on from its newest sound checkpoint.
+ */
+#include "train/run.h"
+
+#include <math.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/alloc.h"
+#include "base/file.h"
+#include "model/config_fields.h"
+#include "train/run_folder.h"
+#include "train/run_plan.h"
+#include "train/trainer.h"
+
+enum { SENTENCE = 1024 };
+
+/* ---- beginning ---- */
+
+static ttt_status open_data(ttt_train_run *run, bool made)
+{
+    char *path = ttt_run_data_path(run->folder, made);
+    const ttt_status status = path ? ttt_data_open(&run->data, path) : TTT_ERR_MEMORY;
+    ttt_free(path);
+    return status;
+}
+
+static ttt_status open_metrics(ttt_train_run *run, int64_t step)
+{
+    char *path = ttt_path_join(run->folder, "metrics.jsonl");
+    const ttt_status status = path ? ttt_metrics_open(&run->metrics, path, step) : TTT_ERR_MEMORY;
+    ttt_free(path);
+    return status;
+}
+
+/* train->steps from epochs, which are 1 unless said, or for `minutes` a number that the first update replaces: its rate
+ * is 0 whatever the length of the run. */
+static ttt_status count_steps(ttt_train_run *run, ttt_train_options *train)
+{
+    int64_t sequences;
+    TTT_TRY(ttt_data_sequences(run->data, TTT_SPLIT_TRAIN, train->context, &sequences));
+    run->measuring = run->said.minutes > 0;
+    if (run->measuring) train->steps = INT32_MAX;
+    if (train->steps > 0) return TTT_OK;
+    const double epochs = run->said.epochs > 0 ? run->said.epochs : 1;
+    const double steps = floor(epochs * (double)sequences / (double)train->batch);
+    if (steps > 0x1p52) return ttt_fail(TTT_ERR_ARGUMENT, "%g epochs are too many updates to count", epochs);
+    train->steps = steps < 1 ? 1 : (int64_t)steps;
+    return TTT_OK;
+}
+
+/* When the configuration comes from a file, config.json is there at once, so that the keys it has beyond ours are kept.
+ */
+static ttt_status write_config(const ttt_train_run *run, const ttt_buffer *text)
+{
+    if (text->size == 0) return TTT_OK;
+    char *path = ttt_path_join(run->folder, "config.json");
+    const ttt_status status = path ? ttt_file_write(path, text->data, text->size) : TTT_ERR_MEMORY;
+    ttt_free(path);
+    return status;
+}
+
+static ttt_status make_trainer(ttt_train_run *run, ttt_buffer *text)
+{
+    const ttt_train_run_options *said = &run->said;
+    ttt_config config;
+    ttt_train_options train;
+    char *base;
+    TTT_TRY(ttt_run_plan_make(said, ttt_data_tokenizer(run->data), &config, &train, &base));
+    const ttt_status status = base ? ttt_config_print(&config, base, "float32", text) : TTT_OK;
+    ttt_free(base);
+    TTT_TRY(status);
+    TTT_TRY(count_steps(run, &train));
+    TTT_TRY(ttt_trainer_new(&run->trainer, &config, &train));
+    return said->init_from ? ttt_trainer_load_model(run->trainer, said->init_from) : TTT_OK;
+}
+
+/* Whatever can be wrong is found before anything that the folder holds is removed. */
+static ttt_status begin(ttt_train_run *run)
+{
+    ttt_config config;
+    ttt_train_options train;
+    ttt_data_options data;
+    if (run->said.text_count == 0)
+        return ttt_fail(TTT_ERR_ARGUMENT, "%s holds no run to go on with, and no text is given to begin one with",
+                        run->folder);
+    TTT_TRY(ttt_train_run_plan(&run->said, &config, &train));
+    run->note = ttt_run_note_new(&run->said);
+    if (!run->note) return TTT_ERR_MEMORY;
+    ttt_run_note_data(run->note, &run->said, &data);
+    TTT_TRY(ttt_run_data_make(run->folder, &data));
+    TTT_TRY(open_data(run, true));
+    ttt_buffer text = {0};
+    ttt_status status = make_trainer(run, &text);
+    if (status == TTT_OK) status = ttt_run_folder_begin(run->folder);
+    if (status == TTT_OK) status = write_config(run, &text);
+    ttt_buffer_deinit(&text);
+    TTT_TRY(status);
+    return open_metrics(run, -1);
+}
+
+/* ---- going on ---- */
+
+static ttt_status load(ttt_train_run *run, int64_t step)
+{
+    char *path = ttt_run_checkpoint_path(run->folder, step), *text = NULL;
+    ttt_status status = path ? TTT_OK : TTT_ERR_MEMORY;
+    if (status == TTT_OK) status = ttt_trainer_load(&run->trainer, path, run->said.backend, run->said.threads, &text);
+    if (status == TTT_OK) status = ttt_run_note_parse(&run->note, text, path);
+    ttt_string_free(text);
+    ttt_free(path);
+    if (status == TTT_OK) return TTT_OK;
+    ttt_trainer_free(run->trainer);
+    run->trainer = NULL;
+    return status;
+}
+
+/* The newest checkpoint that is sound; of the others the user hears. */
+static ttt_status load_newest(ttt_train_run *run, const ttt_checkpoints *checkpoints)
+{
+    ttt_status status = TTT_OK;
+    for (int64_t i = 0; i < checkpoints->count; i++) {
+        status = load(run, checkpoints->steps[i]);
+        if (status == TTT_OK) run->saved = checkpoints->steps[i];
+        if (status != TTT_ERR_FORMAT && status != TTT_ERR_NUMERIC) return status;
+        if (i + 1 == checkpoints->count) break;
+        char sentence[2 * SENTENCE];
+        snprintf(sentence, sizeof sentence, "%s; going on from the checkpoint before it", ttt_error_detail());
+        ttt_run_warn(run, sentence);
+    }
+    return status;
+}
+
+/* The bits of a run depend on what computes it. */
+static void compare_machine(ttt_train_run *run)
+{
+    const char *backend = json_string_value(json_object_get(run->note, "backend"));
+    const char *isa = json_string_value(json_object_get(run->note, "isa"));
+    if (backend && isa && strcmp(backend, ttt_trainer_backend(run->trainer)) == 0 &&
+        strcmp(isa, ttt_trainer_isa(run->trainer)) == 0)
+        return;
+    char sentence[SENTENCE];
+    snprintf(
+        sentence, sizeof sentence,
+        "the run was computed by %s (%s) so far and goes on with %s (%s): the same bits as without an interruption "
+        "are not promised",
+        backend ? backend : "another backend", isa ? isa : "unknown", ttt_trainer_backend(run->trainer),
+        ttt_trainer_isa(run->trainer));
+    ttt_run_warn(run, sentence);
+}
+
+static ttt_status go_on(ttt_train_run *run, const ttt_checkpoints *checkpoints)
+{
+    const ttt_train_run_options *said = &run->said;
+    TTT_TRY(load_newest(run, checkpoints));
+    TTT_TRY(ttt_run_plan_agree(said, ttt_trainer_config(run->trainer), ttt_trainer_options(run->trainer), run->note));
+    TTT_TRY(open_data(run, false));
+    if (said->text_count > 0) {
+        ttt_data_options data;
+        ttt_run_note_data(run->note, said, &data);
+        TTT_TRY(ttt_run_data_check(run->folder, run->data, &data));
+    }
+    compare_machine(run);
+    TTT_TRY(open_metrics(run, run->saved));
+    TTT_TRY(ttt_run_save_model(run));
+    return ttt_run_plot(run);
+}
+
+/* ---- opening ---- */
+
+static ttt_status set_note(ttt_train_run *run, const char *key, json_t *value)
+{
+    if (json_object_set_new(run->note, key, value) == 0) return TTT_OK;
+    return ttt_fail(TTT_ERR_MEMORY, "out of memory: cannot describe the run");
+}
+
+/* What is as this process has it, whatever was before. */
+static ttt_status update_note(ttt_train_run *run)
+{
+    if (run->said.save_every) TTT_TRY(set_note(run, "save_every", json_integer(run->said.save_every)));
+    if (run->said.eval_every) TTT_TRY(set_note(run, "eval_every", json_integer(run->said.eval_every)));
+    TTT_TRY(set_note(run, "backend", json_string(ttt_trainer_backend(run->trainer))));
+    return set_note(run, "isa", json_string(ttt_trainer_isa(run->trainer)));
+}
+
+static ttt_status prepare(ttt_train_run *run)
+{
+    const ttt_train_options *train = ttt_trainer_options(run->trainer);
+    const int64_t held_out = ttt_data_tokens(run->data, TTT_SPLIT_VALID);
+    run->windows = held_out > 0 ? (held_out - 1) / train->context : 0;
+    if (run->windows == 0 && held_out > 0)
+        ttt_run_warn(run, "the held-out part is shorter than one context: nothing will be evaluated");
+    run->tokens = ttt_alloc((size_t)train->batch, ((size_t)train->context + 1) * sizeof *run->tokens);
+    if (!run->tokens) return TTT_ERR_MEMORY;
+    run->saved_at = ttt_run_now();
+    return update_note(run);
+}
+
+static ttt_status open_run(ttt_train_run *run)
+{
+    const bool created = !ttt_file_exists(run->folder);
+    ttt_checkpoints checkpoints;
+    ttt_status status = ttt_run_folder_claim(run->folder, run->said.force, &run->lock, &checkpoints);
+    const bool anew = checkpoints.count == 0;
+    if (status == TTT_OK) {
+        status = anew ? begin(run) : go_on(run, &checkpoints);
+        if (status == TTT_OK) status = prepare(run);
+        if (status != TTT_OK && anew) ttt_run_folder_abandon(run->folder, created);
+    }
+    ttt_free(checkpoints.steps);
+    return status;
+}
+
+ttt_status ttt_train_run_open(ttt_train_run **out, const ttt_train_run_options *options)
+{
+    *out = NULL;
+    if (!options->folder || !*options->folder) return ttt_fail(TTT_ERR_ARGUMENT, "no folder is given for the model");
+    TTT_TRY(ttt_run_plan_check(options));
+    ttt_train_run *run = ttt_alloc(1, sizeof *run);
+    if (!run) return TTT_ERR_MEMORY;
+    *run = (ttt_train_run){.said = *options, .lock = -1, .saved = -1, .opened = ttt_run_now()};
+    run->folder = ttt_strdup(options->folder);
+    const ttt_status status = run->folder ? open_run(run) : TTT_ERR_MEMORY;
+    if (status != TTT_OK) {
+        ttt_train_run_close(run);
+        return status;
+    }
+    *out = run;
+    return TTT_OK;
+}
+
+void ttt_train_run_close(ttt_train_run *run)
+{
+    if (!run) return;
+    ttt_metrics_close(run->metrics);
+    ttt_trainer_free(run->trainer);
+    ttt_data_close(run->data);
+    json_decref(run->note);
+    ttt_free(run->tokens);
+    if (run->lock >= 0) close(run->lock);
+    ttt_free(run->folder);
+    ttt_free(run);
+}

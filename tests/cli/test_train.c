@@ -1,0 +1,374 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * ttt train as a user meets it: the folder it makes, resuming (bit for bit, after kills, with what contradicts), bad
+ * input, signals, fine-tuning.
+ */
+#include "cli.h"
+
+#include <time.h>
+
+/* A model so small that an update takes a few milliseconds. */
+#define SIZE                                                                                                           \
+    "--set hidden_size=32 --set num_hidden_layers=2 --set num_attention_heads=4 --set intermediate_size=48 "           \
+    "--context 32 --batch 128 --tokenizer byte --eval-every 10 "
+#define TRAIN "$TTT train text.txt " SIZE
+
+static const char words[][8] = {"the ", "sea ", "saw ", "a ", "ship ", "and ", "then ", "it ", "sank.\n", "over "};
+
+static void write_text(const char *path, size_t size, unsigned seed)
+{
+    char *text = malloc(size + 8);
+    size_t used = 0;
+    while (used < size) {
+        seed = seed * 1103515245u + 12345u;
+        const char *word = words[(seed >> 16) % 10];
+        memcpy(text + used, word, strlen(word));
+        used += strlen(word);
+    }
+    cli_write(path, text, size);
+    free(text);
+}
+
+/* Without what depends on the clock, the two files of metrics are equal. */
+static bool same_metrics(const char *a, const char *b)
+{
+    return cli_run("sed 's/, \"tokens_per_s\".*//' %s/metrics.jsonl >a.metrics && "
+                   "sed 's/, \"tokens_per_s\".*//' %s/metrics.jsonl >b.metrics && cmp a.metrics b.metrics",
+                   a, b) == 0;
+}
+
+static bool same_model(const char *a, const char *b)
+{
+    return cli_run("cmp %s/model.safetensors %s/model.safetensors && cmp %s/config.json %s/config.json", a, b, a, b) ==
+           0;
+}
+
+static void test_folder(void)
+{
+    CLI_SAYS(0, "bits per byte", TRAIN "-o whole --steps 40 --save-every 7");
+    static const char *const files[] = {"config.json",
+                                        "model.safetensors",
+                                        "tokenizer.json",
+                                        "generation_config.json",
+                                        "metrics.jsonl",
+                                        "loss.svg",
+                                        "checkpoint/data/data.json",
+                                        "checkpoint/step-000000035.safetensors",
+                                        "checkpoint/step-000000040.safetensors"};
+    for (size_t i = 0; i < sizeof files / sizeof *files; i++) CLI_OK("test -s whole/%s", files[i]);
+    CLI_SAYS(0, "2\n", "ls whole/checkpoint | grep -c step-");
+    CLI_SAYS(0, "40\n", "grep -c '\"loss\"' whole/metrics.jsonl");
+    CLI_SAYS(0, "4\n", "grep -c valid_loss whole/metrics.jsonl");
+    CLI_SAYS(0, "40 steps", "$TTT info -m whole");
+    CLI_SAYS(0, "", "$TTT generate -m whole -p 'the sea' -n 5");
+    CLI_SAYS(0, "finished", TRAIN "-o whole --steps 40");
+    CLI_SAYS(0, "finished", "$TTT train -o whole");
+    /* The loss falls: three of the ten words are known after that many updates. */
+    CLI_SAYS(0, "",
+             "head -1 whole/metrics.jsonl | grep -q '\"loss\": 5\\.' && "
+             "tail -2 whole/metrics.jsonl | grep -q '\"loss\": [0-3]\\.'");
+}
+
+static void test_same_bits(void)
+{
+    CLI_OK(TRAIN "-o threads --steps 40 --threads 1");
+    CHECK(same_model("whole", "threads"));
+    CHECK(same_metrics("whole", "threads"));
+    static const char *const ways[] = {"--accumulate 2",
+                                       "--segment 12",
+                                       "--layer ttt_mlp",
+                                       "--backbone transformer",
+                                       "--schedule linear --seed 5 --lr 1e-3",
+                                       "--backend ref",
+                                       "--config tiny"};
+    for (size_t i = 0; i < sizeof ways / sizeof *ways; i++) {
+        CLI_OK("rm -rf one two && " TRAIN "-o one --steps 12 --save-every 5 %s", ways[i]);
+        CLI_OK("mkdir two && cp -r one/checkpoint two && rm two/checkpoint/step-000000012.safetensors && "
+               "cp one/metrics.jsonl one/config.json two");
+        CLI_SAYS(0, "goes on from step 10", TRAIN "-o two --steps 12 --threads 1 %s", ways[i]);
+        CHECK(same_model("one", "two"));
+        CHECK(same_metrics("one", "two"));
+    }
+}
+
+static double seconds(void)
+{
+    struct timespec time;
+    clock_gettime(CLOCK_MONOTONIC, &time);
+    return (double)time.tv_sec + 1e-9 * (double)time.tv_nsec;
+}
+
+/* Killed at random moments of its life until it is done, and again, until there were twenty kills. */
+static void test_kills(void)
+{
+    static const char command[] = TRAIN "-o killed --steps 40 --save-every 3";
+    const unsigned seed = (unsigned)time(NULL);
+    printf("kills: seed %u\n", seed);
+    srand(seed);
+    const double start = seconds();
+    CLI_OK("%s", command);
+    const double life = seconds() - start;
+    for (int kills = 0; kills < 20;) {
+        CLI_OK("rm -rf killed");
+        for (int code = -1; code != 0 && kills < 20; kills += code != 0) {
+            const pid_t child = cli_start(command);
+            usleep((useconds_t)(1e6 * life * rand() / RAND_MAX));
+            kill(child, SIGKILL);
+            code = cli_wait(child);
+            CHECK(code == 0 || code == 128 + SIGKILL);
+        }
+        CLI_OK("%s", command);
+        CHECK(same_model("whole", "killed"));
+        CHECK(same_metrics("whole", "killed"));
+        CLI_SAYS(1, "", "ls -R killed | grep -e tmp- -e partial -e new");
+    }
+}
+
+static void test_signals(void)
+{
+    static const int signals[] = {SIGINT, SIGTERM};
+    for (int i = 0; i < 2; i++) {
+        CLI_OK("rm -rf stopped");
+        const pid_t child = cli_start(TRAIN "-o stopped --steps 4000");
+        while (access("stopped/metrics.jsonl", F_OK) != 0) usleep(1000);
+        usleep(100000);
+        kill(child, signals[i]);
+        CHECK_EQ(cli_wait(child), 128 + signals[i]);
+        CHECK(strstr(cli_output, "to go on: ttt train -o stopped"));
+        CLI_OK("test -s stopped/model.safetensors");
+        CLI_SAYS(1, "steps is 40, but the run in this folder was begun with 4000", TRAIN "-o stopped --steps 40");
+    }
+}
+
+static void test_contradictions(void)
+{
+    CLI_OK(TRAIN "-o run --steps 10 --save-every 4 && rm run/checkpoint/step-000000010.safetensors");
+    static const struct {
+        const char *options, *sentence;
+    } cases[] = {{"--context 64", "context is 64, but"},
+                 {"--batch 256", "batch is 256, but"},
+                 {"--accumulate 2", "accumulate is 2, but"},
+                 {"--segment 8", "segment is 8, but"},
+                 {"--steps 11", "steps is 11, but"},
+                 {"--epochs 2", "epochs is 2, but"},
+                 {"--minutes 2", "minutes is 2, but"},
+                 {"--lr 0.5", "lr is 0.5, but"},
+                 {"--seed 7", "seed is 7, but"},
+                 {"--schedule constant", "schedule is constant, but"},
+                 {"--config small", "is 384, but"},
+                 {"--layer ttt_mlp", "ttt_layer_type is mlp, but"},
+                 {"--backbone transformer", "use_gate is false, but"},
+                 {"--set hidden_size=64", "hidden_size is 64, but"},
+                 {"--set vocab_size=300", "vocab_size is 300, but"},
+                 {"--tokenizer bpe:300", "tokenizer is bpe:300, but"},
+                 {"--valid 0.5", "valid is 0.5, but"},
+                 {"--parse-special", "parse-special is true, but"},
+                 {"--init-from whole", "init-from is whole, but"}};
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++)
+        CLI_SAYS(1, cases[i].sentence, "$TTT train -o run %s", cases[i].options);
+    CLI_SAYS(1, "tokenizer", "$TTT train text.txt -o run --tokenizer bpe:300");
+    CLI_SAYS(1, "valid", "$TTT train text.txt -o run --tokenizer byte --valid 0.5");
+    CLI_SAYS(1, "other.txt", "$TTT train text.txt other.txt -o run");
+    CLI_SAYS(1, "other.txt", "$TTT train other.txt -o run");
+    CLI_OK("cp text.txt moved.txt && printf x >>text.txt");
+    CLI_SAYS(1, "text.txt changed", "$TTT train text.txt -o run");
+    CLI_OK("mv moved.txt text.txt");
+    CLI_OK("$TTT train -o run --eval-every 3 --save-every 2 --backend ref --threads 1");
+    CHECK(strstr(cli_output, "not promised"));
+    CHECK(strstr(cli_output, "goes on from step 8"));
+}
+
+static void test_damage(void)
+{
+    CLI_OK("rm -rf damaged && cp -r whole damaged && truncate -s -5 damaged/checkpoint/step-000000040.safetensors");
+    CLI_SAYS(0, "warning: damaged/checkpoint/step-000000040.safetensors", TRAIN "-o damaged");
+    CHECK(strstr(cli_output, "goes on from step 35"));
+    CHECK(same_model("whole", "damaged"));
+    CHECK(same_metrics("whole", "damaged"));
+    CLI_OK("rm -rf damaged && cp -r whole damaged && printf x | "
+           "dd of=damaged/checkpoint/step-000000040.safetensors bs=1 seek=100000 conv=notrunc");
+    CLI_SAYS(0, "its hash is not that of its content; going on", TRAIN "-o damaged");
+    CHECK(same_model("whole", "damaged"));
+    CLI_OK("rm -rf damaged && cp -r whole damaged && truncate -s 1000 damaged/checkpoint/step-*");
+    CLI_SAYS(1, "damaged/checkpoint/step-000000035.safetensors", TRAIN "-o damaged");
+    CLI_OK("rm -rf damaged && cp -r whole damaged && printf x | "
+           "dd of=damaged/checkpoint/data/train.tokens bs=1 seek=1000 conv=notrunc");
+    CLI_SAYS(1, "train.tokens", "$TTT train -o damaged");
+}
+
+static void test_foreign(void)
+{
+    CLI_OK("mkdir foreign && echo mine >foreign/notes.txt && echo '{}' >foreign/config.json");
+    CLI_SAYS(1, "foreign holds notes.txt, but no checkpoint", TRAIN "-o foreign --steps 2");
+    CLI_SAYS(0, "", "test ! -e foreign/checkpoint");
+    CLI_OK(TRAIN "-o foreign --steps 2 --force");
+    CLI_OK("grep -q mine foreign/notes.txt");
+    CLI_OK("mkdir model && cp whole/*.* model");
+    CLI_SAYS(1, "model holds model.safetensors, but no checkpoint", TRAIN "-o model --steps 2");
+    CLI_SAYS(1, "missing.txt", "$TTT train missing.txt -o foreign --force " SIZE);
+    CLI_SAYS(0, "finished", "$TTT train -o foreign"); /* what fails has not destroyed what was there */
+    CLI_SAYS(0, "", TRAIN "-o foreign --steps 3 --force");
+    CLI_SAYS(0, "1\n", "ls foreign/checkpoint | grep -c step-");
+    CLI_SAYS(1, "holds no run to go on with", "$TTT train -o nothing");
+    CLI_SAYS(0, "", "test ! -e nothing");
+    /* Killed before the first checkpoint: begins anew. */
+    CLI_OK("mkdir -p young/checkpoint/data && echo '{\"step\": 1}' >young/metrics.jsonl && "
+           "echo half >young/checkpoint/step-000000001.safetensors.tmp-77");
+    CLI_OK(TRAIN "-o young --steps 2");
+    CLI_SAYS(0, "3\n", "cat young/metrics.jsonl | wc -l");
+}
+
+static void test_bad_input(void)
+{
+    static const struct {
+        int code;
+        const char *options, *sentence;
+    } cases[] = {
+        {64, "text.txt", "give the folder"},
+        {64, "text.txt -o bad --context 0", "--context is \"0\""},
+        {64, "text.txt -o bad --context x", "--context is \"x\""},
+        {64, "text.txt -o bad --batch -1", "--batch is \"-1\""},
+        {64, "text.txt -o bad --accumulate 0", "--accumulate is \"0\""},
+        {64, "text.txt -o bad --segment -2", "--segment is \"-2\""},
+        {64, "text.txt -o bad --steps 0", "--steps is \"0\""},
+        {64, "text.txt -o bad --epochs 0", "--epochs is \"0\""},
+        {64, "text.txt -o bad --minutes nan", "--minutes is \"nan\""},
+        {64, "text.txt -o bad --lr -1", "--lr is \"-1\""},
+        {64, "text.txt -o bad --seed 99999999999999999999", "--seed is"},
+        {64, "text.txt -o bad --threads 0", "--threads is \"0\""},
+        {64, "text.txt -o bad --steps 2 --epochs 2", "give one of them"},
+        {64, "text.txt -o bad --set hidden_size", "give KEY=VALUE"},
+        {1, "text.txt -o bad --set hidden_width=3", "hidden_width"},
+        {1, "text.txt -o bad --set hidden_size=33", "hidden_size"},
+        {1, "text.txt -o bad --config huge", "no standard configuration huge"},
+        {1, "text.txt -o bad --layer lstm", "no layer \"lstm\""},
+        {1, "text.txt -o bad --backbone rnn", "no backbone \"rnn\""},
+        {1, "text.txt -o bad --schedule step", "no schedule \"step\""},
+        {1, "text.txt -o bad --precision bf16", "not part of this build"},
+        {1, "text.txt -o bad --backend cuda", "not part of this build"},
+        {1, "text.txt -o bad --tokenizer bpe:100", "bpe:N needs a vocabulary N"},
+        {1, "text.txt -o bad --tokenizer none.json", "none.json"},
+        {1, "text.txt -o bad --tokenizer byte --set vocab_size=100", "the model's vocab_size is only 100"},
+        {1, "text.txt -o bad --tokenizer byte --valid 1", "held-out fraction is 1"},
+        {1, "text.txt -o bad --tokenizer byte --valid none.txt", "none.txt"},
+        {1, "text.txt -o bad --batch 100", "is not a multiple of context 256"},
+        {1, "text.txt -o bad --context 64 --batch 128 --accumulate 3", "is not a multiple of context 64 times "},
+        {1, "text.txt -o bad --tokenizer byte --context 100000", "shorter than one sequence"},
+        {1, "text.txt -o bad --init-from none", "none/config.json"},
+        {1, "text.txt -o bad --init-from whole --config tiny", "give no other"},
+        {1, "empty.txt -o bad --tokenizer byte", "empty.txt holds no text"},
+        {1, "missing.txt -o bad", "missing.txt"},
+        {1, "latin.txt -o bad --tokenizer whole/tokenizer.llama.json", "tokenizer.llama.json"},
+        {1, "text.txt -o text.txt", "a file has this name"},
+        {1, "text.txt -o /proc/none --tokenizer byte", "/proc/none"}};
+    cli_write("empty.txt", "", 0);
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        CLI_SAYS(cases[i].code, cases[i].sentence, "$TTT train %s", cases[i].options);
+        CHECK(access("bad", F_OK) != 0);
+    }
+}
+
+static void test_nan(void)
+{
+    CLI_SAYS(1, "update", TRAIN "-o nan --steps 300 --lr 1e30 --save-every 1");
+    CHECK(strstr(cli_output, "the checkpoint of step"));
+    CHECK(strstr(cli_output, "is untouched"));
+    CLI_OK("$TTT info -m nan");
+}
+
+static void test_full_disk(void)
+{
+    /* A file size limit is a disk that fills: the write of a checkpoint, some 350 kB, stops halfway. */
+    CLI_OK(TRAIN "-o full --steps 12 --save-every 4 && "
+                 "rm full/checkpoint/step-000000012.safetensors && cp full/checkpoint/step-000000008.safetensors kept");
+    CLI_SAYS(1, "the checkpoint of step 8 is untouched",
+             "(trap '' XFSZ; ulimit -f 500; " TRAIN "-o full --save-every 1)");
+    CHECK(strstr(cli_output, "step-000000009.safetensors"));
+    CHECK(cli_same("kept", "full/checkpoint/step-000000008.safetensors"));
+    CLI_OK(TRAIN "-o full && rm -rf one && " TRAIN "-o one --steps 12");
+    CHECK(same_model("full", "one"));
+}
+
+static void test_inputs(void)
+{
+    CLI_OK("mkdir texts && cp text.txt texts/a.txt && zstd -q text.txt -o texts/b.zst && "
+           "echo '{\"text\": \"one document\"}' >texts/c.jsonl");
+    CLI_OK("$TTT train texts -o folder --steps 3 " SIZE);
+    CLI_OK("cat text.txt | $TTT train - -o stream --steps 40 " SIZE);
+    CHECK(same_model("whole", "stream"));
+    CLI_SAYS(0, "finished", "cat text.txt | $TTT train - -o stream --steps 40 " SIZE);
+    CLI_OK("$TTT prepare text.txt -o data --tokenizer byte");
+    CLI_SAYS(1, "is prepared data", "$TTT train data -o prepared --steps 40 " SIZE);
+    CLI_OK("$TTT train data -o prepared --steps 40 --context 32 --batch 128 --set hidden_size=32 "
+           "--set num_hidden_layers=2 --set num_attention_heads=4 --set intermediate_size=48");
+    CHECK(same_model("whole", "prepared"));
+    CLI_OK("rm -r data && $TTT prepare other.txt -o data --tokenizer byte");
+    CLI_SAYS(1, "data/train.tokens is not what the run was begun with", "$TTT train data -o prepared");
+    CLI_OK("$TTT train text.txt -o bpe --steps 3 " SIZE "--tokenizer bpe:300 --valid other.txt && "
+           "grep -q '\"vocab_size\": [23]' bpe/config.json");
+}
+
+static void test_fine_tuning(void)
+{
+    CLI_OK("$TTT train other.txt -o tuned --init-from whole --context 48 --batch 96 --steps 3");
+    CLI_OK("grep -q '\"max_position_embeddings\": 48' tuned/config.json && cmp tuned/tokenizer.json "
+           "whole/tokenizer.json");
+    CLI_OK("head -1 tuned/metrics.jsonl | grep -q '\"loss\": [0-3]\\.'");
+    CLI_SAYS(1, "", "$TTT train other.txt -o bad --init-from whole --set num_hidden_layers=3 --steps 3");
+    CHECK(access("bad", F_OK) != 0);
+    /* Over itself: what it begins with is read before it is replaced. */
+    CLI_OK("$TTT train other.txt -o tuned --init-from tuned --force --steps 2");
+    /* Keys that this version does not know come along from a file. */
+    CLI_OK("sed 's/{/{ \"colour\": \"red\",/' whole/config.json >colour.json && $TTT train text.txt -o colour --config "
+           "colour.json --tokenizer byte --steps 3 --batch 128 && grep -q red colour/config.json");
+}
+
+static void test_minutes(void)
+{
+    CLI_SAYS(0, "", TRAIN "-o timed --minutes 0.02 --save-every 1000000");
+    CLI_SAYS(0, "finished", TRAIN "-o timed --minutes 0.02");
+    CLI_SAYS(1, "minutes is 3, but", "$TTT train -o timed --minutes 3");
+}
+
+static void test_dry(void)
+{
+    CLI_SAYS(0, "4304208", "$TTT train --dry-run text.txt --tokenizer bpe:4096 --steps 100");
+    CHECK(strstr(cli_output, "memory"));
+    CHECK(strstr(cli_output, "FLOPs per token   2.5"));
+    CHECK(strstr(cli_output, "time"));
+    CLI_OK("$TTT train --dry-run text.txt --tokenizer byte -o dry");
+    CHECK(access("dry", F_OK) != 0);
+}
+
+static void test_lock(void)
+{
+    const pid_t child = cli_start(TRAIN "-o busy --steps 4000");
+    while (access("busy/metrics.jsonl", F_OK) != 0) usleep(1000);
+    CLI_SAYS(1, "another training works in busy", TRAIN "-o busy --steps 4000");
+    kill(child, SIGKILL);
+    CHECK_EQ(cli_wait(child), 128 + SIGKILL);
+}
+
+int main(void)
+{
+    cli_begin("train");
+    write_text("text.txt", 6000, 1);
+    write_text("other.txt", 3000, 2);
+    cli_write("latin.txt", "caf\xe9 caf\xe9", 9);
+    test_folder();
+    test_same_bits();
+    test_kills();
+    test_signals();
+    test_contradictions();
+    test_damage();
+    test_foreign();
+    test_bad_input();
+    test_nan();
+    test_full_disk();
+    test_inputs();
+    test_fine_tuning();
+    test_minutes();
+    test_dry();
+    test_lock();
+    return test_end();
+}
