@@ -10,6 +10,7 @@
 #include "cpu/isa.h"
 #include "cpu/kernels.h"
 
+void ttt_cpu_ops_memory(ttt_ops *ops);
 void ttt_cpu_ops_product(ttt_ops *ops);
 void ttt_cpu_ops_norm(ttt_ops *ops);
 void ttt_cpu_ops_pointwise(ttt_ops *ops);
