@@ -108,15 +108,16 @@ int64_t ttt_cpu_learner_saved_size(const ttt_cpu_learner *learner, const ttt_lea
 
 /* ---- scratch of a thread ---- */
 
+/* For each tile of a group, and once more, the state at its start and its trace. */
 typedef struct scratch {
     ttt_tile_work work;
-    ttt_trace *traces; /* [group] */
-    float **states;    /* [group + 1]; backward only */
+    char *states, *traces;
+    size_t state_bytes, trace_bytes;
 } scratch;
 
 static void *push(ttt_arena *arena, int64_t reals) { return ttt_arena_push(arena, reals, sizeof(float)); }
 
-static void carve_trace(ttt_arena *arena, ttt_trace *trace, const ttt_cpu_learner *learner, int64_t D)
+static ttt_trace carve_trace(ttt_arena *arena, const ttt_cpu_learner *learner, int64_t D)
 {
     ttt_trace t = {0};
     for (int m = 0; m < learner->maps; m++) {
@@ -131,11 +132,10 @@ static void carve_trace(ttt_arena *arena, ttt_trace *trace, const ttt_cpu_learne
     for (size_t i = 0; learner->hidden && i < sizeof hidden / sizeof *hidden; i++) {
         *hidden[i] = push(arena, TTT_TILE * 4 * D);
     }
-    if (arena->base) *trace = t;
+    return t;
 }
 
-/* One layout function measures and carves; group 0 is for the forward. */
-static scratch carve(ttt_arena *arena, const ttt_cpu_learner *learner, const ttt_learner_dims *dims, int64_t group)
+static ttt_tile_work carve_work(ttt_arena *arena, const ttt_cpu_learner *learner, const ttt_learner_dims *dims)
 {
     int64_t width = 1;
     for (int m = 0; m < learner->maps; m++) {
@@ -143,37 +143,52 @@ static scratch carve(ttt_arena *arena, const ttt_cpu_learner *learner, const ttt
         if (learner->out[m] > width) width = learner->out[m];
     }
     const int64_t D = dims->head_size, wide = (width * D + TTT_TILE - 1) / TTT_TILE * TTT_TILE;
-    scratch s = {0};
-    s.work.panel = push(arena, wide * TTT_TURN);
-    s.work.dx = push(arena, wide * TTT_TILE);
-    s.work.dz = push(arena, wide * TTT_TILE);
-    s.work.rows = push(arena, wide * TTT_TILE);
-    s.work.dz2 = push(arena, D * TTT_TILE);
-    s.work.dk = push(arena, D * TTT_TILE);
-    s.work.dedge = push(arena, TTT_TILE * TTT_TILE);
-    const int64_t traces = group > 0 ? group : 1;
-    s.traces = ttt_arena_push(arena, traces, sizeof *s.traces);
-    for (int64_t i = 0; i < traces; i++) carve_trace(arena, &s.traces[i], learner, D);
-    if (group == 0) return s;
-    s.states = ttt_arena_push(arena, group + 1, sizeof *s.states);
-    for (int64_t i = 0; i <= group; i++) {
-        float *state = push(arena, ttt_cpu_learner_state_size(learner, dims));
-        if (arena->base) s.states[i] = state;
-    }
+    return (ttt_tile_work){.panel = push(arena, wide * TTT_TURN),
+                           .dx = push(arena, wide * TTT_TILE),
+                           .dz = push(arena, wide * TTT_TILE),
+                           .rows = push(arena, wide * TTT_TILE),
+                           .dz2 = push(arena, D * TTT_TILE),
+                           .dk = push(arena, D * TTT_TILE),
+                           .dedge = push(arena, TTT_TILE * TTT_TILE)};
+}
+
+/* Measures with base NULL. */
+static scratch carve(char *base, size_t *bytes, const ttt_cpu_learner *learner, const ttt_learner_dims *dims)
+{
+    ttt_arena all = {.base = base}, state = {0}, trace = {0};
+    push(&state, ttt_cpu_learner_state_size(learner, dims));
+    carve_trace(&trace, learner, dims->head_size);
+    const size_t tiles = (size_t)group_of(dims) + 1;
+    scratch s = {.state_bytes = state.used, .trace_bytes = trace.used};
+    s.work = carve_work(&all, learner, dims);
+    s.states = ttt_arena_push(&all, (int64_t)tiles, s.state_bytes);
+    s.traces = ttt_arena_push(&all, (int64_t)tiles, s.trace_bytes);
+    *bytes = all.used;
     return s;
 }
 
 size_t ttt_cpu_learner_scratch_bytes(const ttt_cpu_learner *learner, const ttt_learner_dims *dims)
 {
-    ttt_arena arena = {0};
-    carve(&arena, learner, dims, group_of(dims));
-    return arena.used;
+    size_t bytes;
+    carve(NULL, &bytes, learner, dims);
+    return bytes;
 }
 
-static scratch thread_scratch(const walk *w, int thread, int64_t group)
+static scratch thread_scratch(const walk *w, int thread)
 {
-    ttt_arena arena = {.base = w->backend->scratch + (size_t)thread * w->backend->scratch_bytes};
-    return carve(&arena, w->learner, &w->call->dims, group);
+    size_t bytes;
+    return carve(w->backend->scratch + (size_t)thread * w->backend->scratch_bytes, &bytes, w->learner, &w->call->dims);
+}
+
+static float *state_at(const scratch *s, int64_t i)
+{
+    return (float *)(void *)(s->states + (size_t)i * s->state_bytes);
+}
+
+static ttt_trace trace_at(const walk *w, const scratch *s, int64_t i)
+{
+    ttt_arena arena = {.base = s->traces + (size_t)i * s->trace_bytes};
+    return carve_trace(&arena, w->learner, w->call->dims.head_size);
 }
 
 /* ---- one tile of a run ---- */
@@ -235,7 +250,8 @@ static void forward_item(void *context, int64_t item, int thread)
     const ttt_learner_call *call = w->call;
     const int64_t H = call->dims.heads, head = item % H, group = group_of(&call->dims);
     const ttt_run *run = &call->runs[item / H];
-    const scratch s = thread_scratch(w, thread, 0);
+    const scratch s = thread_scratch(w, thread);
+    const ttt_trace trace = trace_at(w, &s, 0);
     float *state = head_block(w, run->state, head), *saved = call->saved;
     if (saved) {
         const int64_t size = ttt_cpu_learner_state_size(w->learner, &call->dims);
@@ -252,7 +268,7 @@ static void forward_item(void *context, int64_t item, int thread)
         ttt_tile t = tile_of(w, run, head, i);
         find_maps(t.map, w->learner, &call->dims, state);
         memcpy(t.next, t.map, sizeof t.next);
-        t.trace = s.traces[0];
+        t.trace = trace;
         t.work = s.work;
         w->forward(&t);
     }
@@ -284,18 +300,18 @@ static void group_backward(const walk *w, const ttt_run *run, int64_t head, int6
     const ttt_learner_dims *dims = &w->call->dims;
     for (int64_t i = from; i < to; i++) {
         ttt_tile t = tile_of(w, run, head, i);
-        find_maps(t.map, w->learner, dims, s->states[i - from]);
-        find_maps(t.next, w->learner, dims, s->states[i - from + 1]);
+        find_maps(t.map, w->learner, dims, state_at(s, i - from));
+        find_maps(t.next, w->learner, dims, state_at(s, i - from + 1));
         t.skip_end = i + 1 == to;
         t.out = NULL;
-        t.trace = s->traces[i - from];
+        t.trace = trace_at(w, s, i - from);
         t.work = s->work;
         w->forward(&t);
     }
     for (int64_t i = to - 1; i >= from; i--) {
         ttt_tile t = tile_of(w, run, head, i);
-        find_maps(t.map, w->learner, dims, s->states[i - from]);
-        t.trace = s->traces[i - from];
+        find_maps(t.map, w->learner, dims, state_at(s, i - from));
+        t.trace = trace_at(w, s, i - from);
         t.work = s->work;
         add_gradients(w, &t, run, head, partial);
         w->backward(&t);
@@ -309,7 +325,7 @@ static void backward_item(void *context, int64_t item, int thread)
     const ttt_learner_call *call = w->call;
     const int64_t H = call->dims.heads, head = item % H, K = call->dims.mini_batch, group = group_of(&call->dims);
     const ttt_run *run = &call->runs[item / H];
-    const scratch s = thread_scratch(w, thread, group);
+    const scratch s = thread_scratch(w, thread);
     const int64_t size = ttt_cpu_learner_state_size(w->learner, &call->dims),
                   closed = closed_size(w->learner, &call->dims), tiles = run_tiles(run, K);
     const float *saved = (const float *)call->saved + item * call->saved_stride;
@@ -321,10 +337,11 @@ static void backward_item(void *context, int64_t item, int thread)
     const bool open = tile_of(w, run, head, tiles - 1).end == TTT_TILE_OPEN;
     if (!open) clear_rows(dmap, w->learner->maps, 0);
     for (int64_t g = (tiles - 1) / group; g >= 0; g--) {
+        float *start = state_at(&s, 0);
         if (g == 0)
-            memcpy(s.states[0], saved, (size_t)size * sizeof *saved);
+            memcpy(start, saved, (size_t)size * sizeof *saved);
         else
-            memcpy(s.states[0], saved + size + (g - 1) * closed, (size_t)closed * sizeof *saved);
+            memcpy(start, saved + size + (g - 1) * closed, (size_t)closed * sizeof *saved);
         const int64_t end = (g + 1) * group;
         group_backward(w, run, head, g * group, end < tiles ? end : tiles, &s, partial);
     }

@@ -421,7 +421,7 @@ static void check_shape(const shape *s, ttt_isa isa)
             first = r;
         } else {
             for (int i = 0; i < 7 + p.param_count; i++) {
-                CHECK(memcmp(first.field[i], r.field[i], (size_t)r.sizes[i] * sizeof(double)) == 0);
+                CHECK(first.field[i] && memcmp(first.field[i], r.field[i], (size_t)r.sizes[i] * sizeof(double)) == 0);
             }
             results_free(&r);
         }
