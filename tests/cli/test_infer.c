@@ -3,6 +3,7 @@
  * ttt info, generate and eval as a user meets them: what goes to stdout and what to stderr, exit codes, bad input. The
  * model is a small one with its first weights.
  */
+#include <sys/resource.h>
 #include <ttt/data.h>
 #include <ttt/train.h>
 
@@ -175,6 +176,27 @@ static void test_signals(void)
     CHECK_EQ(interrupted("$TTT generate -m model -p a -n -1 --ignore-eos", SIGTERM), 143);
 }
 
+/* Peak memory in KiB of a generation. */
+static long memory_of(const char *tokens)
+{
+    char command[256];
+    struct rusage usage;
+    int status;
+    snprintf(command, sizeof command, "$TTT generate -m model -p a --ignore-eos --repetition-penalty 1.1 -n %s",
+             tokens);
+    const pid_t child = cli_start(command);
+    CHECK_EQ(wait4(child, &status, 0, &usage), child);
+    CHECK_EQ(status, 0);
+    return usage.ru_maxrss;
+}
+
+/* Memory does not grow with the text. */
+static void test_memory(void)
+{
+    const long few = memory_of("500"), many = memory_of("20000");
+    CHECK_NEAR(many, few, 1024);
+}
+
 static void test_eval(void)
 {
     CLI_SAYS(0, "bits per byte", "$TTT eval -m model text");
@@ -246,6 +268,7 @@ int main(void)
     test_info();
     test_generate();
     test_signals();
+    test_memory();
     test_eval();
     test_data_folder();
     return test_end();

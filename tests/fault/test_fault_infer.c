@@ -1,0 +1,84 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * Opening a model, generating and evaluating while memory runs out at every possible place.
+ */
+#include <ttt/eval.h>
+#include <ttt/generate.h>
+
+#include "fault.h"
+
+#define FOLDER TTT_SOURCE_DIR "/tests/golden/mlp_transformer"
+
+static ttt_model *model;
+static ttt_tokenizer *tokenizer;
+
+static ttt_status open_model(void *context)
+{
+    ttt_model *opened;
+    const ttt_model_options options = {.backend = context, .threads = 2};
+    const ttt_status status = ttt_model_open(&opened, FOLDER, &options);
+    if (status == TTT_OK) ttt_model_free(opened);
+    return status;
+}
+
+static ttt_status drop(void *context, int32_t id, const char *text, size_t size)
+{
+    (void)context, (void)id, (void)text, (void)size;
+    return TTT_OK;
+}
+
+static ttt_status generate(void *context)
+{
+    (void)context;
+    const int32_t prompt[] = {1, 2, 3};
+    const ttt_generate_sink sink = {.piece = drop};
+    ttt_generate_options options;
+    ttt_generate_options_init(&options);
+    options.max_new_tokens = 20;
+    options.stops = (const char *const[]){"never"};
+    options.stop_count = 1;
+    ttt_state *state;
+    ttt_status status = ttt_state_new(&state, model);
+    if (status == TTT_OK) status = ttt_generate_options_load(&options, FOLDER, model, tokenizer);
+    if (status == TTT_OK) status = ttt_generate(model, tokenizer, state, prompt, 3, &options, &sink, NULL);
+    ttt_state_free(state);
+    return status;
+}
+
+static ttt_status evaluate(void *context)
+{
+    (void)context;
+    int32_t text[100];
+    for (int i = 0; i < 100; i++) text[i] = i % 7;
+    ttt_eval_options options;
+    ttt_eval_options_init(&options);
+    options.context = 20;
+    options.mode = TTT_EVAL_BOTH;
+    options.inner = true;
+    ttt_eval_result result;
+    const ttt_status status = ttt_eval(model, text, 100, &options, &result);
+    ttt_eval_result_deinit(&result);
+    return status;
+}
+
+int main(void)
+{
+    ttt_config config;
+    ttt_config_init(&config);
+    config.vocab_size = 257;
+    config.hidden_size = 8;
+    config.intermediate_size = 12;
+    config.num_hidden_layers = 1;
+    config.num_attention_heads = 2;
+    CHECK_OK(ttt_model_new(&model, &config, 1, NULL));
+    CHECK_OK(ttt_tokenizer_new_bytes(&tokenizer));
+    for (int forever = 0; forever < 2; forever++) {
+        CHECK(fault_allocations(open_model, "cpu", forever) > 10);
+        CHECK(fault_allocations(open_model, "ref", forever) > 10);
+        CHECK(fault_allocations(generate, NULL, forever) > 5);
+        CHECK(fault_allocations(evaluate, NULL, forever) > 5);
+    }
+    ttt_tokenizer_free(tokenizer);
+    ttt_model_free(model);
+    return test_end();
+}
