@@ -250,7 +250,7 @@ static ttt_status scratch_reserve(const ttt_bpe *bpe, ttt_bpe_scratch *scratch, 
         memset(scratch->parts, 0xff, ttt_bpe_id_count(bpe) * sizeof *scratch->parts); /* GONE */
     }
     if (size <= scratch->symbol_capacity) return TTT_OK;
-    const size_t capacity = size < 256 ? 256 : size + size / 2;
+    const size_t capacity = size < 256 ? 256 : size;
     ttt_free(scratch->symbols);
     scratch->symbols = ttt_alloc(capacity, sizeof *scratch->symbols);
     scratch->symbol_capacity = scratch->symbols ? capacity : 0;
