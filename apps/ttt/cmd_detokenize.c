@@ -69,11 +69,17 @@ static int detokenize_text(text_io *io, FILE *input)
     ttt_text text = {0};
     ttt_status status = ttt_detokenizer_new(&detokenizer, io->tokenizer, io->skip_special);
     if (status != TTT_OK) return ttt_app_failed(status);
-    int32_t id;
-    int code = 0, read;
-    while (code == 0 && (read = fscanf(input, "%" SCNd32, &id)) == 1)
-        code = write_text(io, ttt_detokenizer_push(detokenizer, id, &text), &text);
-    if (code == 0 && read != EOF) code = text_io_fail(io, "there is something that is no token id");
+    char word[24];
+    int code = 0;
+    while (code == 0 && fscanf(input, "%23s", word) == 1) {
+        char *end;
+        const intmax_t id = strtoimax(word, &end, 10);
+        if (end == word || *end != '\0' || id < INT32_MIN || id > INT32_MAX)
+            code = text_io_fail(io, "there is something that is no token id");
+        else
+            code = write_text(io, ttt_detokenizer_push(detokenizer, (int32_t)id, &text), &text);
+    }
+    if (code == 0 && ferror(input)) code = text_io_fail(io, strerror(errno));
     if (code == 0) code = write_text(io, ttt_detokenizer_finish(detokenizer, &text), &text);
     ttt_detokenizer_free(detokenizer);
     ttt_text_deinit(&text);
