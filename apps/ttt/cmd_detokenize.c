@@ -30,32 +30,32 @@ static int detokenize_object(text_io *io, json_t *object)
 {
     const json_t *list = json_object_get(object, "ids");
     const size_t count = json_array_size(list);
-    if (!json_is_array(list)) return text_io_fail(io, "the object has no list \"ids\"");
+    if (!json_is_array(list)) return ttt_text_io_fail(io, "the object has no list \"ids\"");
     int32_t *ids = calloc(count + 1, sizeof *ids);
-    int code = ids ? 0 : text_io_fail(io, "out of memory");
+    int code = ids ? 0 : ttt_text_io_fail(io, "out of memory");
     for (size_t i = 0; i < count && code == 0; i++) {
         const json_t *id = json_array_get(list, i);
         const json_int_t value = json_integer_value(id);
         if (!json_is_integer(id) || value < INT32_MIN || value > INT32_MAX)
-            code = text_io_fail(io, "\"ids\" holds something that is no token id");
+            code = ttt_text_io_fail(io, "\"ids\" holds something that is no token id");
         else
             ids[i] = (int32_t)value;
     }
     ttt_text text = {0};
     if (code == 0 && ttt_tokenizer_decode(io->tokenizer, ids, count, io->skip_special, &text) != TTT_OK)
-        code = text_io_failed(io);
+        code = ttt_text_io_failed(io);
     if (code == 0 && json_object_set_new(object, "text", json_stringn(text.data, text.size)) != 0)
-        code = text_io_fail(io, "the text cannot be written as JSON");
+        code = ttt_text_io_fail(io, "the text cannot be written as JSON");
     free(ids);
     ttt_text_deinit(&text);
     return code;
 }
 
-static int detokenize_lines(text_io *io, FILE *input) { return text_io_lines(io, input, detokenize_object); }
+static int detokenize_lines(text_io *io, FILE *input) { return ttt_text_io_lines(io, input, detokenize_object); }
 
 static int write_text(text_io *io, ttt_status status, ttt_text *text)
 {
-    if (status != TTT_OK) return text_io_failed(io);
+    if (status != TTT_OK) return ttt_text_io_failed(io);
     fwrite(text->data, 1, text->size, stdout);
     if (text->size > 0) fflush(stdout);
     text->size = 0;
@@ -75,11 +75,11 @@ static int detokenize_text(text_io *io, FILE *input)
         char *end;
         const intmax_t id = strtoimax(word, &end, 10);
         if (end == word || *end != '\0' || id < INT32_MIN || id > INT32_MAX)
-            code = text_io_fail(io, "there is something that is no token id");
+            code = ttt_text_io_fail(io, "there is something that is no token id");
         else
             code = write_text(io, ttt_detokenizer_push(detokenizer, (int32_t)id, &text), &text);
     }
-    if (code == 0 && ferror(input)) code = text_io_fail(io, strerror(errno));
+    if (code == 0 && ferror(input)) code = ttt_text_io_fail(io, strerror(errno));
     if (code == 0) code = write_text(io, ttt_detokenizer_finish(detokenizer, &text), &text);
     ttt_detokenizer_free(detokenizer);
     ttt_text_deinit(&text);
@@ -103,7 +103,7 @@ int ttt_cmd_detokenize(int argc, char **argv)
     text_io io = {.inputs = inputs};
     argp_parse(&argp, argc, argv, 0, NULL, &io);
     if (io.input_count == 0) io.inputs[io.input_count++] = "-";
-    const int code = text_io_run(&io, io.jsonl ? detokenize_lines : detokenize_text);
+    const int code = ttt_text_io_run(&io, io.jsonl ? detokenize_lines : detokenize_text);
     free(inputs);
     return code;
 }

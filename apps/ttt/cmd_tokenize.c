@@ -35,9 +35,9 @@ static ttt_status encode(const text_io *io, const char *text, size_t size, ttt_i
 static int tokenize_object(text_io *io, json_t *object)
 {
     const json_t *text = json_object_get(object, "text");
-    if (!json_is_string(text)) return text_io_fail(io, "the object has no string \"text\"");
+    if (!json_is_string(text)) return ttt_text_io_fail(io, "the object has no string \"text\"");
     ttt_ids ids = {0};
-    if (encode(io, json_string_value(text), json_string_length(text), &ids) != TTT_OK) return text_io_failed(io);
+    if (encode(io, json_string_value(text), json_string_length(text), &ids) != TTT_OK) return ttt_text_io_failed(io);
     if (io->truncate && ttt_tokenizer_truncate(io->tokenizer, &ids) && !io->truncated) {
         fprintf(stderr, "ttt: note: the tokenizer's file cuts texts to %zu tokens; --no-truncation keeps them whole\n",
                 ids.count);
@@ -47,23 +47,23 @@ static int tokenize_object(text_io *io, json_t *object)
     int failed = !list;
     for (size_t i = 0; i < ids.count && !failed; i++) failed = json_array_append_new(list, json_integer(ids.data[i]));
     ttt_ids_deinit(&ids);
-    if (json_object_set_new(object, "ids", list) != 0 || failed) return text_io_fail(io, "out of memory");
+    if (json_object_set_new(object, "ids", list) != 0 || failed) return ttt_text_io_fail(io, "out of memory");
     return 0;
 }
 
-static int tokenize_lines(text_io *io, FILE *input) { return text_io_lines(io, input, tokenize_object); }
+static int tokenize_lines(text_io *io, FILE *input) { return ttt_text_io_lines(io, input, tokenize_object); }
 
 /* Ids with a space between, one line an input. */
 static int tokenize_text(text_io *io, FILE *input)
 {
     char *text;
     size_t size;
-    const int code = text_io_read(io, input, &text, &size);
+    const int code = ttt_text_io_read(io, input, &text, &size);
     if (code != 0) return code;
     ttt_ids ids = {0};
     const ttt_status status = encode(io, text, size, &ids);
     free(text);
-    if (status != TTT_OK) return text_io_failed(io);
+    if (status != TTT_OK) return ttt_text_io_failed(io);
     for (size_t i = 0; i < ids.count; i++) printf(i ? " %d" : "%d", (int)ids.data[i]);
     printf("\n");
     fflush(stdout);
@@ -92,7 +92,7 @@ int ttt_cmd_tokenize(int argc, char **argv)
     text_io io = {.parse_special = -1, .truncate = true, .inputs = inputs};
     argp_parse(&argp, argc, argv, 0, NULL, &io);
     if (io.input_count == 0) io.inputs[io.input_count++] = "-";
-    const int code = text_io_run(&io, io.jsonl ? tokenize_lines : tokenize_text);
+    const int code = ttt_text_io_run(&io, io.jsonl ? tokenize_lines : tokenize_text);
     free(inputs);
     return code;
 }

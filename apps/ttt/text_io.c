@@ -7,15 +7,15 @@
 
 static const char *input_name(const text_io *io) { return strcmp(io->input, "-") == 0 ? "standard input" : io->input; }
 
-int text_io_fail(const text_io *io, const char *message)
+int ttt_text_io_fail(const text_io *io, const char *message)
 {
     if (io->line > 0) return ttt_app_fail("%s, line %ld: %s", input_name(io), io->line, message);
     return ttt_app_fail("%s: %s", input_name(io), message);
 }
 
-int text_io_failed(const text_io *io) { return text_io_fail(io, ttt_error_detail()); }
+int ttt_text_io_failed(const text_io *io) { return ttt_text_io_fail(io, ttt_error_detail()); }
 
-int text_io_read(const text_io *io, FILE *input, char **text, size_t *size)
+int ttt_text_io_read(const text_io *io, FILE *input, char **text, size_t *size)
 {
     size_t capacity = 1 << 16, count;
     *size = 0;
@@ -27,14 +27,14 @@ int text_io_read(const text_io *io, FILE *input, char **text, size_t *size)
         if (!grown) free(*text);
         *text = grown;
     }
-    if (!*text) return text_io_fail(io, "out of memory");
+    if (!*text) return ttt_text_io_fail(io, "out of memory");
     if (!ferror(input)) return 0;
     const int error = errno;
     free(*text);
-    return text_io_fail(io, strerror(error));
+    return ttt_text_io_fail(io, strerror(error));
 }
 
-int text_io_lines(text_io *io, FILE *input, text_io_change change)
+int ttt_text_io_lines(text_io *io, FILE *input, text_io_change change)
 {
     char *line = NULL;
     size_t capacity = 0;
@@ -45,9 +45,9 @@ int text_io_lines(text_io *io, FILE *input, text_io_change change)
         json_error_t error;
         json_t *object = json_loadb(line, (size_t)length, JSON_REJECT_DUPLICATES | JSON_ALLOW_NUL, &error);
         if (!object)
-            code = text_io_fail(io, error.text);
+            code = ttt_text_io_fail(io, error.text);
         else if (!json_is_object(object))
-            code = text_io_fail(io, "a JSON object is expected");
+            code = ttt_text_io_fail(io, "a JSON object is expected");
         else
             code = change(io, object);
         if (code == 0 && (json_dumpf(object, stdout, JSON_COMPACT | JSON_ENSURE_ASCII) != 0 || puts("") < 0))
@@ -55,7 +55,7 @@ int text_io_lines(text_io *io, FILE *input, text_io_change change)
         json_decref(object);
         if (code == 0) fflush(stdout);
     }
-    if (code == 0 && ferror(input)) code = text_io_fail(io, strerror(errno));
+    if (code == 0 && ferror(input)) code = ttt_text_io_fail(io, strerror(errno));
     free(line);
     io->line = 0;
     return code;
@@ -65,13 +65,13 @@ static int run_input(text_io *io, text_io_each each)
 {
     const bool standard = strcmp(io->input, "-") == 0;
     FILE *input = standard ? stdin : fopen(io->input, "rb");
-    if (!input) return text_io_fail(io, strerror(errno));
+    if (!input) return ttt_text_io_fail(io, strerror(errno));
     const int code = each(io, input);
     if (!standard) fclose(input);
     return code;
 }
 
-int text_io_run(text_io *io, text_io_each each)
+int ttt_text_io_run(text_io *io, text_io_each each)
 {
     const ttt_status status = ttt_tokenizer_open(&io->tokenizer, io->path);
     if (status != TTT_OK) return ttt_app_failed(status);

@@ -32,16 +32,16 @@ typedef int (*text_io_each)(text_io *io, FILE *input);
 typedef int (*text_io_change)(text_io *io, json_t *object);
 
 /* Opens the tokenizer, and each input for `each`. */
-int text_io_run(text_io *io, text_io_each each);
+int ttt_text_io_run(text_io *io, text_io_each each);
 
 /* Reads objects, one a line, and writes them as `change` leaves them. */
-int text_io_lines(text_io *io, FILE *input, text_io_change change);
+int ttt_text_io_lines(text_io *io, FILE *input, text_io_change change);
 
 /* A failure of the library, or another one, with input and line in front. */
-int text_io_failed(const text_io *io);
-int text_io_fail(const text_io *io, const char *message);
+int ttt_text_io_failed(const text_io *io);
+int ttt_text_io_fail(const text_io *io, const char *message);
 
 /* The whole input; free *text with free(). */
-int text_io_read(const text_io *io, FILE *input, char **text, size_t *size);
+int ttt_text_io_read(const text_io *io, FILE *input, char **text, size_t *size);
 
 #endif
