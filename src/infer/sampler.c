@@ -12,7 +12,7 @@
 #include "base/rng.h"
 
 typedef struct candidate {
-    double logit;
+    double value; /* logit, then weight: a probability but for a factor */
     int32_t id;
 } candidate;
 
@@ -76,7 +76,7 @@ void ttt_sampler_see(ttt_sampler *sampler, const int32_t *ids, int64_t count)
 
 static bool better(const candidate *a, const candidate *b)
 {
-    return a->logit > b->logit || (a->logit == b->logit && a->id < b->id);
+    return a->value > b->value || (a->value == b->value && a->id < b->id);
 }
 
 /* Moves candidate `i` down until both its children are worse. */
@@ -100,26 +100,27 @@ static void pop(candidate *heap, int64_t n)
     heap[n - 1] = best;
 }
 
-/* Applies top-k and top-p to n logits whose largest is 0: candidates [result, n) are kept, the best last. */
+/* Turns n logits whose largest is 0 into weights, 0 where min-p drops them, and applies top-k and top-p: candidates
+ * [result, n) are kept, and with either of the two the best is last. */
 static int64_t keep_best(const ttt_sampling *s, candidate *c, int64_t n)
 {
-    const bool top_k = s->top_k > 0 && s->top_k < n;
-    if (!top_k && s->top_p == 1) return 0;
-    for (int64_t i = n / 2; i-- > 0;) sift(c, n, i);
+    const bool top_k = s->top_k > 0 && s->top_k < n, top_p = s->top_p < 1;
+    for (int64_t i = n / 2; i-- > 0 && (top_k || top_p);) sift(c, n, i);
     int64_t sorted = n; /* those from here on are in order, the heap ends here */
     if (top_k) {
         while (sorted > n - s->top_k) pop(c, sorted--);
-        while (sorted > 0 && c[0].logit == c[sorted].logit) pop(c, sorted--);
+        while (sorted > 0 && c[0].value == c[sorted].value) pop(c, sorted--);
     }
-    if (s->top_p == 1) return sorted;
-    const int64_t pool = top_k ? sorted : 0;
+    int64_t kept = top_k ? sorted : 0;
     double total = 0, sum = 0;
-    for (int64_t i = pool; i < n; i++) total += exp(c[i].logit);
-    int64_t kept = n;
-    while (kept > pool && sum < s->top_p * total) {
-        if (kept == sorted) pop(c, sorted--);
-        sum += exp(c[--kept].logit);
+    for (int64_t i = kept; i < n; i++) total += c[i].value = exp(c[i].value); /* in the order it was: still a heap */
+    if (top_p) {
+        const int64_t pool = kept;
+        for (kept = n; kept > pool && sum < s->top_p * total; sum += c[--kept].value)
+            if (kept == sorted) pop(c, sorted--);
     }
+    for (int64_t i = kept; i < n; i++)
+        if (c[i].value < s->min_p) c[i].value = 0;
     return kept;
 }
 
@@ -146,29 +147,25 @@ ttt_status ttt_sampler_choose(ttt_sampler *sampler, const float *logits, int64_t
     int64_t best = 0;
     for (int64_t i = 1; i < allowed; i++)
         if (better(&c[i], &c[best])) best = i;
-    if (allowed < 1 || isinf(c[best].logit))
+    if (allowed < 1 || isinf(c[best].value))
         return ttt_fail(TTT_ERR_NUMERIC, "every logit is -infinity: there is no id to choose");
     if (s->temperature == 0) {
         *id = c[best].id;
         return TTT_OK;
     }
-    const double top = c[best].logit;
-    for (int64_t i = 0; i < allowed; i++) c[i].logit = (c[i].logit - top) / s->temperature; /* the best becomes 0 */
+    const double top = c[best].value;
+    for (int64_t i = 0; i < allowed; i++) c[i].value = (c[i].value - top) / s->temperature; /* the best becomes 0 */
 
     const int64_t first = keep_best(s, c, allowed);
     double total = 0;
-    for (int64_t i = allowed; i-- > first;) {
-        const double weight = exp(c[i].logit);
-        c[i].logit = weight >= s->min_p ? weight : 0;
-        total += c[i].logit;
-    }
+    for (int64_t i = first; i < allowed; i++) total += c[i].value;
     const ttt_rng rng = {.seed = s->seed, .stream = TTT_RNG_SAMPLE + (s->request << 8)};
     double left = ttt_rng_uniform(rng, (uint64_t)position) * total;
     int64_t chosen = -1;
     for (int64_t i = allowed; i-- > first && left >= 0;) {
-        if (c[i].logit == 0) continue;
+        if (c[i].value == 0) continue;
         chosen = i;
-        left -= c[i].logit;
+        left -= c[i].value;
     }
     *id = c[chosen].id;
     return TTT_OK;
