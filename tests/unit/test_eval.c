@@ -9,6 +9,7 @@
 
 #include "base/rng.h"
 #include "eval/position.h"
+#include "model/model.h"
 #include "test.h"
 
 enum { V = 11, K = 4, TOKENS = 203 };
@@ -243,6 +244,26 @@ static void test_progress_and_refusals(void)
     CHECK_FAILS(ttt_eval(model, bad, 3, &o, &r), TTT_ERR_ARGUMENT, "token 2 of the text has id -5");
 }
 
+/* Weights that are finite, but so large that what is computed with them is not. */
+static ttt_status huge(void *context, const ttt_lm *lm, int64_t index, void *values)
+{
+    (void)context;
+    for (int64_t i = 0; i < ttt_param_elements(&lm->layout.specs[index]); i++) ((float *)values)[i] = 1e15f;
+    return TTT_OK;
+}
+
+static void test_overflow(void)
+{
+    ttt_model *overflowing;
+    const ttt_config config = *ttt_model_config(model);
+    CHECK_OK(ttt_model_build(&overflowing, &config, &(ttt_model_options){.backend = "cpu"}, huge, NULL));
+    ttt_eval_options o;
+    ttt_eval_options_init(&o);
+    ttt_eval_result r;
+    CHECK_FAILS(ttt_eval(overflowing, text, TOKENS, &o, &r), TTT_ERR_NUMERIC, "the loss at token 1 of the text");
+    ttt_model_free(overflowing);
+}
+
 static void run(const char *backend, ttt_learner_kind learner)
 {
     ttt_config config;
@@ -261,6 +282,7 @@ static void run(const char *backend, ttt_learner_kind learner)
     test_windows();
     test_inner();
     test_progress_and_refusals();
+    if (strcmp(backend, "cpu") == 0) test_overflow();
     ttt_model_free(model);
 }
 
