@@ -33,7 +33,7 @@ static int detokenize_object(text_io *io, json_t *object)
     if (!json_is_array(list)) return ttt_text_io_fail(io, "the object has no list \"ids\"");
     int32_t *ids = calloc(count + 1, sizeof *ids);
     int code = ids ? 0 : ttt_text_io_fail(io, "out of memory");
-    for (size_t i = 0; i < count && code == 0; i++) {
+    for (size_t i = 0; ids && i < count && code == 0; i++) {
         const json_t *id = json_array_get(list, i);
         const json_int_t value = json_integer_value(id);
         if (!json_is_integer(id) || value < INT32_MIN || value > INT32_MAX)

@@ -242,8 +242,10 @@ static ttt_status emit_split(const ttt_bpe *bpe, ttt_bpe_scratch *scratch, uint3
 
 static ttt_status scratch_reserve(const ttt_bpe *bpe, ttt_bpe_scratch *scratch, size_t size)
 {
-    if (size >= INT32_MAX)
-        return ttt_fail(TTT_ERR_UNSUPPORTED, "the tokenizer cannot split the text into parts below 2 GiB");
+    if (size >= INT32_MAX) {
+        (void)ttt_fail(TTT_ERR_UNSUPPORTED, "the tokenizer cannot split the text into parts below 2 GiB");
+        return TTT_ERR_UNSUPPORTED;
+    }
     if (bpe->unused && !scratch->parts) {
         scratch->parts = ttt_alloc(ttt_bpe_id_count(bpe), sizeof *scratch->parts);
         if (!scratch->parts) return TTT_ERR_MEMORY;

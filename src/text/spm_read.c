@@ -57,9 +57,7 @@ static ttt_status read_field(struct wire *wire, struct field *field)
 {
     uint64_t key;
     TTT_TRY(read_varint(wire, &key));
-    field->number = key >> 3 <= UINT32_MAX ? (uint32_t)(key >> 3) : 0;
-    field->type = key & 7;
-    field->value = 0;
+    *field = (struct field){.number = key >> 3 <= UINT32_MAX ? (uint32_t)(key >> 3) : 0, .type = key & 7};
     if (field->number == 0) return fail_wire(wire, "a field without a number");
     if (field->type == 0) return read_varint(wire, &field->value);
     uint64_t size = field->type == 1 ? 8 : 4;

@@ -76,7 +76,7 @@ static ttt_status load_folder(ttt_tokenizer **tokenizer, const char *folder)
         ttt_status status = exists ? load_file(tokenizer, path) : TTT_OK;
         ttt_free(path);
         if (!exists) continue;
-        if (status == TTT_OK) status = load_config(*tokenizer, folder);
+        if (status == TTT_OK && *tokenizer) status = load_config(*tokenizer, folder);
         return status;
     }
     return ttt_fail(TTT_ERR_IO, "%s holds neither tokenizer.json nor tokenizer.model", folder);
