@@ -176,7 +176,7 @@ static void test_learning(void)
 
     ttt_trainer *trainer = trainer_new(&config, &o);
     values_of(trainer)[trainer->lm.layout.size / 2] = (double)NAN;
-    CHECK_FAILS(ttt_trainer_step(trainer, tokens, &last), TTT_ERR_NUMERIC, "step 0");
+    CHECK_FAILS(ttt_trainer_step(trainer, tokens, &last), TTT_ERR_NUMERIC, "update 1");
     CHECK_EQ(ttt_trainer_step_count(trainer), 0);
     tokens[7] = V;
     CHECK_FAILS(ttt_trainer_step(trainer, tokens, &last), TTT_ERR_ARGUMENT, "out of range");
