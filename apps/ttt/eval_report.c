@@ -142,12 +142,13 @@ static json_t *result_json(const eval_report *report, const ttt_eval_result *r, 
 {
     const ttt_eval_curve *curves[CURVES];
     get_curves(report, r, curves);
-    const ttt_eval_curve *main = curves[0] ? curves[0] : curves[1];
+    const bool frozen = report->mode == TTT_EVAL_FROZEN;
+    const ttt_eval_curve *main = frozen ? &r->frozen : &r->adapting;
     json_t *object = json_pack("{s:s, s:s, s:I, s:I, s:I, s:I, s:I, s:b, s:o, s:o}", "model", report->model, "learner",
-                               curves[0] ? "adapting" : "frozen", "context", (json_int_t)r->context, "stride",
-                               (json_int_t)r->stride, "windows", (json_int_t)r->windows, "tokens",
-                               (json_int_t)r->tokens, "bytes", (json_int_t)report->bytes, "bos", report->bos,
-                               "tokens_per_byte", number(r->tokens_per_byte), "seconds", number(seconds));
+                               names[frozen], "context", (json_int_t)r->context, "stride", (json_int_t)r->stride,
+                               "windows", (json_int_t)r->windows, "tokens", (json_int_t)r->tokens, "bytes",
+                               (json_int_t)report->bytes, "bos", report->bos, "tokens_per_byte",
+                               number(r->tokens_per_byte), "seconds", number(seconds));
     json_t *all = curve_json(r, main->all, false);
     json_object_update(object, all);
     json_decref(all);

@@ -90,7 +90,7 @@ static ttt_status plan(evaluation *e)
     if (predictions < o->context)
         return ttt_fail(TTT_ERR_ARGUMENT,
                         "the text is shorter than the context: it has %lld tokens, and a context of %lld needs %lld",
-                        (long long)e->count, (long long)o->context, (long long)(o->context + e->start));
+                        (long long)e->count, (long long)o->context, (long long)o->context + e->start);
     r->context = o->context > 0 ? o->context : predictions;
     r->stride = o->stride > 0 ? o->stride : r->context;
     r->windows = (predictions - (r->context - r->stride) + r->stride - 1) / r->stride;
@@ -166,7 +166,7 @@ static ttt_status score(evaluation *e, int64_t window, int64_t from, int64_t n, 
             return ttt_fail(TTT_ERR_NUMERIC,
                             "the loss at token %lld of the text is not a finite number: the model's numbers have "
                             "overflowed",
-                            (long long)(e->start + window * r->stride + from + i));
+                            (long long)e->start + window * r->stride + from + i);
         for (int k = 0; k < 3; k++) {
             e->sums[k][bin].sum += value[k];
             e->sums[k][bin].squares += value[k] * value[k];
@@ -207,7 +207,7 @@ static ttt_status read_step(evaluation *e, int64_t window, int64_t windows, int6
     const ttt_backend *b = lm->backend;
     const bool scored = done + n > r->context - r->stride;
     ttt_feed feeds[FEEDS];
-    int64_t lengths[FEEDS], count = 0, rows = 0;
+    int64_t lengths[FEEDS] = {0}, count = 0, rows = 0;
     for (int64_t w = 0; w < windows; w++) {
         const int64_t begin = e->start + (window + w) * r->stride, left = window_length(e, window + w) - done;
         lengths[w] = left < n ? left : n; /* only the last window can be shorter */

@@ -116,7 +116,7 @@ static ttt_status show(generation *g, int32_t id, bool *found)
     size_t certain = ttt_stop_scan(g->text.data, g->text.size, g->options->stops, g->options->stop_count, found);
     if (id < 0 && !*found) certain = g->text.size;
     const ttt_status status = g->sink->piece(g->sink->context, id, certain ? g->text.data : "", certain);
-    if (certain) memmove(g->text.data, g->text.data + certain, g->text.size - certain);
+    if (g->text.data) memmove(g->text.data, g->text.data + certain, g->text.size - certain);
     g->text.size -= certain;
     return status;
 }

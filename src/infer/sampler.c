@@ -116,8 +116,11 @@ static int64_t keep_best(const ttt_sampling *s, candidate *c, int64_t n)
     for (int64_t i = kept; i < n; i++) total += c[i].value = exp(c[i].value); /* in the order it was: still a heap */
     if (top_p) {
         const int64_t pool = kept;
-        for (kept = n; kept > pool && sum < s->top_p * total; sum += c[--kept].value)
+        kept = n;
+        while (kept > pool && sum < s->top_p * total) {
             if (kept == sorted) pop(c, sorted--);
+            sum += c[--kept].value;
+        }
     }
     for (int64_t i = kept; i < n; i++)
         if (c[i].value < s->min_p) c[i].value = 0;
