@@ -56,8 +56,10 @@ static int detokenize_lines(text_io *io, FILE *input) { return ttt_text_io_lines
 static int write_text(text_io *io, ttt_status status, ttt_text *text)
 {
     if (status != TTT_OK) return ttt_text_io_failed(io);
-    fwrite(text->data, 1, text->size, stdout);
-    if (text->size > 0) fflush(stdout);
+    if (text->size > 0) {
+        fwrite(text->data, 1, text->size, stdout);
+        fflush(stdout);
+    }
     text->size = 0;
     return ferror(stdout) ? ttt_app_fail("cannot write to standard output: %s", strerror(errno)) : 0;
 }
