@@ -21,14 +21,15 @@ typedef struct ttt_metric {
 
 typedef struct ttt_metrics ttt_metrics;
 
-/* Opens or creates the file for appending; close with ttt_metrics_close. Only the lines up to the first that is not
- * whole, or whose "step" is absent or larger than `step`, are kept; -1 keeps none. So what belongs to a step must be
- * written before its checkpoint. */
-TTT_API TTT_NODISCARD ttt_status ttt_metrics_open(ttt_metrics **metrics, const char *path, int64_t step);
+/* Opens or creates the file for appending; close with ttt_metrics_close. Only its first `lines` lines are kept, or as
+ * many whole ones as there are. */
+TTT_API TTT_NODISCARD ttt_status ttt_metrics_open(ttt_metrics **metrics, const char *path, int64_t lines);
 
-/* Appends one object; the first metric must be "step". If it fails, for want of space say, nothing of the line stays.
- */
+/* Appends one object. If it fails, for want of space say, nothing of the line stays. */
 TTT_API TTT_NODISCARD ttt_status ttt_metrics_write(ttt_metrics *metrics, const ttt_metric *values, size_t count);
+
+/* Lines in the file: what a checkpoint remembers. */
+TTT_API int64_t ttt_metrics_lines(const ttt_metrics *metrics);
 
 /* Waits until the disk holds all lines; to be called before a checkpoint is written. */
 TTT_API TTT_NODISCARD ttt_status ttt_metrics_sync(ttt_metrics *metrics);

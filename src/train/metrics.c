@@ -17,7 +17,8 @@ enum { DIGITS = 9 }; /* tell any two floats apart */
 struct ttt_metrics {
     int fd;
     char *path;
-    size_t size; /* of the whole lines in the file */
+    size_t size;   /* of the file */
+    int64_t lines; /* in it */
 };
 
 static ttt_status fail(const ttt_metrics *metrics, const char *what)
@@ -25,36 +26,32 @@ static ttt_status fail(const ttt_metrics *metrics, const char *what)
     return ttt_fail(TTT_ERR_IO, "cannot %s %s: %s", what, metrics->path, strerror(errno));
 }
 
-static bool line_belongs(const char *line, size_t size, int64_t step)
-{
-    json_t *object = json_loadb(line, size, JSON_REJECT_DUPLICATES, NULL);
-    const json_t *number = json_object_get(object, "step");
-    const bool belongs = json_is_integer(number) && json_integer_value(number) <= step;
-    json_decref(object);
-    return belongs;
-}
-
-static size_t size_to_keep(const ttt_buffer *text, int64_t step)
+/* The size of the first `lines` lines, or of as many whole ones as there are. */
+static size_t size_to_keep(const ttt_buffer *text, int64_t *lines)
 {
     size_t keep = 0;
-    while (keep < text->size) {
-        const char *line = text->data + keep, *end = memchr(line, '\n', text->size - keep);
-        if (!end || !line_belongs(line, (size_t)(end - line), step)) break;
-        keep += (size_t)(end - line) + 1;
+    int64_t kept = 0;
+    while (kept < *lines && keep < text->size) {
+        const char *end = memchr(text->data + keep, '\n', text->size - keep);
+        if (!end) break;
+        keep = (size_t)(end - text->data) + 1;
+        kept++;
     }
+    *lines = kept;
     return keep;
 }
 
-static ttt_status open_and_cut(ttt_metrics *metrics, int64_t step, ttt_buffer *text)
+static ttt_status open_and_cut(ttt_metrics *metrics, int64_t lines, ttt_buffer *text)
 {
     metrics->fd = open(metrics->path, O_RDWR | O_CREAT | O_APPEND | O_CLOEXEC, 0666);
     if (metrics->fd < 0) return fail(metrics, "open");
     TTT_TRY(ttt_file_read(text, metrics->path, SIZE_MAX));
-    metrics->size = size_to_keep(text, step);
+    metrics->size = size_to_keep(text, &lines);
+    metrics->lines = lines;
     return ftruncate(metrics->fd, (off_t)metrics->size) == 0 ? TTT_OK : fail(metrics, "cut");
 }
 
-ttt_status ttt_metrics_open(ttt_metrics **out, const char *path, int64_t step)
+ttt_status ttt_metrics_open(ttt_metrics **out, const char *path, int64_t lines)
 {
     *out = NULL;
     ttt_metrics *metrics = ttt_alloc(1, sizeof *metrics);
@@ -62,7 +59,7 @@ ttt_status ttt_metrics_open(ttt_metrics **out, const char *path, int64_t step)
     metrics->fd = -1;
     metrics->path = ttt_strdup(path);
     ttt_buffer text = {0};
-    const ttt_status status = metrics->path ? open_and_cut(metrics, step, &text) : TTT_ERR_MEMORY;
+    const ttt_status status = metrics->path ? open_and_cut(metrics, lines, &text) : TTT_ERR_MEMORY;
     ttt_buffer_deinit(&text);
     if (status == TTT_OK)
         *out = metrics;
@@ -92,6 +89,7 @@ static ttt_status append(ttt_metrics *metrics, const char *line, size_t size)
         at += (size_t)written;
     }
     metrics->size += size;
+    metrics->lines++;
     return TTT_OK;
 }
 
@@ -114,6 +112,8 @@ ttt_status ttt_metrics_write(ttt_metrics *metrics, const ttt_metric *values, siz
     ttt_buffer_deinit(&line);
     return status;
 }
+
+int64_t ttt_metrics_lines(const ttt_metrics *metrics) { return metrics->lines; }
 
 ttt_status ttt_metrics_sync(ttt_metrics *metrics) { return fsync(metrics->fd) == 0 ? TTT_OK : fail(metrics, "write"); }
 

@@ -49,6 +49,8 @@ int64_t ttt_train_run_checkpoint(const ttt_train_run *run) { return run->saved; 
 static ttt_status save_checkpoint(ttt_train_run *run)
 {
     const int64_t step = ttt_trainer_step_count(run->trainer);
+    if (json_object_set_new(run->note, "lines", json_integer(ttt_metrics_lines(run->metrics))) != 0)
+        return ttt_fail(TTT_ERR_MEMORY, "out of memory: cannot save step %lld", (long long)step);
     char *path = ttt_run_checkpoint_path(run->folder, step);
     char *note = json_dumps(run->note, JSON_COMPACT | JSON_REAL_PRECISION(17));
     ttt_status status = path ? TTT_OK : TTT_ERR_MEMORY;

@@ -28,7 +28,7 @@ json_t *ttt_run_note_new(const ttt_train_run_options *said)
     const bool given = ttt_run_data_is_given(&data), counted = said->steps > 0 || said->minutes > 0;
     const char *tokenizer = said->tokenizer ? said->tokenizer : said->init_from ? said->init_from : "bpe:4096";
     const char *valid = said->valid ? said->valid : "0.05";
-    json_t *note = json_pack("{s:o, s:o, s:b, s:o, s:o, s:o, s:I, s:I, s:b}", "tokenizer",
+    json_t *note = json_pack("{s:o, s:o, s:b, s:o, s:o, s:o, s:I, s:I, s:i, s:b}", "tokenizer",
                              text_or_null(given ? NULL : tokenizer), "valid", text_or_null(given ? NULL : valid),
                              "parse_special", (int)said->parse_special, "init_from", text_or_null(said->init_from),
                              "epochs",
@@ -36,14 +36,14 @@ json_t *ttt_run_note_new(const ttt_train_run_options *said)
                                             : said->epochs > 0 ? said->epochs
                                                                : 1),
                              "minutes", number_or_null(said->minutes), "save_every", (json_int_t)said->save_every,
-                             "eval_every", (json_int_t)said->eval_every, "finished", 0);
+                             "eval_every", (json_int_t)said->eval_every, "lines", 0, "finished", 0);
     if (!note) (void)ttt_fail(TTT_ERR_MEMORY, "out of memory: cannot begin a run");
     return note;
 }
 
 ttt_status ttt_run_note_parse(json_t **note, const char *text, const char *where)
 {
-    static const char *const keys[] = {"save_every", "eval_every"};
+    static const char *const keys[] = {"save_every", "eval_every", "lines"};
     *note = json_loads(text, JSON_REJECT_DUPLICATES, NULL);
     bool sound = json_is_boolean(json_object_get(*note, "finished")) &&
                  (json_is_string(json_object_get(*note, "tokenizer")) ||

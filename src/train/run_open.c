@@ -27,10 +27,10 @@ static ttt_status open_data(ttt_train_run *run, bool made)
     return status;
 }
 
-static ttt_status open_metrics(ttt_train_run *run, int64_t step)
+static ttt_status open_metrics(ttt_train_run *run, int64_t lines)
 {
     char *path = ttt_path_join(run->folder, "metrics.jsonl");
-    const ttt_status status = path ? ttt_metrics_open(&run->metrics, path, step) : TTT_ERR_MEMORY;
+    const ttt_status status = path ? ttt_metrics_open(&run->metrics, path, lines) : TTT_ERR_MEMORY;
     ttt_free(path);
     return status;
 }
@@ -98,7 +98,7 @@ static ttt_status begin(ttt_train_run *run)
     if (status == TTT_OK) status = write_config(run, &text);
     ttt_buffer_deinit(&text);
     TTT_TRY(status);
-    return open_metrics(run, -1);
+    return open_metrics(run, 0);
 }
 
 /* ---- going on ---- */
@@ -163,7 +163,7 @@ static ttt_status go_on(ttt_train_run *run, const ttt_checkpoints *checkpoints)
         TTT_TRY(ttt_run_data_check(run->folder, run->data, &data));
     }
     compare_machine(run);
-    TTT_TRY(open_metrics(run, run->saved));
+    TTT_TRY(open_metrics(run, json_integer_value(json_object_get(run->note, "lines"))));
     TTT_TRY(ttt_run_save_model(run));
     return ttt_run_plot(run);
 }

@@ -10,8 +10,8 @@
 #include <ttt/run.h>
 
 /* What of a run is in neither its configuration nor its trainer's options: {"tokenizer", "valid", "parse_special",
- * "init_from", "epochs", "minutes", "save_every", "eval_every", "backend", "isa", "finished"}. NULL, with the sentence
- * recorded, if memory is short. */
+ * "init_from", "epochs", "minutes", "save_every", "eval_every", "backend", "isa", "lines" (of metrics.jsonl),
+ * "finished"}. NULL, with the sentence recorded, if memory is short. */
 json_t *ttt_run_note_new(const ttt_train_run_options *said);
 TTT_NODISCARD ttt_status ttt_run_note_parse(json_t **note, const char *text, const char *where);
 
