@@ -57,6 +57,8 @@ int main(void)
     verify(TTT_SOURCE_DIR "/tests/golden/linear_mamba_preconv", "linear_mamba_preconv", &options);
     verify(TTT_SOURCE_DIR "/tests/golden/mlp_transformer", "mlp_transformer", &options);
     verify(TTT_SOURCE_DIR "/tests/golden/linear_k64_batch", "linear_k64_batch", &options);
+    /* an untied head, convolutions of three, queries and keys shared without a gate, a mini-batch longer than a tile */
+    verify(TTT_SOURCE_DIR "/tests/golden/mlp_share_k17", "mlp_share_k17", &options);
     for (size_t i = 0; i < sizeof folders / sizeof *folders; i++) verify_shared(folders[i], &options);
     return test_end();
 }
