@@ -7,6 +7,8 @@ install(TARGETS ttt ttt_shared ttt_static
   LIBRARY DESTINATION ${CMAKE_INSTALL_LIBDIR}
   ARCHIVE DESTINATION ${CMAKE_INSTALL_LIBDIR})
 install(DIRECTORY include/ttt DESTINATION ${CMAKE_INSTALL_INCLUDEDIR})
+install(FILES doc/ttt.1 DESTINATION ${CMAKE_INSTALL_MANDIR}/man1)
+install(FILES doc/ttt.bash DESTINATION ${CMAKE_INSTALL_DATADIR}/bash-completion/completions RENAME ttt)
 
 # Only the static library asks its user for what it stands on; the shared one brings it along.
 set(TTT_PRIVATE_LIBS -ljansson -lutf8proc -lzstd)

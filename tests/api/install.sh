@@ -32,5 +32,9 @@ cmake --build "$work/cmake" >>"$work/log"
 expect "CMake, shared" "$("$work/cmake/shared")"
 expect "CMake, static" "$("$work/cmake/static")"
 
+"$work/prefix/bin/ttt" --version | grep -q '^ttt [0-9]' || { echo "the installed program does not start"; exit 1; }
+for file in share/man/man1/ttt.1 share/bash-completion/completions/ttt; do
+    [ -s "$work/prefix/$file" ] || { echo "$file is not installed"; exit 1; }
+done
 foreign=$(nm -D --defined-only "$lib/libttt.so" | awk '$3 !~ /^ttt_/ { print $3 }')
 [ -z "$foreign" ] || { echo "names that are not the library's own: $foreign"; exit 1; }
