@@ -60,15 +60,15 @@ class Ttt:
             sys.exit(f"{self.program} {' '.join(map(str, arguments))}: {done.stderr.decode(errors='replace').strip()}")
         return done.stdout
 
-    def through(self, command, key, value, result):
+    def through(self, key, value, result, *command):
         line = json.dumps({key: value}).encode()
-        return json.loads(self.run(command, "--tokenizer", self.model, "--jsonl", text=line))[result]
+        return json.loads(self.run(*command, "--tokenizer", self.model, "--jsonl", text=line))[result]
 
     def ids(self, text):
-        return self.through("tokenize", "text", text, "ids")
+        return self.through("text", text, "ids", "tokenize", "--no-truncation")
 
     def text(self, ids):
-        return self.through("detokenize", "ids", ids, "text")
+        return self.through("ids", ids, "text", "detokenize")
 
 
 def check_tokenizer(ttt, tokenizers, text):
