@@ -4,6 +4,7 @@
 
 #include <ttt/train.h>
 
+#include "store/safetensors.h"
 #include "train/backprop.h"
 #include "train/optimizer.h"
 
@@ -20,6 +21,10 @@ extern const char *const ttt_schedule_names[TTT_SCHEDULE_COUNT];
 
 /* TTT-MLP's base_lr is multiplied by this in update `step` (TTT.md section 4): 0.1 to 1 over the warm-up. */
 double ttt_train_base_lr_factor(const ttt_train_options *options, int64_t step);
+
+/* What a checkpoint says of itself, beside its tensors. */
+TTT_NODISCARD ttt_status ttt_checkpoint_header(const ttt_safetensors *file, const char *path, ttt_config *config,
+                                               ttt_train_options *options, int64_t *step);
 
 /* A trainer whose parameters and moments are all zero. */
 TTT_NODISCARD ttt_status ttt_trainer_new_empty(ttt_trainer **trainer, const ttt_config *config,

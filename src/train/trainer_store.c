@@ -192,6 +192,16 @@ static uint64_t hash_bytes(uint64_t hash, const void *bytes, size_t size)
     return hash;
 }
 
+/* Of a checkpoint the sum over its tensors and texts, so that their order in the file does not matter. */
+static uint64_t hash_tensor(const ttt_tensor *tensor)
+{
+    return hash_bytes(hash_bytes(0, tensor->name, strlen(tensor->name)), tensor->data, tensor->bytes);
+}
+static uint64_t hash_texts(const char *header, const char *note)
+{
+    return hash_bytes(1, header, strlen(header)) + hash_bytes(2, note, strlen(note));
+}
+
 static void hash_print(char text[HASH_TEXT], uint64_t hash) { snprintf(text, HASH_TEXT, "%016" PRIx64, hash); }
 
 static ttt_status write_checkpoint(const ttt_trainer *trainer, const char *path, const char *header, const char *note)
@@ -201,13 +211,13 @@ static ttt_status write_checkpoint(const ttt_trainer *trainer, const char *path,
     ttt_tensor_out *tensors = ttt_alloc(3 * (size_t)layout->count, sizeof *tensors);
     char(*names)[NAME] = ttt_alloc(3 * (size_t)layout->count, sizeof *names);
     ttt_status status = tensors && names ? TTT_OK : TTT_ERR_MEMORY;
-    uint64_t hash = hash_bytes(hash_bytes(0, header, strlen(header)), note, strlen(note));
+    uint64_t hash = hash_texts(header, note);
     for (int64_t i = 0; status == TTT_OK && i < 3 * layout->count; i++) {
         const int which = (int)(i / layout->count);
         snprintf(names[i], NAME, "%s%s", moments[which], layout->specs[i % layout->count].name);
         tensors[i] = (ttt_tensor_out){.tensor = param_tensor(trainer, which, i % layout->count, names[i]),
                                       .dtype = trainer->lm.backend->dtype};
-        hash = hash_bytes(hash, tensors[i].tensor.data, tensors[i].tensor.bytes);
+        hash += hash_tensor(&tensors[i].tensor);
     }
     char hash_text[HASH_TEXT];
     hash_print(hash_text, hash);
@@ -227,8 +237,8 @@ ttt_status ttt_trainer_save(const ttt_trainer *trainer, const char *path, const 
     return status;
 }
 
-static ttt_status parse_header(const ttt_safetensors *file, const char *path, ttt_config *config,
-                               ttt_train_options *options, int64_t *step)
+ttt_status ttt_checkpoint_header(const ttt_safetensors *file, const char *path, ttt_config *config,
+                                 ttt_train_options *options, int64_t *step)
 {
     const char *text = ttt_safetensors_metadata(file, "ttt_checkpoint");
     if (!text) return ttt_fail(TTT_ERR_FORMAT, "%s is not a checkpoint: its metadata has no \"ttt_checkpoint\"", path);
@@ -258,12 +268,30 @@ static const char *metadata_text(const ttt_safetensors *file, const char *key)
     return text ? text : "";
 }
 
+/* Before anything in it is believed. */
+static ttt_status check_hash(const ttt_safetensors *file, const char *path)
+{
+    char text[HASH_TEXT];
+    uint64_t hash = hash_texts(metadata_text(file, "ttt_checkpoint"), metadata_text(file, "note"));
+    for (int64_t i = 0; i < ttt_safetensors_count(file); i++) hash += hash_tensor(ttt_safetensors_at(file, i));
+    hash_print(text, hash);
+    if (strcmp(text, metadata_text(file, "hash")) == 0) return TTT_OK;
+    return ttt_fail(TTT_ERR_FORMAT, "%s is damaged or no checkpoint: its hash is not that of its content", path);
+}
+
+/* Before memory is taken for what a header says: are the parameters there at all? */
+static ttt_status check_size(const ttt_safetensors *file, const ttt_config *config, const char *path)
+{
+    size_t bytes = 0;
+    for (int64_t i = 0; i < ttt_safetensors_count(file); i++) bytes += ttt_safetensors_at(file, i)->bytes;
+    if (bytes / 3 / sizeof(float) >= (size_t)ttt_config_parameters(config)) return TTT_OK;
+    return ttt_fail(TTT_ERR_FORMAT, "%s: the checkpoint holds fewer parameters than its configuration asks for", path);
+}
+
 static ttt_status load_tensors(ttt_trainer *trainer, const ttt_safetensors *file, const char *path)
 {
     const ttt_param_layout *layout = &trainer->lm.layout;
     const ttt_backend *b = trainer->lm.backend;
-    const char *header = metadata_text(file, "ttt_checkpoint"), *note = metadata_text(file, "note");
-    uint64_t hash = hash_bytes(hash_bytes(0, header, strlen(header)), note, strlen(note));
     for (int64_t i = 0; i < 3 * layout->count; i++) {
         const ttt_param_spec *spec = &layout->specs[i % layout->count];
         char name[TTT_PARAM_NAME + 8];
@@ -277,12 +305,7 @@ static ttt_status load_tensors(ttt_trainer *trainer, const ttt_safetensors *file
                             path, name);
         b->ops->from(b, param_at(trainer, (int)(i / layout->count), i % layout->count), tensor->data, tensor->dtype,
                      ttt_tensor_count(tensor));
-        hash = hash_bytes(hash, tensor->data, tensor->bytes);
     }
-    char hash_text[HASH_TEXT];
-    hash_print(hash_text, hash);
-    if (strcmp(hash_text, metadata_text(file, "hash")) != 0)
-        return ttt_fail(TTT_ERR_FORMAT, "%s: the checkpoint is damaged: its hash is not that of its content", path);
     return check_finite(trainer, path);
 }
 
@@ -294,8 +317,12 @@ ttt_status ttt_trainer_load(ttt_trainer **trainer, const char *path, const char 
     ttt_config config;
     ttt_train_options options;
     int64_t step = 0;
-    TTT_TRY(ttt_safetensors_open(&file, path));
-    ttt_status status = parse_header(file, path, &config, &options, &step);
+    ttt_status status = ttt_safetensors_open(&file, path);
+    if (status == TTT_ERR_UNSUPPORTED) status = ttt_fail_prefix(TTT_ERR_FORMAT, "the checkpoint is damaged");
+    TTT_TRY(status);
+    status = check_hash(file, path);
+    if (status == TTT_OK) status = ttt_checkpoint_header(file, path, &config, &options, &step);
+    if (status == TTT_OK) status = check_size(file, &config, path);
     if (status == TTT_OK) {
         options.backend = backend;
         options.threads = threads;
