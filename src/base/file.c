@@ -163,19 +163,16 @@ ttt_status ttt_writer_print(ttt_writer *writer, const char *format, ...)
     return ttt_writer_write(writer, text, (size_t)length);
 }
 
-/* A rename is durable once its folder is synced. Some file systems cannot sync a folder; that is no failure of ours. */
-static void sync_parent(const char *path)
+/* A rename is durable once its folder is synced. Some file systems cannot sync a folder; that is no failure of ours.
+ * `path` is cut to its folder. */
+static void sync_parent(char *path)
 {
-    char *folder = ttt_strdup(path);
-    if (!folder) return;
-    char *slash = strrchr(folder, '/');
-    if (slash) slash[slash == folder] = '\0';
-    const int fd = open(slash ? folder : ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    if (fd >= 0) {
-        fsync(fd);
-        close(fd);
-    }
-    ttt_free(folder);
+    char *slash = strrchr(path, '/');
+    if (slash) slash[slash == path] = '\0';
+    const int fd = open(slash ? path : ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    if (fd < 0) return;
+    fsync(fd);
+    close(fd);
 }
 
 ttt_status ttt_writer_commit(ttt_writer **handle)
@@ -234,6 +231,23 @@ bool ttt_is_folder(const char *path)
 {
     struct stat status;
     return stat(path, &status) == 0 && S_ISDIR(status.st_mode);
+}
+
+bool ttt_folder_has(const char *folder, const char *name)
+{
+    const int fd = open(folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    if (fd < 0) return false;
+    const bool found = faccessat(fd, name, F_OK, 0) == 0;
+    close(fd);
+    return found;
+}
+
+void ttt_folder_drop(const char *folder, const char *name)
+{
+    const int fd = open(folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    if (fd < 0) return;
+    unlinkat(fd, name, 0);
+    close(fd);
 }
 
 ttt_status ttt_folder_make(const char *path)

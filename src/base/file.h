@@ -46,6 +46,10 @@ TTT_NODISCARD ttt_status ttt_file_write(const char *path, const void *bytes, siz
 
 bool ttt_file_exists(const char *path);
 bool ttt_is_folder(const char *path);
+/* Whether `folder` is one and has an entry `name`. Needs no memory, and so does removing an entry, whose failure is
+ * not told. */
+bool ttt_folder_has(const char *folder, const char *name);
+void ttt_folder_drop(const char *folder, const char *name);
 
 /* Creates a folder and its parents; one that exists is success. */
 TTT_NODISCARD ttt_status ttt_folder_make(const char *path);

@@ -61,13 +61,7 @@ void ttt_data_close(ttt_data *data)
     ttt_free(data);
 }
 
-bool ttt_data_is_folder(const char *path)
-{
-    char *file = ttt_is_folder(path) ? ttt_path_join(path, "data.json") : NULL;
-    const bool found = file && ttt_file_exists(file);
-    ttt_free(file);
-    return found;
-}
+bool ttt_data_is_folder(const char *path) { return ttt_folder_has(path, "data.json"); }
 
 const ttt_tokenizer *ttt_data_tokenizer(const ttt_data *data) { return data->tokenizer; }
 int64_t ttt_data_tokens(const ttt_data *data, ttt_split split) { return data->parts[split].tokens; }

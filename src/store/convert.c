@@ -182,14 +182,6 @@ static ttt_status write_folder(const source *in, const char *out, const ttt_conf
     return copy_companions(in, out);
 }
 
-static bool holds(const char *folder, const char *name)
-{
-    char *path = ttt_path_join(folder, name);
-    const bool found = path && ttt_file_exists(path);
-    ttt_free(path);
-    return found;
-}
-
 /* Whether `out` does not exist yet or is an empty folder; an error if it must not be written. */
 static ttt_status check_out(const char *in, const char *out, bool *fresh)
 {
@@ -208,9 +200,10 @@ static ttt_status check_out(const char *in, const char *out, bool *fresh)
     closedir(listing);
     *fresh = entries == 2; /* . and .. */
     if (*fresh) return TTT_OK;
-    if (holds(out, "checkpoint"))
+    if (ttt_folder_has(out, "checkpoint"))
         return ttt_fail(TTT_ERR_ARGUMENT, "%s holds a training run; name another folder", out);
-    if (!holds(out, "config.json") && !holds(out, "model.safetensors") && !holds(out, "model.safetensors.index.json"))
+    if (!ttt_folder_has(out, "config.json") && !ttt_folder_has(out, "model.safetensors") &&
+        !ttt_folder_has(out, "model.safetensors.index.json"))
         return ttt_fail(TTT_ERR_ARGUMENT, "%s exists, is not empty and is no model folder; name another folder", out);
     return TTT_OK;
 }
@@ -221,9 +214,7 @@ static void remove_folder(const char *folder)
     DIR *listing = opendir(folder);
     if (!listing) return;
     for (struct dirent *entry = readdir(listing); entry; entry = readdir(listing)) {
-        char *path = ttt_path_join(folder, entry->d_name);
-        if (path) unlink(path); /* refuses . and .. */
-        ttt_free(path);
+        unlinkat(dirfd(listing), entry->d_name, 0); /* refuses . and .. */
     }
     closedir(listing);
     rmdir(folder);

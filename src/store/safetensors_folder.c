@@ -37,14 +37,6 @@ static int64_t shard_end(const ttt_tensor_out *tensors, int64_t count, int64_t b
     return end;
 }
 
-/* Removes FOLDER/name; that it does not exist is as good. */
-static void remove_file(const char *folder, const char *name)
-{
-    char *path = ttt_path_join(folder, name);
-    if (path) remove(path);
-    ttt_free(path);
-}
-
 /* Removes shards of an earlier save: those whose total is not `shards`. What cannot be removed is not referred to. */
 static void remove_old_shards(const char *folder, int shards)
 {
@@ -53,7 +45,7 @@ static void remove_old_shards(const char *folder, int shards)
     for (struct dirent *entry = readdir(listing); entry; entry = readdir(listing)) {
         int shard, total, length = 0;
         if (sscanf(entry->d_name, "model-%5d-of-%5d.safetensors%n", &shard, &total, &length) != 2) continue;
-        if (length > 0 && entry->d_name[length] == '\0' && total != shards) remove_file(folder, entry->d_name);
+        if (length > 0 && entry->d_name[length] == '\0' && total != shards) ttt_folder_drop(folder, entry->d_name);
     }
     closedir(listing);
 }
@@ -103,7 +95,7 @@ ttt_status ttt_safetensors_save_folder(const char *folder, const ttt_tensor_out 
     for (int64_t i = 0; i < count; i++) total += written_bytes(&tensors[i]);
     if (total <= shard_bytes) {
         TTT_TRY(save_file(folder, "model.safetensors", tensors, count));
-        remove_file(folder, "model.safetensors.index.json");
+        ttt_folder_drop(folder, "model.safetensors.index.json");
         remove_old_shards(folder, 0);
         return TTT_OK;
     }
@@ -115,7 +107,7 @@ ttt_status ttt_safetensors_save_folder(const char *folder, const ttt_tensor_out 
     if (status == TTT_OK) status = write_index(folder, weight_map, total);
     json_decref(weight_map);
     TTT_TRY(status);
-    remove_file(folder, "model.safetensors");
+    ttt_folder_drop(folder, "model.safetensors");
     remove_old_shards(folder, shards);
     return TTT_OK;
 }
