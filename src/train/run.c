@@ -21,6 +21,7 @@ enum {
     SAVE_SECONDS = 600,  /* between checkpoints, unless save_every says otherwise */
     SENTENCE = 1024
 };
+static const double EVALUATION_SHARE = 0.1; /* of the time of training that evaluations on the way may take */
 
 double ttt_run_now(void)
 {
@@ -113,11 +114,14 @@ static int64_t eval_every(const ttt_train_run *run)
     return said > 0 ? said : (steps + EVALUATIONS - 1) / EVALUATIONS;
 }
 
-/* Windows of an evaluation before the last. */
+/* Windows of an evaluation before the last: a tenth of the time of the updates since the one before, or less. Going
+ * forward over a window takes a third of the time of training on it. */
 static int64_t windows_on_the_way(const ttt_train_run *run)
 {
-    const int64_t limit = EVALUATION_SIZE * ttt_trainer_options(run->trainer)->batch;
-    return run->windows < limit ? run->windows : limit;
+    const double batch = (double)ttt_trainer_options(run->trainer)->batch;
+    const double affordable = EVALUATION_SHARE * 3 * batch * (double)eval_every(run);
+    const double windows = fmin(fmax(affordable, batch), EVALUATION_SIZE * batch);
+    return windows < (double)run->windows ? (int64_t)windows : run->windows;
 }
 
 /* The mean loss over `windows` windows spread evenly over the held-out part. Window i is tokens iT to iT + T, so that
@@ -162,20 +166,17 @@ static ttt_status evaluate_and_write(ttt_train_run *run, int64_t windows, bool m
 
 /* ---- one step ---- */
 
-/* For `minutes`: how many updates fit, given how long those since the first took; evaluations take a third of the time
- * of an update of as many tokens. */
+/* For `minutes`: how many updates fit, given how long those since the first took, beside the evaluations. */
 static void estimate_steps(ttt_train_run *run)
 {
-    const ttt_train_options *train = ttt_trainer_options(run->trainer);
     const int64_t step = ttt_trainer_step_count(run->trainer);
-    const double time = ttt_run_now();
+    const double time = ttt_run_now(), batch = (double)ttt_trainer_options(run->trainer)->batch;
     const double update = (time - run->begun) / (double)(step > 1 ? step - 1 : 1);
     if (step == 1) run->begun = time; /* the first update touches memory for the first time: it counts no longer */
-    const double windows = (double)run->windows + EVALUATIONS * (double)windows_on_the_way(run);
-    const double evaluations = update * windows / (double)train->batch / 3;
-    const double left = run->said.minutes * 60 - (time - run->opened) - evaluations;
-    const double more = left > 0 ? floor(left / update) : 0;
-    ttt_trainer_set_steps(run->trainer, step + (more < INT32_MAX ? (int64_t)more : INT32_MAX));
+    const double left = (run->said.minutes * 60 - (time - run->opened)) / update - (double)run->windows / batch / 3;
+    const double more = fmax(left / (1 + EVALUATION_SHARE), left - EVALUATIONS * EVALUATION_SIZE / 3.0);
+    const double steps = fmax((double)step + floor(more), MEASURED);
+    ttt_trainer_set_steps(run->trainer, steps < INT32_MAX ? (int64_t)steps : INT32_MAX);
     run->measuring = step < MEASURED;
 }
 

@@ -258,7 +258,8 @@ static void test_bad_input(void)
         {1, "text.txt -o bad --init-from whole --config tiny", "give no other"},
         {1, "empty.txt -o bad --tokenizer byte", "empty.txt holds no text"},
         {1, "missing.txt -o bad", "missing.txt"},
-        {1, "latin.txt -o bad --tokenizer whole/tokenizer.llama.json", "tokenizer.llama.json"},
+        {1, "latin.txt -o bad --tokenizer " TTT_SOURCE_DIR "/tests/unit/tokenizers/llama.json",
+         "latin.txt: invalid UTF-8 at byte 3"},
         {1, "text.txt -o text.txt", "a file has this name"},
         {1, "text.txt -o /proc/none --tokenizer byte", "/proc/none"}};
     cli_write("empty.txt", "", 0);
@@ -302,6 +303,7 @@ static void test_inputs(void)
     CLI_OK("$TTT train data -o prepared --steps 40 --context 32 --batch 128 --set hidden_size=32 "
            "--set num_hidden_layers=2 --set num_attention_heads=4 --set intermediate_size=48");
     CHECK(same_model("whole", "prepared"));
+    CLI_OK("$TTT train latin.txt -o raw --steps 1 " SIZE "--context 4 --batch 4 --valid 0"); /* bytes are bytes */
     CLI_OK("rm -r data && $TTT prepare other.txt -o data --tokenizer byte");
     CLI_SAYS(1, "data/train.tokens is not what the run was begun with", "$TTT train data -o prepared");
     CLI_OK("$TTT train text.txt -o bpe --steps 3 " SIZE "--tokenizer bpe:300 --valid other.txt && "
