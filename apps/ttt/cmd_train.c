@@ -154,13 +154,13 @@ static void introduce(const ttt_train_run *run, const char *folder)
     const ttt_trainer *trainer = ttt_train_run_trainer(run);
     const ttt_train_options *options = ttt_trainer_options(trainer);
     const ttt_data *data = ttt_train_run_data(run);
-    const int64_t step = ttt_trainer_step_count(trainer);
+    const int64_t step = ttt_trainer_step_count(trainer), update = options->batch * options->context;
     fprintf(stderr, "%s: %.1f million parameters, vocabulary %lld, %s (%s)\n", folder,
             (double)ttt_config_parameters(ttt_trainer_config(trainer)) / 1e6,
             (long long)ttt_trainer_config(trainer)->vocab_size, ttt_trainer_backend(trainer), ttt_trainer_isa(trainer));
     fprintf(stderr, "%lld tokens to train on, %lld held out; updates of %lld tokens in sequences of %lld\n",
             (long long)ttt_data_tokens(data, TTT_SPLIT_TRAIN), (long long)ttt_data_tokens(data, TTT_SPLIT_VALID),
-            (long long)(options->batch * options->context), (long long)options->context);
+            (long long)update, (long long)options->context);
     if (step > 0) fprintf(stderr, "goes on from step %lld\n", (long long)step);
 }
 

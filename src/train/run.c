@@ -215,11 +215,12 @@ static ttt_status go_on(ttt_train_run *run, ttt_train_report *report)
     if (!last && !run->measuring && step % eval_every(run) == 0)
         TTT_TRY(evaluate_and_write(run, windows_on_the_way(run), false, report));
     const bool stop = stopped(run);
-    if (last || stop || save_is_due(run, step)) TTT_TRY(save(run));
+    /* The last update is saved before a long evaluation may be cut short; without one, finish() saves at once. */
+    if (stop || (last ? run->windows > 0 : save_is_due(run, step))) TTT_TRY(save(run));
     return stop ? ttt_fail(TTT_ERR_INTERRUPTED, "stopped after step %lld", (long long)step) : TTT_OK;
 }
 
-/* After the last update, whose checkpoint is written: the whole held-out part, and the checkpoint that says that
+/* After the last update: the whole held-out part, and the checkpoint that says that
  * nothing is left to do. */
 static ttt_status finish(ttt_train_run *run, ttt_train_report *report)
 {

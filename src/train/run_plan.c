@@ -194,9 +194,11 @@ static ttt_status find_schedule(const char *name, ttt_schedule *schedule)
 static int64_t choose_accumulate(int64_t sequences, int64_t context, const ttt_config *config)
 {
     const double each = (double)context * (double)config->hidden_size * (double)config->num_hidden_layers;
-    int64_t passes = 1;
-    while (passes < sequences && (sequences % passes != 0 || (double)(sequences / passes) * each > pass_size)) passes++;
-    return passes;
+    for (int64_t passes = 1; passes < sequences; passes++) {
+        const int64_t at_once = sequences / passes;
+        if (at_once * passes == sequences && (double)at_once * each <= pass_size) return passes;
+    }
+    return sequences;
 }
 
 static ttt_status make_batch(const ttt_train_run_options *said, const ttt_config *config, int64_t tokens,

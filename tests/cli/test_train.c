@@ -7,6 +7,8 @@
 
 #include <time.h>
 
+#include "base/rng.h"
+
 /* A model so small that an update takes a few milliseconds. */
 #define SIZE                                                                                                           \
     "--set hidden_size=32 --set num_hidden_layers=2 --set num_attention_heads=4 --set intermediate_size=48 "           \
@@ -102,17 +104,16 @@ static double seconds(void)
 static void test_kills(void)
 {
     static const char command[] = TRAIN "-o killed --steps 40 --save-every 3";
-    const unsigned seed = (unsigned)time(NULL);
-    printf("kills: seed %u\n", seed);
-    srand(seed);
+    const ttt_rng rng = {.seed = (uint64_t)time(NULL), .stream = TTT_RNG_TEST};
+    printf("kills: seed %llu\n", (unsigned long long)rng.seed);
     const double start = seconds();
     CLI_OK("%s", command);
     const double life = seconds() - start;
-    for (int kills = 0; kills < 20;) {
+    for (int kills = 0, starts = 0; kills < 20;) {
         CLI_OK("rm -rf killed");
         for (int code = -1; code != 0 && kills < 20; kills += code != 0) {
             const pid_t child = cli_start(command);
-            usleep((useconds_t)(1e6 * life * rand() / RAND_MAX));
+            usleep((useconds_t)(1e6 * life * ttt_rng_uniform(rng, (uint64_t)starts++)));
             kill(child, SIGKILL);
             code = cli_wait(child);
             CHECK(code == 0 || code == 128 + SIGKILL);
