@@ -7,6 +7,7 @@
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <time.h>
 #include <ttt/plot.h>
 
@@ -15,7 +16,6 @@
 #include "train/run_folder.h"
 
 enum {
-    MEASURED = 20,       /* updates that are measured for `minutes` */
     EVALUATIONS = 10,    /* of a run, unless eval_every says otherwise */
     EVALUATION_SIZE = 8, /* updates' worth of windows of an evaluation before the last */
     SAVE_SECONDS = 600,  /* between checkpoints, unless save_every says otherwise */
@@ -166,18 +166,28 @@ static ttt_status evaluate_and_write(ttt_train_run *run, int64_t windows, bool m
 
 /* ---- one step ---- */
 
-/* For `minutes`: how many updates fit, given how long those since the first took, beside the evaluations. */
-static void estimate_steps(ttt_train_run *run)
+static int by_value(const void *a, const void *b)
+{
+    const double x = *(const double *)a, y = *(const double *)b;
+    return (x > y) - (x < y);
+}
+
+/* For `minutes`: how many updates fit, beside the evaluations, given the seconds of the last one and those before it.
+ * The median counts: the first update touches memory for the first time, and others share the machine. */
+static void estimate_steps(ttt_train_run *run, double seconds)
 {
     const int64_t step = ttt_trainer_step_count(run->trainer);
     const double time = ttt_run_now(), batch = (double)ttt_trainer_options(run->trainer)->batch;
-    const double update = (time - run->begun) / (double)(step > 1 ? step - 1 : 1);
-    if (step == 1) run->begun = time; /* the first update touches memory for the first time: it counts no longer */
-    const double left = (run->said.minutes * 60 - (time - run->opened)) / update - (double)run->windows / batch / 3;
+    run->measured[step - 1] = seconds;
+    double sorted[TTT_RUN_MEASURED];
+    memcpy(sorted, run->measured, (size_t)step * sizeof *sorted);
+    qsort(sorted, (size_t)step, sizeof *sorted, by_value);
+    const double left = (run->said.minutes * 60 - (time - run->opened)) / sorted[step / 2] -
+                        (double)run->windows / batch / 3;
     const double more = fmax(left / (1 + EVALUATION_SHARE), left - EVALUATIONS * EVALUATION_SIZE / 3.0);
-    const double steps = fmax((double)step + floor(more), MEASURED);
+    const double steps = fmax((double)step + floor(more), TTT_RUN_MEASURED);
     ttt_trainer_set_steps(run->trainer, steps < INT32_MAX ? (int64_t)steps : INT32_MAX);
-    run->measuring = step < MEASURED;
+    run->measuring = step < TTT_RUN_MEASURED;
 }
 
 static ttt_status update(ttt_train_run *run, ttt_train_report *report)
@@ -187,11 +197,11 @@ static ttt_status update(ttt_train_run *run, ttt_train_report *report)
     TTT_TRY(ttt_data_batch(run->data, TTT_SPLIT_TRAIN, train->context, train->batch, step * train->batch, train->seed,
                            run->tokens));
     const double start = ttt_run_now();
-    if (step == 0) run->begun = start;
     TTT_TRY(ttt_trainer_step(run->trainer, run->tokens, &report->result));
     report->updated = true;
-    report->tokens_per_s = (double)(train->batch * train->context) / fmax(ttt_run_now() - start, 1e-9);
-    if (run->measuring) estimate_steps(run);
+    const double seconds = fmax(ttt_run_now() - start, 1e-9);
+    report->tokens_per_s = (double)(train->batch * train->context) / seconds;
+    if (run->measuring) estimate_steps(run, seconds);
     const ttt_metric line[] = {{"step", (double)(step + 1)},
                                {"tokens", (double)(step + 1) * (double)(train->batch * train->context)},
                                {"loss", report->result.loss},

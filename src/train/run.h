@@ -11,6 +11,8 @@
 #include <ttt/metrics.h>
 #include <ttt/run.h>
 
+enum { TTT_RUN_MEASURED = 20 }; /* updates that are measured for `minutes` */
+
 struct ttt_train_run {
     ttt_train_run_options said; /* of its strings only `folder` is kept */
     char *folder;
@@ -20,11 +22,12 @@ struct ttt_train_run {
     ttt_data *data;
     ttt_trainer *trainer;
     ttt_metrics *metrics;
-    int32_t *tokens;                /* [batch, context + 1] */
-    int64_t windows;                /* whole windows of the held-out part */
-    int64_t saved;                  /* step of the last checkpoint, or -1 */
-    bool measuring;                 /* the number of steps is not fixed yet */
-    double opened, begun, saved_at; /* times of ttt_run_now: this part of the run, its first update, last checkpoint */
+    int32_t *tokens;                   /* [batch, context + 1] */
+    int64_t windows;                   /* whole windows of the held-out part */
+    int64_t saved;                     /* step of the last checkpoint, or -1 */
+    bool measuring;                    /* the number of steps is not fixed yet */
+    double measured[TTT_RUN_MEASURED]; /* seconds of the first updates, while `measuring` */
+    double opened, saved_at;           /* times of ttt_run_now: this part of the run, last checkpoint */
 };
 
 double ttt_run_now(void); /* seconds of a clock that only goes forward */
