@@ -9,6 +9,7 @@
 
 #include <pthread.h>
 #include <sched.h>
+#include <signal.h>
 #include <stdatomic.h>
 #include <stdbool.h>
 
@@ -114,6 +115,26 @@ void ttt_parallel(ttt_pool *pool, int64_t items, void (*task)(void *context, int
     wait_until_left(pool);
 }
 
+/* Signals are the host program's threads' affair: workers are created with all of them blocked. */
+static ttt_status start_workers(ttt_pool *pool)
+{
+    ttt_status status = TTT_OK;
+    sigset_t all, before;
+    sigfillset(&all);
+    pthread_sigmask(SIG_BLOCK, &all, &before);
+    while (status == TTT_OK && pool->started < pool->threads - 1) {
+        worker *next = &pool->workers[pool->started];
+        *next = (worker){.pool = pool, .number = pool->started + 1};
+        if (pthread_create(&next->thread, NULL, run_worker, next) == 0)
+            pool->started++;
+        else
+            status = ttt_fail(TTT_ERR_MEMORY, "cannot start thread %d of %d: use fewer threads", pool->started + 2,
+                              pool->threads);
+    }
+    pthread_sigmask(SIG_SETMASK, &before, NULL);
+    return status;
+}
+
 ttt_status ttt_pool_new(ttt_pool **out, int threads)
 {
     *out = NULL;
@@ -124,16 +145,7 @@ ttt_status ttt_pool_new(ttt_pool **out, int threads)
     pthread_cond_init(&pool->wake, NULL);
     pthread_cond_init(&pool->left, NULL);
     pool->workers = ttt_alloc((size_t)threads, sizeof *pool->workers);
-    ttt_status status = pool->workers ? TTT_OK : TTT_ERR_MEMORY;
-    while (status == TTT_OK && pool->started < threads - 1) {
-        worker *next = &pool->workers[pool->started];
-        *next = (worker){.pool = pool, .number = pool->started + 1};
-        if (pthread_create(&next->thread, NULL, run_worker, next) == 0)
-            pool->started++;
-        else
-            status = ttt_fail(TTT_ERR_MEMORY, "cannot start thread %d of %d: use fewer threads", pool->started + 2,
-                              threads);
-    }
+    const ttt_status status = pool->workers ? start_workers(pool) : TTT_ERR_MEMORY;
     if (status != TTT_OK) {
         ttt_pool_free(pool);
         return status;

@@ -6,6 +6,8 @@
  */
 #include <dnnl.h>
 #include <omp.h>
+#include <pthread.h>
+#include <signal.h>
 
 #include "base/threads.h"
 #include "cpu/cpu.h"
@@ -51,7 +53,7 @@ static void multiply_panel(void *context, int64_t panel, int thread)
     omp_set_num_threads(threads);
 }
 
-void ttt_multiply_run(const ttt_backend *b, const ttt_multiply *m)
+static void multiply(const ttt_backend *b, const ttt_multiply *m)
 {
     enum { MOST = 16, LEAST = 192 }; /* panels: so many serve enough threads; a narrower one is less efficient */
     panels p = {.m = m, .by_rows = m->rows > m->columns};
@@ -62,4 +64,16 @@ void ttt_multiply_run(const ttt_backend *b, const ttt_multiply *m)
     const int64_t worth = 1 << 16;
     ttt_parallel(m->rows * m->columns * m->depth < worth ? NULL : b->pool, (length + p.size - 1) / p.size,
                  multiply_panel, &p);
+}
+
+/* With AVX-512 and a transposed first operand, dnnl_sgemm of oneDNN 2.6 keeps values below the stack pointer, beyond
+ * the 128 bytes that a signal handler of the host program leaves alone: after it, wrong addresses are written to. The
+ * pool's threads take no signals; this one takes them later. */
+void ttt_multiply_run(const ttt_backend *b, const ttt_multiply *m)
+{
+    sigset_t all, before;
+    sigfillset(&all);
+    pthread_sigmask(SIG_BLOCK, &all, &before);
+    multiply(b, m);
+    pthread_sigmask(SIG_SETMASK, &before, NULL);
 }
