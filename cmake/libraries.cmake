@@ -12,14 +12,17 @@ target_link_libraries(ttt_libraries INTERFACE PkgConfig::JANSSON PkgConfig::UTF8
 find_package(Threads REQUIRED)
 target_link_libraries(ttt_libraries INTERFACE Threads::Threads)
 
-# oneDNN brings its own OpenMP threads along; each of its calls is told to use one (src/cpu/product_onednn.c).
+# oneDNN brings its own OpenMP threads along; each of its calls is told to use one (src/cpu/product_onednn.c). Not by its
+# CMake package, which on Debian asks for OpenCL's headers too.
 set(TTT_HAVE_ONEDNN OFF)
 if(TTT_ONEDNN)
   find_package(OpenMP QUIET COMPONENTS C)
-  find_package(dnnl CONFIG QUIET)
-  if(dnnl_FOUND AND OpenMP_C_FOUND)
+  find_path(DNNL_INCLUDE oneapi/dnnl/dnnl.h)
+  find_library(DNNL_LIBRARY dnnl)
+  if(DNNL_INCLUDE AND DNNL_LIBRARY AND OpenMP_C_FOUND)
     set(TTT_HAVE_ONEDNN ON)
-    target_link_libraries(ttt_libraries INTERFACE DNNL::dnnl OpenMP::OpenMP_C)
+    target_include_directories(ttt_libraries SYSTEM INTERFACE ${DNNL_INCLUDE})
+    target_link_libraries(ttt_libraries INTERFACE ${DNNL_LIBRARY} OpenMP::OpenMP_C)
   else()
     message(STATUS "oneDNN not found: training uses the project's own products")
   endif()
