@@ -23,9 +23,18 @@ uint64_t ttt_rng_u64(ttt_rng rng, uint64_t index)
 
 double ttt_rng_uniform(ttt_rng rng, uint64_t index) { return unit(ttt_rng_u64(rng, index)); }
 
+void ttt_rng_normal_pair(ttt_rng rng, uint64_t pair, double normals[2])
+{
+    const philox4x32_ctr_t w = words(rng, pair);
+    const double radius = sqrt(-2.0 * log(1.0 - unit(join(w.v[0], w.v[1]))));
+    const double angle = 6.283185307179586476925286766559 * unit(join(w.v[2], w.v[3]));
+    normals[0] = radius * cos(angle);
+    normals[1] = radius * sin(angle);
+}
+
 double ttt_rng_normal(ttt_rng rng, uint64_t index)
 {
-    const philox4x32_ctr_t w = words(rng, index);
-    const double radius = sqrt(-2.0 * log(1.0 - unit(join(w.v[0], w.v[1]))));
-    return radius * cos(6.283185307179586476925286766559 * unit(join(w.v[2], w.v[3])));
+    double normals[2];
+    ttt_rng_normal_pair(rng, index / 2, normals);
+    return normals[index % 2];
 }

@@ -18,6 +18,8 @@ typedef struct ttt_rng {
 
 uint64_t ttt_rng_u64(ttt_rng rng, uint64_t index);
 double ttt_rng_uniform(ttt_rng rng, uint64_t index); /* in [0, 1), 53 bits */
-double ttt_rng_normal(ttt_rng rng, uint64_t index);  /* N(0, 1), Box-Muller */
+double ttt_rng_normal(ttt_rng rng, uint64_t index);  /* N(0, 1), Box-Muller; indices 2i and 2i + 1 come from one draw */
+/* Indices 2 pair and 2 pair + 1, for the price of one. */
+void ttt_rng_normal_pair(ttt_rng rng, uint64_t pair, double normals[2]);
 
 #endif

@@ -131,20 +131,36 @@ typedef struct filling {
 
 enum { FILL_CHUNK = 4096 };
 
-static double first_value(const filling *f, uint64_t index)
+/* A standard normal cut at two has this standard deviation. */
+static const double cut_deviation = 0.87962566103423978;
+
+/* Index `index` of a truncated normal: drawn again, from another stream, until it lies inside. */
+static double truncated(ttt_rng rng, uint64_t index)
 {
-    if (f->spec->init == TTT_INIT_ONES) return 1;
-    if (f->spec->init == TTT_INIT_ZEROS) return 0;
-    if (f->spec->init == TTT_INIT_NORMAL) return f->spec->std * ttt_rng_normal(f->rng, index);
-    /* A standard normal cut at two has this standard deviation; draw until one lies inside. */
-    static const double cut_deviation = 0.87962566103423978;
-    ttt_rng rng = f->rng;
-    double x = ttt_rng_normal(rng, index);
-    while (fabs(x) > 2) {
-        rng.stream += (uint64_t)1 << 48;
-        x = ttt_rng_normal(rng, index);
+    double x;
+    while (fabs(x = ttt_rng_normal(rng, index)) > 2) rng.stream += (uint64_t)1 << 48;
+    return x / cut_deviation;
+}
+
+/* Values [first, first + count), first even. */
+static void first_values(const filling *f, double *values, int64_t first, int64_t count)
+{
+    for (int64_t i = 0; i < count; i += 2) {
+        double pair[2] = {0, 0};
+        const uint64_t index = (uint64_t)(first + i);
+        switch (f->spec->init) {
+        case TTT_INIT_ZEROS: break;
+        case TTT_INIT_ONES: pair[0] = pair[1] = 1; break;
+        case TTT_INIT_NORMAL: ttt_rng_normal_pair(f->rng, index / 2, pair); break;
+        case TTT_INIT_TRUNCATED:
+            pair[0] = truncated(f->rng, index);
+            pair[1] = truncated(f->rng, index + 1);
+            break;
+        }
+        const double scale = f->spec->std > 0 ? f->spec->std : 1;
+        values[i] = scale * pair[0];
+        if (i + 1 < count) values[i + 1] = scale * pair[1];
     }
-    return f->spec->std / cut_deviation * x;
 }
 
 static void fill_chunk(void *context, int64_t item, int thread)
@@ -154,7 +170,7 @@ static void fill_chunk(void *context, int64_t item, int thread)
     double chunk[FILL_CHUNK];
     const int64_t first = item * FILL_CHUNK, total = ttt_param_elements(f->spec);
     const int64_t count = total - first < FILL_CHUNK ? total - first : FILL_CHUNK;
-    for (int64_t i = 0; i < count; i++) chunk[i] = first_value(f, (uint64_t)(first + i));
+    first_values(f, chunk, first, count);
     f->lm->backend->ops->from(f->lm->backend, ttt_at(f->lm->backend, f->values, first), chunk, TTT_F64, count);
 }
 
