@@ -38,6 +38,6 @@ void ttt_progress_say(ttt_progress *progress, const char *format, ...) __attribu
 void ttt_progress_end(ttt_progress *progress);
 
 /* The line itself: at most `columns` wide, the bar taking what the figures leave. */
-void ttt_progress_render(char *line, size_t size, const ttt_progress_figures *figures, int columns, bool colour);
+void ttt_progress_render(char *line, size_t size, const ttt_progress_figures *figures, int width, bool colour);
 
 #endif

@@ -212,7 +212,7 @@ struct ttt_backend {
 };
 
 /* Makes the backend called `name`: "ref", "cpu", or "auto" (the fastest). threads 0: one per processor. */
-ttt_status ttt_backend_new(ttt_backend **backend, const char *name, int threads);
+ttt_status ttt_backend_new(ttt_backend **out, const char *name, int threads);
 void ttt_backend_free(ttt_backend *backend);
 
 /* Makes at least `bytes` of scratch available to each thread. */

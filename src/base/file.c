@@ -121,8 +121,8 @@ static ttt_status write_all(ttt_writer *writer, const char *bytes, size_t count)
         writes++;
         ssize_t written;
         if (fault_at != 0 && writes == fault_at) {
-            written = write(writer->fd, bytes, count / 2);
-            written = -1;
+            const ssize_t half = write(writer->fd, bytes, count / 2);
+            written = half < 0 ? half : -1;
             errno = ENOSPC;
         } else {
             written = write(writer->fd, bytes, count);

@@ -39,7 +39,7 @@ TTT_NODISCARD ttt_status ttt_writer_commit(ttt_writer **writer);
 
 /* Drops everything written and frees the writer. NULL and a pointer to NULL are allowed. The recorded sentence of an
  * earlier failure stays. */
-void ttt_writer_abandon(ttt_writer **writer);
+void ttt_writer_abandon(ttt_writer **handle);
 
 /* The three steps above for bytes at hand. */
 TTT_NODISCARD ttt_status ttt_file_write(const char *path, const void *bytes, size_t count);

@@ -52,8 +52,9 @@ static size_t linear_ticks(const ttt_axis *axis, int wanted, double ticks[TTT_AX
 {
     const double step = linear_step(axis, wanted);
     size_t count = 0;
-    for (double i = ceil(axis->low / step - SLACK); i <= axis->high / step + SLACK && count < TTT_AXIS_TICKS; i++)
-        ticks[count++] = i * step + 0; /* + 0 makes a -0 a 0 */
+    const double first = ceil(axis->low / step - SLACK);
+    for (; first + (double)count <= axis->high / step + SLACK && count < TTT_AXIS_TICKS; count++)
+        ticks[count] = (first + (double)count) * step + 0; /* + 0 makes a -0 a 0 */
     return count;
 }
 
