@@ -24,10 +24,10 @@ static char cli_output[CLI_TEXT]; /* stdout and stderr of the last command, as f
 static inline void cli_begin(const char *name)
 {
     char command[4096];
-    snprintf(command, sizeof command, "rm -rf '%s/work/%s' && mkdir -p '%s/work/%s'", TTT_BINARY_DIR, name,
+    snprintf(command, sizeof command, "rm -rf '%s/scratch/%s' && mkdir -p '%s/scratch/%s'", TTT_BINARY_DIR, name,
              TTT_BINARY_DIR, name);
     if (system(command) != 0) exit(1);
-    snprintf(command, sizeof command, "%s/work/%s", TTT_BINARY_DIR, name);
+    snprintf(command, sizeof command, "%s/scratch/%s", TTT_BINARY_DIR, name);
     if (chdir(command) != 0) exit(1);
     setenv("TTT", TTT_BINARY_DIR "/bin/ttt", 1);
 }

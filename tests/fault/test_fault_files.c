@@ -199,10 +199,10 @@ static ttt_status train_tokenizer(void *context)
 int main(void)
 {
     char command[4096];
-    snprintf(command, sizeof command, "rm -rf '%s/work/fault_files' && mkdir -p '%s/work/fault_files/saved'",
+    snprintf(command, sizeof command, "rm -rf '%s/scratch/fault_files' && mkdir -p '%s/scratch/fault_files/saved'",
              TTT_BINARY_DIR, TTT_BINARY_DIR);
     CHECK_EQ(system(command), 0);
-    snprintf(command, sizeof command, "%s/work/fault_files", TTT_BINARY_DIR);
+    snprintf(command, sizeof command, "%s/scratch/fault_files", TTT_BINARY_DIR);
     CHECK_EQ(chdir(command), 0);
     CHECK_OK(ttt_folder_make("model"));
 

@@ -95,7 +95,7 @@ static void test_allocations(int64_t allocations)
 int main(void)
 {
     char folder[4096];
-    snprintf(folder, sizeof folder, "%s/work/fault_run", TTT_BINARY_DIR);
+    snprintf(folder, sizeof folder, "%s/scratch/fault_run", TTT_BINARY_DIR);
     remove_all(folder);
     CHECK_OK(ttt_folder_make(folder));
     CHECK_EQ(chdir(folder), 0);
