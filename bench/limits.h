@@ -62,8 +62,8 @@ static inline double fma_rate(ttt_isa isa)
     double best = 0;
     for (int i = 0; i < 5 && isa != TTT_ISA_SCALAR; i++) {
         const double start = now();
-        sink = isa == TTT_ISA_AVX512 ? fma_avx512() : fma_avx2();
-        const double rate = 2.0 * FMA_CHAINS * FMA_STEPS * (isa == TTT_ISA_AVX512 ? 16 : 8) / (now() - start);
+        sink = isa >= TTT_ISA_AVX512 ? fma_avx512() : fma_avx2();
+        const double rate = 2.0 * FMA_CHAINS * FMA_STEPS * (isa >= TTT_ISA_AVX512 ? 16 : 8) / (now() - start);
         if (rate > best) best = rate;
     }
     (void)sink;

@@ -19,9 +19,12 @@ typedef struct ttt_model ttt_model;
 typedef struct ttt_state ttt_state;
 
 typedef struct ttt_model_options {
-    const char *backend;   /* "ref", "cpu" or "auto"; NULL is "auto" */
-    const char *precision; /* "f32" or "auto"; NULL is "auto". ref computes in f64 whatever is said */
-    int threads;           /* 0: TTT_THREADS if set, else one per processor */
+    const char *backend; /* "ref", "cpu" or "auto"; NULL is "auto" */
+    /* What products with weight matrices compute in: "f32"; "bf16", both operands rounded; "q8" or "q4", weights and
+     * rows in blocks of small integers; or "auto" (NULL): as the file is quantised, else bf16 where the machine
+     * multiplies it faster (AMX), else f32. ref computes in f64 with the same roundings. */
+    const char *precision;
+    int threads; /* 0: TTT_THREADS if set, else one per processor */
 } ttt_model_options;
 
 /* Opens a model folder (config.json, model.safetensors or shards). `options` NULL: defaults. Every tensor's name, shape

@@ -22,8 +22,10 @@ typedef enum ttt_schedule { TTT_SCHEDULE_COSINE, TTT_SCHEDULE_CONSTANT, TTT_SCHE
 
 /* The recipe of TTT.md section 4; ttt_train_options_init gives its defaults. */
 typedef struct ttt_train_options {
-    const char *backend; /* as in ttt_model_options */
-    int threads;         /* 0: TTT_THREADS if set, else one per processor */
+    const char *backend;   /* as in ttt_model_options */
+    const char *precision; /* of the large products: "f32", "bf16", or "auto" (NULL): bf16 where the machine is faster
+                              in it (AMX). Master weights, gradients, moments and all sums are f32 whatever is said */
+    int threads;           /* 0: TTT_THREADS if set, else one per processor */
     uint64_t seed;
     int64_t context;    /* T, tokens of a sequence */
     int64_t batch;      /* sequences per update, all accumulations together */

@@ -20,14 +20,18 @@
 #include "base/error.h"
 #include "base/threads.h"
 #include "tensor/dtype.h"
+#include "tensor/precision.h"
 
 typedef struct ttt_backend ttt_backend;
 
 /* A parameter, or its gradient: `values` [rows, columns] (a vector has one row), or for inference `packed`, the same
- * matrix as the backend's `pack` laid it out. Exactly one of the two is set. */
+ * matrix as the backend's `pack` laid it out. Training has values, and beside them, where products are not in f32,
+ * `packed` and `turned`, the transpose laid out so. `precision` is what products with it, or that make it, compute in.
+ */
 typedef struct ttt_param {
     void *values;
-    void *packed;
+    void *packed, *turned;
+    ttt_precision precision;
     int64_t rows, columns;
 } ttt_param;
 
@@ -111,15 +115,17 @@ typedef struct ttt_ops {
     /* y [R,N] = x [R,M] w^T, or += with `accumulate`. [row] when w is packed; from values it may be faster and is not.
      */
     void (*linear)(const ttt_backend *b, void *y, const void *x, const ttt_param *w, int64_t rows, bool accumulate);
-    /* dx [R,M] = dy [R,N] w, or += */
+    /* dx [R,M] = dy [R,N] w, or +=; from w's `turned` where it has one */
     void (*linear_backward_input)(const ttt_backend *b, void *dx, const void *dy, const ttt_param *w, int64_t rows,
                                   bool accumulate);
-    /* dw [N,M] += dy^T x */
+    /* dw [N,M] += dy^T x, both rounded to dw's precision */
     void (*linear_backward_weight)(const ttt_backend *b, const ttt_param *dw, const void *dy, const void *x,
                                    int64_t rows);
-    /* The layout that makes `linear` a function of the row alone. packed_size in bytes. */
-    size_t (*packed_size)(int64_t rows, int64_t columns);
-    void (*pack)(const ttt_backend *b, void *packed, const void *values, int64_t rows, int64_t columns);
+    /* The layout that makes `linear` a function of the row alone. packed_size in bytes; 0 where the backend does not
+     * compute in this precision. */
+    size_t (*packed_size)(ttt_precision precision, int64_t rows, int64_t columns);
+    void (*pack)(const ttt_backend *b, void *packed, ttt_precision precision, const void *values, int64_t rows,
+                 int64_t columns);
 
     /* ---- embedding, w [V,C], values or packed ---- */
     void (*embed)(const ttt_backend *b, void *y, const int32_t *ids, const ttt_param *w,
@@ -202,6 +208,8 @@ struct ttt_backend {
     const char *isa; /* instruction set in use, such as "avx512"; "plain" for ref */
     ttt_dtype dtype; /* of a real: TTT_F64 or TTT_F32 */
     size_t real;     /* bytes of a real */
+    ttt_precision
+        preferred; /* what "auto" means: bf16 where the machine multiplies bf16 several times faster than f32 */
     int threads;
     ttt_pool *pool; /* of that many threads */
     const ttt_ops *ops;

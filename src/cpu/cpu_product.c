@@ -13,8 +13,9 @@
 
 static int64_t panel_count(int64_t rows) { return (rows + TTT_PANEL - 1) / TTT_PANEL; }
 
-static size_t packed_size(int64_t rows, int64_t columns)
+static size_t packed_size(ttt_precision precision, int64_t rows, int64_t columns)
 {
+    if (precision != TTT_PRECISION_F32) return 0;
     return (size_t)panel_count(rows) * TTT_PANEL * (size_t)columns * sizeof(float);
 }
 
@@ -46,8 +47,10 @@ static void pack_panels(void *context, int64_t begin, int64_t end)
     }
 }
 
-static void pack(const ttt_backend *b, void *packed, const void *values, int64_t rows, int64_t columns)
+static void pack(const ttt_backend *b, void *packed, ttt_precision precision, const void *values, int64_t rows,
+                 int64_t columns)
 {
+    (void)precision;
     packing p = {.packed = packed, .values = values, .rows = rows, .columns = columns};
     ttt_cpu_split(b, panel_count(rows), columns * TTT_PANEL, pack_panels, &p);
 }

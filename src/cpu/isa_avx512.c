@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: MIT
  *
- * The kernels on AVX-512.
+ * The kernels on AVX-512, and those of machines that have AMX beside it.
  */
 #include "cpu/vec_avx512.h"
 
 #include "cpu/bodies.h"
 
 const ttt_kernels ttt_kernels_avx512 = TTT_KERNELS;
+const ttt_kernels ttt_kernels_amx = TTT_KERNELS;

@@ -11,6 +11,7 @@ static const ttt_kernels *const tables[TTT_ISA_COUNT] = {
 #ifdef TTT_X86
     [TTT_ISA_AVX2] = &ttt_kernels_avx2,
     [TTT_ISA_AVX512] = &ttt_kernels_avx512,
+    [TTT_ISA_AMX] = &ttt_kernels_amx,
 #endif
 };
 

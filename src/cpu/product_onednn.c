@@ -21,7 +21,8 @@ ttt_status ttt_multiply_init(ttt_backend *backend, ttt_isa isa)
     (void)backend;
     const dnnl_cpu_isa_t most[TTT_ISA_COUNT] = {[TTT_ISA_SCALAR] = dnnl_cpu_isa_sse41,
                                                 [TTT_ISA_AVX2] = dnnl_cpu_isa_avx2,
-                                                [TTT_ISA_AVX512] = dnnl_cpu_isa_avx512_core};
+                                                [TTT_ISA_AVX512] = dnnl_cpu_isa_avx512_core,
+                                                [TTT_ISA_AMX] = dnnl_cpu_isa_avx512_core};
     const dnnl_status_t status = dnnl_set_max_cpu_isa(most[isa]);
     if (status == dnnl_success || status == dnnl_invalid_arguments || status == dnnl_unimplemented) return TTT_OK;
     return ttt_fail(TTT_ERR_UNSUPPORTED, "oneDNN refuses the instruction set %s (status %d)", ttt_isa_name(isa),

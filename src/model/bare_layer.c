@@ -59,9 +59,10 @@ static size_t pack(ttt_bare_layer *layer, char *memory)
         ttt_param *param = ttt_lm_param(&layer->lm, &layer->packed, &layer->lm.layout.specs[i], &product);
         void *values = ttt_at(b, layer->values, layer->lm.layout.offsets[i]);
         if (!product) continue;
-        param->packed = ttt_arena_push(&arena, (int64_t)b->ops->packed_size(param->rows, param->columns), 1);
+        param->packed = ttt_arena_push(&arena,
+                                       (int64_t)b->ops->packed_size(TTT_PRECISION_F32, param->rows, param->columns), 1);
         param->values = NULL;
-        if (memory) b->ops->pack(b, param->packed, values, param->rows, param->columns);
+        if (memory) b->ops->pack(b, param->packed, TTT_PRECISION_F32, values, param->rows, param->columns);
     }
     return arena.used;
 }

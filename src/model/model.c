@@ -5,22 +5,23 @@
 #include "model/model.h"
 
 #include <math.h>
-#include <string.h>
 
 #include "base/alloc.h"
 
 /* Measures (weights NULL) or carves: every parameter packed or as values. */
-static size_t params_layout(const ttt_lm *lm, ttt_lm_weights *shapes, char *memory)
+static size_t params_layout(const ttt_lm *lm, ttt_precision precision, ttt_lm_weights *shapes, char *memory)
 {
     ttt_arena arena = {.base = memory};
     for (int64_t i = 0; i < lm->layout.count; i++) {
         bool product;
         ttt_param *param = ttt_lm_param(lm, shapes, &lm->layout.specs[i], &product);
-        if (product)
-            param->packed = ttt_arena_push(&arena, (int64_t)lm->backend->ops->packed_size(param->rows, param->columns),
-                                           1);
-        else
+        if (product) {
+            param->precision = precision;
+            param->packed = ttt_arena_push(
+                &arena, (int64_t)lm->backend->ops->packed_size(precision, param->rows, param->columns), 1);
+        } else {
             param->values = ttt_arena_push(&arena, param->rows * param->columns, lm->backend->real);
+        }
     }
     if (lm->config.tie_word_embeddings) shapes->head = shapes->embedding;
     return arena.used;
@@ -48,19 +49,25 @@ static ttt_status read_params(ttt_model *model, ttt_param_source source, void *c
             status = ttt_fail(TTT_ERR_NUMERIC,
                               "tensor %s holds a value that is not a finite number: the weights are damaged",
                               spec->name);
-        if (product) lm->backend->ops->pack(lm->backend, param->packed, values, param->rows, param->columns);
+        if (product)
+            lm->backend->ops->pack(lm->backend, param->packed, param->precision, values, param->rows, param->columns);
     }
     ttt_free(values);
     return status;
 }
 
-static ttt_status build(ttt_model *model, ttt_param_source source, void *context)
+static ttt_status build(ttt_model *model, const char *precision_name, ttt_param_source source, void *context)
 {
     const ttt_lm *lm = &model->lm;
+    ttt_precision precision;
+    TTT_TRY(ttt_precision_read(&precision, precision_name, lm->backend->preferred));
+    if (!lm->backend->ops->packed_size(precision, 1, 1))
+        return ttt_fail(TTT_ERR_UNSUPPORTED, "backend %s does not compute in precision %s; use auto or f32",
+                        lm->backend->name, ttt_precision_name(precision));
     TTT_TRY(ttt_lm_shapes(lm, &model->weights));
-    model->memory = ttt_alloc(params_layout(lm, &model->weights, NULL), 1);
+    model->memory = ttt_alloc(params_layout(lm, precision, &model->weights, NULL), 1);
     if (!model->memory) return TTT_ERR_MEMORY;
-    params_layout(lm, &model->weights, model->memory);
+    params_layout(lm, precision, &model->weights, model->memory);
     const ttt_pass largest = {
         .backend = lm->backend, .run_count = TTT_ADVANCE_ROWS, .rows = TTT_ADVANCE_ROWS, .longest = TTT_ADVANCE_ROWS};
     TTT_TRY(ttt_workspace_init(&model->workspace, lm, &largest));
@@ -73,15 +80,11 @@ ttt_status ttt_model_build(ttt_model **out, const ttt_config *config, const ttt_
     *out = NULL;
     const ttt_model_options defaults = {0};
     if (!options) options = &defaults;
-    const char *precision = options->precision ? options->precision : "auto";
-    if (strcmp(precision, "auto") != 0 && strcmp(precision, "f32") != 0)
-        return ttt_fail(TTT_ERR_UNSUPPORTED, "precision \"%s\" is not part of this build; it has f32 (and auto)",
-                        precision);
     ttt_model *model = ttt_alloc(1, sizeof *model);
     if (!model) return TTT_ERR_MEMORY;
     ttt_status status = ttt_lm_init(&model->lm, config, options->backend ? options->backend : "auto", options->threads,
                                     1);
-    if (status == TTT_OK) status = build(model, source, context);
+    if (status == TTT_OK) status = build(model, options->precision, source, context);
     if (status != TTT_OK) {
         ttt_model_free(model);
         return status;

@@ -49,12 +49,16 @@ static void linear_backward_weight(const ttt_backend *b, const ttt_param *dwp, c
             for (int64_t m = 0; m < M; m++) dw[n * M + m] += dy[r * N + n] * x[r * M + m];
 }
 
-static size_t packed_size(int64_t rows, int64_t columns) { return (size_t)rows * (size_t)columns * sizeof(double); }
+static size_t packed_size(ttt_precision precision, int64_t rows, int64_t columns)
+{
+    return precision == TTT_PRECISION_F32 ? (size_t)rows * (size_t)columns * sizeof(double) : 0;
+}
 
-static void pack(const ttt_backend *b, void *packed, const void *values, int64_t rows, int64_t columns)
+static void pack(const ttt_backend *b, void *packed, ttt_precision precision, const void *values, int64_t rows,
+                 int64_t columns)
 {
     (void)b;
-    memcpy(packed, values, packed_size(rows, columns));
+    memcpy(packed, values, packed_size(precision, rows, columns));
 }
 
 static void embed(const ttt_backend *b, void *yv, const int32_t *ids, const ttt_param *w, int64_t rows)

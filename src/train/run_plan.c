@@ -37,9 +37,6 @@ ttt_status ttt_run_plan_check(const ttt_train_run_options *said)
         return ttt_fail(TTT_ERR_ARGUMENT, "steps, epochs and minutes must be more than 0 and less than 10^9");
     if (said->context < 0 || said->batch < 0 || said->accumulate < 0 || said->save_every < 0 || said->eval_every < 0)
         return ttt_fail(TTT_ERR_ARGUMENT, "context, batch, accumulate, save_every and eval_every must be 1 or more");
-    if (said->precision && strcmp(said->precision, "f32") != 0 && strcmp(said->precision, "auto") != 0)
-        return ttt_fail(TTT_ERR_UNSUPPORTED, "precision \"%s\" is not part of this build; it has f32 (and auto)",
-                        said->precision);
     const ttt_data_options data = {.texts = said->texts, .text_count = said->text_count};
     if (ttt_run_data_is_given(&data) && (said->tokenizer || said->valid || said->parse_special))
         return ttt_fail(TTT_ERR_ARGUMENT,
@@ -226,6 +223,7 @@ static ttt_status make_options(const ttt_train_run_options *said, const ttt_conf
     const struct defaults *found = said->init_from ? NULL : find_standard(said->config ? said->config : "tiny");
     ttt_train_options_init(train);
     train->backend = said->backend;
+    train->precision = said->precision;
     train->threads = said->threads;
     train->context = said->context ? said->context : config->max_position_embeddings;
     TTT_TRY(make_batch(said, config, found ? found->batch : FILE_SEQUENCES * train->context, train));

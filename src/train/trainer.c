@@ -40,6 +40,11 @@ static ttt_status init(ttt_trainer *trainer, const ttt_config *config)
     TTT_TRY(check_options(o));
     TTT_TRY(ttt_lm_init(&trainer->lm, config, o->backend ? o->backend : "auto", o->threads, o->group));
     trainer->options.backend = trainer->lm.backend->name;
+    ttt_precision precision;
+    TTT_TRY(ttt_precision_read(&precision, o->precision, trainer->lm.backend->preferred));
+    if (precision != TTT_PRECISION_F32)
+        return ttt_fail(TTT_ERR_UNSUPPORTED, "precision %s cannot train on backend %s; use auto or f32",
+                        ttt_precision_name(precision), trainer->lm.backend->name);
     TTT_TRY(ttt_optimizer_init(&trainer->optimizer, &trainer->lm));
     return ttt_backprop_init(&trainer->backprop, &trainer->lm, o->batch / o->accumulate, o->context, o->segment);
 }

@@ -245,7 +245,7 @@ static void test_bad_input(void)
         {1, "text.txt -o bad --layer lstm", "no layer \"lstm\""},
         {1, "text.txt -o bad --backbone rnn", "no backbone \"rnn\""},
         {1, "text.txt -o bad --schedule step", "no schedule \"step\""},
-        {1, "text.txt -o bad --precision bf16", "not part of this build"},
+        {1, "text.txt -o bad --precision f8", "precision \"f8\""},
         {1, "text.txt -o bad --backend cuda", "not part of this build"},
         {1, "text.txt -o bad --tokenizer bpe:100", "bpe:N needs a vocabulary N"},
         {1, "text.txt -o bad --tokenizer none.json", "none.json"},

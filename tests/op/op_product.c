@@ -13,8 +13,10 @@ enum { Y, X, W };
 static void run_packed(const ttt_backend *b, const op_case *c, void *const *x, int64_t begin, int64_t end)
 {
     const int64_t N = c->dims[1], M = c->dims[2];
-    ttt_param w = {.rows = N, .columns = M, .packed = aligned_alloc(64, (b->ops->packed_size(N, M) + 63) / 64 * 64)};
-    b->ops->pack(b, w.packed, x[W], N, M);
+    ttt_param w = {.rows = N,
+                   .columns = M,
+                   .packed = aligned_alloc(64, (b->ops->packed_size(TTT_PRECISION_F32, N, M) + 63) / 64 * 64)};
+    b->ops->pack(b, w.packed, TTT_PRECISION_F32, x[W], N, M);
     b->ops->linear(b, ttt_at(b, x[Y], begin * N), ttt_at(b, x[X], begin * M), &w, end - begin, c->dims[3] == 2);
     free(w.packed);
 }
@@ -88,8 +90,8 @@ static void run_embed(const ttt_backend *b, const op_case *c, void *const *x, in
     const int64_t middle = (begin + end) / 2; /* half from values, half packed: the same numbers */
     b->ops->embed(b, ttt_at(b, x[Y], begin * C), ids + begin, &w, middle - begin);
     w.values = NULL;
-    w.packed = aligned_alloc(64, (b->ops->packed_size(V, C) + 63) / 64 * 64);
-    b->ops->pack(b, w.packed, x[W], V, C);
+    w.packed = aligned_alloc(64, (b->ops->packed_size(TTT_PRECISION_F32, V, C) + 63) / 64 * 64);
+    b->ops->pack(b, w.packed, TTT_PRECISION_F32, x[W], V, C);
     b->ops->embed(b, ttt_at(b, x[Y], middle * C), ids + middle, &w, end - middle);
     free(w.packed);
     free(ids);
