@@ -34,6 +34,7 @@ enum {
     KEY_EVAL,
     KEY_FORCE,
     KEY_DRY,
+    KEY_PROFILE,
     KEY_SPECIAL
 };
 
@@ -69,6 +70,7 @@ static const struct argp_option list[] = {
     {"save-every", KEY_SAVE, "N", 0, "updates between checkpoints (default: ten minutes)", GROUP_RUN},
     {"eval-every", KEY_EVAL, "N", 0, "updates between evaluations (default: a tenth of the run)", GROUP_RUN},
     {"force", KEY_FORCE, NULL, 0, "begin anew, whatever the folder holds", GROUP_RUN},
+    {"profile", KEY_PROFILE, NULL, 0, "at the end, say what each operation took", GROUP_RUN},
     {"dry-run", KEY_DRY, NULL, 0, "say parameters, memory, FLOPs and estimated time, and do nothing", GROUP_RUN},
     {0}};
 
@@ -125,6 +127,7 @@ static error_t parse(int key, char *text, struct argp_state *state)
     case KEY_SPECIAL: a->run.parse_special = true; return 0;
     case KEY_SCHEDULE: a->run.schedule = text; return 0;
     case KEY_FORCE: a->run.force = true; return 0;
+    case KEY_PROFILE: a->run.profile = true; return 0;
     case KEY_DRY: a->dry = true; return 0;
     case ARGP_KEY_ARGS:
         a->run.texts = (const char *const *)(state->argv + state->next);
@@ -222,6 +225,8 @@ static int run_and_tell(const arguments *a)
                 (long long)ttt_train_run_checkpoint(run), folder);
     else if (status == TTT_OK)
         fprintf(stderr, "%s is trained; try: ttt generate -m %s\n", folder, folder);
+    const ttt_profile profile = ttt_trainer_profile(ttt_train_run_trainer(run));
+    ttt_train_print_profile(&profile);
     ttt_train_run_close(run);
     return status == TTT_OK ? 0 : ttt_app_failed(status);
 }

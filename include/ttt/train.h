@@ -11,6 +11,7 @@
 #include <stddef.h>
 #include <stdint.h>
 #include <ttt/config.h>
+#include <ttt/profile.h>
 
 #ifdef __cplusplus
 extern "C" {
@@ -38,6 +39,7 @@ typedef struct ttt_train_options {
     double warmup;      /* fraction of the steps, 0.1 */
     ttt_schedule schedule;
     double beta1, beta2, eps, decay, clip;
+    bool profile; /* measure every operation: ttt_trainer_profile */
 } ttt_train_options;
 
 TTT_API void ttt_train_options_init(ttt_train_options *options);
@@ -78,6 +80,10 @@ TTT_API const char *ttt_trainer_isa(const ttt_trainer *trainer);     /* as ttt_m
 /* Changes the number of updates of the whole run, and so the learning rates still to come. */
 TTT_API void ttt_trainer_set_steps(ttt_trainer *trainer, int64_t steps);
 
+/* What the operations of all updates and evaluations took; no rows without options.profile. The rows belong to the
+ * trainer and go on counting. */
+TTT_API ttt_profile ttt_trainer_profile(const ttt_trainer *trainer);
+
 /* Learning rate of update `step` (0-based) under the options. */
 TTT_API double ttt_train_rate(const ttt_train_options *options, int64_t step);
 
@@ -87,10 +93,10 @@ TTT_API TTT_NODISCARD ttt_status ttt_trainer_save_model(const ttt_trainer *train
 /* A checkpoint is one file: parameters, moments, update count, configuration, options, and `note`, text of the caller's
  * that comes back on load (data position, hashes). */
 TTT_API TTT_NODISCARD ttt_status ttt_trainer_save(const ttt_trainer *trainer, const char *path, const char *note);
-/* Makes a trainer from a checkpoint; `backend` and `threads` as in the options. *note is a new string: release with
- * ttt_string_free. */
-TTT_API TTT_NODISCARD ttt_status ttt_trainer_load(ttt_trainer **trainer, const char *path, const char *backend,
-                                                  int threads, char **note);
+/* Makes a trainer from a checkpoint. Of `how`, what a checkpoint does not hold is taken: backend, precision, threads,
+ * profile. *note is a new string: release with ttt_string_free. */
+TTT_API TTT_NODISCARD ttt_status ttt_trainer_load(ttt_trainer **trainer, const char *path, const ttt_train_options *how,
+                                                  char **note);
 TTT_API void ttt_string_free(char *text);
 
 #ifdef __cplusplus

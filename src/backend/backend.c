@@ -73,5 +73,6 @@ void ttt_backend_free(ttt_backend *backend)
     if (!backend) return;
     ttt_pool_free(backend->pool);
     ttt_free(backend->scratch);
+    ttt_free(backend->timed);
     ttt_free(backend);
 }

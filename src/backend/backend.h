@@ -217,6 +217,7 @@ struct ttt_backend {
     char *scratch;        /* [threads, scratch_bytes], for the operations' own use; norms use up to 4 rows of reals */
     size_t scratch_bytes; /* per thread */
     const void *kernels;  /* the backend's own: cpu keeps its table of kernels here */
+    struct ttt_timed *timed; /* NULL, or the times of its operations (timed.h) */
 };
 
 /* Makes the backend called `name`: "ref", "cpu", or "auto" (the fastest). threads 0: one per processor. */

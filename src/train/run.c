@@ -8,10 +8,10 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 #include <ttt/plot.h>
 
 #include "base/alloc.h"
+#include "base/clock.h"
 #include "base/file.h"
 #include "train/run_folder.h"
 
@@ -22,13 +22,6 @@ enum {
     SENTENCE = 1024
 };
 static const double EVALUATION_SHARE = 0.1; /* of the time of training that evaluations on the way may take */
-
-double ttt_run_now(void)
-{
-    struct timespec time;
-    clock_gettime(CLOCK_MONOTONIC, &time);
-    return (double)time.tv_sec + 1e-9 * (double)time.tv_nsec;
-}
 
 void ttt_run_warn(const ttt_train_run *run, const char *sentence)
 {
@@ -81,7 +74,7 @@ static ttt_status save(ttt_train_run *run)
     TTT_TRY(save_checkpoint(run));
     TTT_TRY(ttt_run_save_model(run));
     ttt_run_folder_prune(run->folder);
-    run->saved_at = ttt_run_now();
+    run->saved_at = ttt_clock();
     return TTT_OK;
 }
 
@@ -177,7 +170,7 @@ static int by_value(const void *a, const void *b)
 static void estimate_steps(ttt_train_run *run, double seconds)
 {
     const int64_t step = ttt_trainer_step_count(run->trainer);
-    const double time = ttt_run_now(), batch = (double)ttt_trainer_options(run->trainer)->batch;
+    const double time = ttt_clock(), batch = (double)ttt_trainer_options(run->trainer)->batch;
     run->measured[step - 1] = seconds;
     double sorted[TTT_RUN_MEASURED];
     memcpy(sorted, run->measured, (size_t)step * sizeof *sorted);
@@ -196,10 +189,10 @@ static ttt_status update(ttt_train_run *run, ttt_train_report *report)
     const int64_t step = ttt_trainer_step_count(run->trainer);
     TTT_TRY(ttt_data_batch(run->data, TTT_SPLIT_TRAIN, train->context, train->batch, step * train->batch, train->seed,
                            run->tokens));
-    const double start = ttt_run_now();
+    const double start = ttt_clock();
     TTT_TRY(ttt_trainer_step(run->trainer, run->tokens, &report->result));
     report->updated = true;
-    const double seconds = fmax(ttt_run_now() - start, 1e-9);
+    const double seconds = fmax(ttt_clock() - start, 1e-9);
     report->tokens_per_s = (double)(train->batch * train->context) / seconds;
     if (run->measuring) estimate_steps(run, seconds);
     const ttt_metric line[] = {{"step", (double)(step + 1)},
@@ -214,7 +207,7 @@ static ttt_status update(ttt_train_run *run, ttt_train_report *report)
 static bool save_is_due(const ttt_train_run *run, int64_t step)
 {
     const int64_t every = json_integer_value(json_object_get(run->note, "save_every"));
-    return every > 0 ? step % every == 0 : ttt_run_now() - run->saved_at >= SAVE_SECONDS;
+    return every > 0 ? step % every == 0 : ttt_clock() - run->saved_at >= SAVE_SECONDS;
 }
 
 static ttt_status go_on(ttt_train_run *run, ttt_train_report *report)

@@ -27,10 +27,9 @@ struct ttt_train_run {
     int64_t saved;                     /* step of the last checkpoint, or -1 */
     bool measuring;                    /* the number of steps is not fixed yet */
     double measured[TTT_RUN_MEASURED]; /* seconds of the first updates, while `measuring` */
-    double opened, saved_at;           /* times of ttt_run_now: this part of the run, last checkpoint */
+    double opened, saved_at;           /* times of ttt_clock: this part of the run, last checkpoint */
 };
 
-double ttt_run_now(void); /* seconds of a clock that only goes forward */
 void ttt_run_warn(const ttt_train_run *run, const char *sentence);
 
 /* Writes the model as the trainer has it now. */

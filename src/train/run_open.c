@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include "base/alloc.h"
+#include "base/clock.h"
 #include "base/file.h"
 #include "model/config_fields.h"
 #include "train/run_folder.h"
@@ -107,7 +108,11 @@ static ttt_status load(ttt_train_run *run, int64_t step)
 {
     char *path = ttt_run_checkpoint_path(run->folder, step), *text = NULL;
     ttt_status status = path ? TTT_OK : TTT_ERR_MEMORY;
-    if (status == TTT_OK) status = ttt_trainer_load(&run->trainer, path, run->said.backend, run->said.threads, &text);
+    const ttt_train_options how = {.backend = run->said.backend,
+                                   .precision = run->said.precision,
+                                   .threads = run->said.threads,
+                                   .profile = run->said.profile};
+    if (status == TTT_OK) status = ttt_trainer_load(&run->trainer, path, &how, &text);
     if (status == TTT_OK) status = ttt_run_note_parse(&run->note, text, path);
     ttt_string_free(text);
     ttt_free(path);
@@ -194,7 +199,7 @@ static ttt_status prepare(ttt_train_run *run)
         ttt_run_warn(run, "the held-out part is shorter than one context: nothing will be evaluated");
     run->tokens = ttt_alloc((size_t)train->batch, ((size_t)train->context + 1) * sizeof *run->tokens);
     if (!run->tokens) return TTT_ERR_MEMORY;
-    run->saved_at = ttt_run_now();
+    run->saved_at = ttt_clock();
     return update_note(run);
 }
 
@@ -220,7 +225,7 @@ ttt_status ttt_train_run_open(ttt_train_run **out, const ttt_train_run_options *
     TTT_TRY(ttt_run_plan_check(options));
     ttt_train_run *run = ttt_alloc(1, sizeof *run);
     if (!run) return TTT_ERR_MEMORY;
-    *run = (ttt_train_run){.said = *options, .lock = -1, .saved = -1, .opened = ttt_run_now()};
+    *run = (ttt_train_run){.said = *options, .lock = -1, .saved = -1, .opened = ttt_clock()};
     run->folder = ttt_strdup(options->folder);
     const ttt_status status = run->folder ? open_run(run) : TTT_ERR_MEMORY;
     if (status != TTT_OK) {

@@ -6,7 +6,9 @@
 
 #include <math.h>
 
+#include "backend/timed.h"
 #include "base/alloc.h"
+#include "base/clock.h"
 
 static ttt_status check_options(const ttt_train_options *o)
 {
@@ -45,6 +47,7 @@ static ttt_status init(ttt_trainer *trainer, const ttt_config *config)
     if (precision != TTT_PRECISION_F32)
         return ttt_fail(TTT_ERR_UNSUPPORTED, "precision %s cannot train on backend %s; use auto or f32",
                         ttt_precision_name(precision), trainer->lm.backend->name);
+    if (o->profile) TTT_TRY(ttt_timed_start(trainer->lm.backend));
     TTT_TRY(ttt_optimizer_init(&trainer->optimizer, &trainer->lm));
     return ttt_backprop_init(&trainer->backprop, &trainer->lm, o->batch / o->accumulate, o->context, o->segment);
 }
@@ -103,7 +106,7 @@ static ttt_status check_tokens(const ttt_trainer *trainer, const int32_t *tokens
     return TTT_OK;
 }
 
-ttt_status ttt_trainer_step(ttt_trainer *trainer, const int32_t *tokens, ttt_train_result *result)
+static ttt_status step(ttt_trainer *trainer, const int32_t *tokens, ttt_train_result *result)
 {
     const ttt_train_options *o = &trainer->options;
     const ttt_backend *b = trainer->lm.backend;
@@ -141,8 +144,16 @@ ttt_status ttt_trainer_step(ttt_trainer *trainer, const int32_t *tokens, ttt_tra
     return TTT_OK;
 }
 
-ttt_status ttt_trainer_evaluate(ttt_trainer *trainer, const int32_t *tokens, int64_t sequences, double *loss,
-                                double *squares)
+ttt_status ttt_trainer_step(ttt_trainer *trainer, const int32_t *tokens, ttt_train_result *result)
+{
+    const double start = ttt_clock();
+    const ttt_status status = step(trainer, tokens, result);
+    trainer->seconds += ttt_clock() - start;
+    return status;
+}
+
+static ttt_status evaluate(ttt_trainer *trainer, const int32_t *tokens, int64_t sequences, double *loss,
+                           double *squares)
 {
     const ttt_train_options *o = &trainer->options;
     const int64_t each = o->batch / o->accumulate, length = o->context + 1;
@@ -174,6 +185,22 @@ ttt_status ttt_trainer_evaluate(ttt_trainer *trainer, const int32_t *tokens, int
     ttt_free(losses);
     ttt_free(batch);
     return TTT_OK;
+}
+
+ttt_status ttt_trainer_evaluate(ttt_trainer *trainer, const int32_t *tokens, int64_t sequences, double *loss,
+                                double *squares)
+{
+    const double start = ttt_clock();
+    const ttt_status status = evaluate(trainer, tokens, sequences, loss, squares);
+    trainer->seconds += ttt_clock() - start;
+    return status;
+}
+
+ttt_profile ttt_trainer_profile(const ttt_trainer *trainer)
+{
+    ttt_profile profile = ttt_timed_profile(trainer->lm.backend);
+    profile.seconds = trainer->seconds;
+    return profile;
 }
 
 int64_t ttt_trainer_step_count(const ttt_trainer *trainer) { return trainer->step; }

@@ -13,7 +13,8 @@ struct ttt_trainer {
     ttt_train_options options;
     ttt_optimizer optimizer;
     ttt_backprop backprop;
-    int64_t step; /* updates taken */
+    int64_t step;   /* updates taken */
+    double seconds; /* of all updates and evaluations */
 };
 
 enum { TTT_SCHEDULE_COUNT = TTT_SCHEDULE_LINEAR + 1 };

@@ -309,7 +309,7 @@ static ttt_status load_tensors(ttt_trainer *trainer, const ttt_safetensors *file
     return check_finite(trainer, path);
 }
 
-ttt_status ttt_trainer_load(ttt_trainer **trainer, const char *path, const char *backend, int threads, char **note)
+ttt_status ttt_trainer_load(ttt_trainer **trainer, const char *path, const ttt_train_options *how, char **note)
 {
     *trainer = NULL;
     if (note) *note = NULL;
@@ -324,8 +324,10 @@ ttt_status ttt_trainer_load(ttt_trainer **trainer, const char *path, const char 
     if (status == TTT_OK) status = ttt_checkpoint_header(file, path, &config, &options, &step);
     if (status == TTT_OK) status = check_size(file, &config, path);
     if (status == TTT_OK) {
-        options.backend = backend;
-        options.threads = threads;
+        options.backend = how->backend;
+        options.precision = how->precision;
+        options.threads = how->threads;
+        options.profile = how->profile;
         status = ttt_trainer_new_empty(trainer, &config, &options);
     }
     if (status == TTT_OK) {

@@ -343,6 +343,15 @@ static void test_dry(void)
     CHECK(access("dry", F_OK) != 0);
 }
 
+static void test_profile(void)
+{
+    CLI_SAYS(0, "linear_backward_weight", TRAIN "-o profiled --steps 40 --profile");
+    CHECK(strstr(cli_output, "GFLOP/s") && strstr(cli_output, "between operations"));
+    CHECK(same_model("whole", "profiled"));
+    CLI_OK(TRAIN "-o plain --steps 3");
+    CHECK(!strstr(cli_output, "GFLOP/s"));
+}
+
 static void test_lock(void)
 {
     const pid_t child = cli_start(TRAIN "-o busy --steps 4000");
@@ -372,6 +381,7 @@ int main(void)
     test_fine_tuning();
     test_minutes();
     test_dry();
+    test_profile();
     test_lock();
     return test_end();
 }

@@ -55,7 +55,8 @@ static ttt_status reload(const job *j, ttt_trainer **trainer)
     char *note = NULL;
     ttt_trainer_free(*trainer);
     *trainer = NULL;
-    const ttt_status status = ttt_trainer_load(trainer, "checkpoint.safetensors", j->backend, 1, &note);
+    const ttt_train_options how = {.backend = j->backend, .threads = 1};
+    const ttt_status status = ttt_trainer_load(trainer, "checkpoint.safetensors", &how, &note);
     if (status == TTT_OK) CHECK_STR(note, "a note");
     ttt_string_free(note);
     return status;

@@ -66,7 +66,7 @@ static void test_round_trip(ttt_learner_kind learner, const char *backend)
     char *note;
     (void)steps(trainer, 5);
     CHECK_OK(ttt_trainer_save(trainer, path, "a note, \"quoted\" \xc3\xa9"));
-    CHECK_OK(ttt_trainer_load(&loaded, path, backend, 2, &note));
+    CHECK_OK(ttt_trainer_load(&loaded, path, &(ttt_train_options){.backend = backend, .threads = 2}, &note));
     CHECK_STR(note, "a note, \"quoted\" \xc3\xa9");
     ttt_string_free(note);
     CHECK_EQ(ttt_trainer_step_count(loaded), 5);
@@ -84,7 +84,7 @@ static void test_other_backend(void)
     ttt_trainer *trainer = trainer_new(TTT_LEARNER_LINEAR, "cpu"), *loaded;
     (void)steps(trainer, 3);
     CHECK_OK(ttt_trainer_save(trainer, path, NULL));
-    CHECK_OK(ttt_trainer_load(&loaded, path, "ref", 1, NULL));
+    CHECK_OK(ttt_trainer_load(&loaded, path, &(ttt_train_options){.backend = "ref", .threads = 1}, NULL));
     CHECK_NEAR(steps(trainer, 3), steps(loaded, 3), 2e-3); /* AdamW makes whole steps of gradients that are rounding */
     ttt_trainer_free(loaded);
     ttt_trainer_free(trainer);
@@ -95,7 +95,8 @@ static void check_damaged(const char *bytes, size_t size, double expected, size_
 {
     ttt_trainer *loaded = NULL;
     CHECK_OK(ttt_file_write(path, bytes, size));
-    const ttt_status status = ttt_trainer_load(&loaded, path, "cpu", 1, NULL);
+    const ttt_status status = ttt_trainer_load(&loaded, path, &(ttt_train_options){.backend = "cpu", .threads = 1},
+                                               NULL);
     const bool same = status == TTT_OK && ttt_trainer_step_count(loaded) == 5 && steps(loaded, 1) == expected;
     if (status != TTT_ERR_FORMAT && !same) fprintf(stderr, "byte %zu:\n", at);
     CHECK(status == TTT_ERR_FORMAT || same);
