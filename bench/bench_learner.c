@@ -4,10 +4,13 @@
  * in GFLOP/s and as a fraction of the FMA rate of a register-only loop of the same instruction set, measured beside
  * it. Operations counted are those of the products that the algorithm asks for with whole tiles of 16 tokens; the
  * backward's count has no recomputation in it.
+ *
+ *     bench_learner [ISA [D [K]]]      all instruction sets and D = 32, 64, 96, 128, with K = 16, unless named
  */
 #define _GNU_SOURCE
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "backend/backend.h"
 #include "base/alloc.h"
@@ -35,11 +38,11 @@ static float *array(job *j, int64_t n, double deviation)
     return j->arrays[j->count++] = x;
 }
 
-static void job_init(job *j, ttt_backend *b, bool mlp, int64_t D, int64_t H)
+static void job_init(job *j, ttt_backend *b, bool mlp, int64_t D, int64_t H, int64_t K)
 {
     *j = (job){.b = b, .ops = mlp ? b->ops->learner_mlp : b->ops->learner_linear};
     const ttt_learner_ops *ops = j->ops;
-    const ttt_learner_dims dims = {.heads = H, .head_size = D, .mini_batch = 16, .group = 4};
+    const ttt_learner_dims dims = {.heads = H, .head_size = D, .mini_batch = K, .group = 4};
     const int64_t n = TOKENS * H * D, rates = TOKENS * H, hidden = mlp ? 4 * D : D;
     const int64_t sizes[6] = {H * D * hidden, H * hidden, H * hidden * D, H * D, H * D, H * D};
     if (ttt_backend_reserve(b, ops->scratch_bytes(&dims)) != TTT_OK) abort();
@@ -51,7 +54,7 @@ static void job_init(job *j, ttt_backend *b, bool mlp, int64_t D, int64_t H)
     j->run.state = array(j, H * ops->state_size(&dims), 0);
     j->run.dstate = array(j, H * ops->state_size(&dims), 0);
     float *read = array(j, TOKENS, 0), *write = array(j, rates, 0);
-    for (int64_t i = 0; i < TOKENS; i++) read[i] = 1 / (float)(i % 16 + 1);
+    for (int64_t i = 0; i < TOKENS; i++) read[i] = 1 / (float)(i % K + 1);
     for (int64_t i = 0; i < rates; i++) write[i] = 0.5f / (float)D;
     j->call = (ttt_learner_call){.dims = dims,
                                  .runs = &j->run,
@@ -96,23 +99,24 @@ static void backward(job *j) { j->ops->backward(j->b, &j->call); }
 
 static double time_of(job *j, void (*work)(job *))
 {
-    double best = 1e30;
-    for (int i = 0; i < 100; i++) {
+    double best = 1e30, total = 0;
+    for (int i = 0; i < 100 && total < 0.5; i++) {
         j->ops->reset(j->b, &j->call);
         if (work == backward) forward(j);
         const double start = now();
         work(j);
         const double took = now() - start;
         if (took < best) best = took;
+        total += took;
     }
     return best;
 }
 
-static void measure(ttt_backend *b, bool mlp, int64_t D, double peak)
+static void measure(ttt_backend *b, bool mlp, int64_t D, int64_t K, double peak)
 {
     enum { H = 4 };
     job j;
-    job_init(&j, b, mlp, D, H);
+    job_init(&j, b, mlp, D, H, K);
     /* multiply-adds of one token and head: a product with all weights, and one between the rows of a tile */
     const double weights = (mlp ? 8 : 1) * (double)(D * D), rows = 16 * (mlp ? 10 : 2) * (double)D;
     const double back = mlp ? 4 * (double)(D * D) : 0; /* of the gradient through W2 to the hidden layer */
@@ -134,18 +138,22 @@ static void measure(ttt_backend *b, bool mlp, int64_t D, double peak)
     for (int i = 0; i < j.count; i++) ttt_free(j.arrays[i]);
 }
 
-int main(void)
+int main(int argc, char **argv)
 {
+    const int64_t sizes[] = {32, 64, 96, 128}, D = argc > 2 ? atoll(argv[2]) : 0, K = argc > 3 ? atoll(argv[3]) : 16;
+    if (K < 1) return 2;
     for (int isa = TTT_ISA_COUNT - 1; isa >= 0; isa--) {
         ttt_backend *b;
         if (!ttt_isa_supported((ttt_isa)isa)) continue;
+        if (argc > 1 && strcmp(argv[1], ttt_isa_name((ttt_isa)isa)) != 0) continue;
         setenv("TTT_ISA", ttt_isa_name((ttt_isa)isa), 1);
         if (ttt_backend_new(&b, "cpu", 1) != TTT_OK) return 1;
         const double peak = fma_rate((ttt_isa)isa);
-        printf("%s, FMA peak %.1f GFLOP/s\n", ttt_isa_name((ttt_isa)isa), 1e-9 * peak);
-        const int64_t sizes[] = {32, 64, 96, 128};
-        for (int mlp = 0; mlp < 2; mlp++)
-            for (size_t i = 0; i < sizeof sizes / sizeof *sizes; i++) measure(b, mlp, sizes[i], peak);
+        printf("%s, K %d, FMA peak %.1f GFLOP/s\n", ttt_isa_name((ttt_isa)isa), (int)K, 1e-9 * peak);
+        for (int mlp = 0; mlp < 2; mlp++) {
+            for (size_t i = 0; D < 1 && i < sizeof sizes / sizeof *sizes; i++) measure(b, mlp, sizes[i], K, peak);
+            if (D > 0) measure(b, mlp, D, K, peak);
+        }
         ttt_backend_free(b);
     }
     return 0;

@@ -40,6 +40,32 @@ MM_INLINE int mm_height(const int vectors)
     return rows < 8 ? rows : 8;
 }
 
+/* What is written of a block whose sums are complete. The product's fields are copied: the compiler must believe that a
+ * store changes them. */
+MM_INLINE void mm_finish(const mm_product *p, int64_t i, int64_t j, vf sum[8][4], const int rows, const int vectors,
+                         const bool partial, int64_t lanes, const bool has_init)
+{
+    const vf alpha = vf_set(p->alpha);
+    const int64_t from_row = p->init.row, to_row = p->c_row;
+    const float *from = has_init ? p->init.x + i * from_row + j : NULL;
+    float *to = p->c + i * to_row + j;
+#pragma GCC unroll 8
+    for (int r = 0; r < rows; r++) {
+#pragma GCC unroll 4
+        for (int c = 0; c < vectors; c++) {
+            vf y = vf_mul(alpha, sum[r][c]);
+            if (has_init) {
+                const float *at = from + r * from_row + c * VF;
+                y = vf_fma(alpha, sum[r][c], partial ? vf_load_n(at, lanes) : vf_load(at));
+            }
+            if (partial)
+                vf_store_n(to + r * to_row + c * VF, y, lanes);
+            else
+                vf_store(to + r * to_row + c * VF, y);
+        }
+    }
+}
+
 /* The block at (i, j). Constants where this is inlined: its size, whether the last vector has but `lanes` lanes, and
  * whether A lies by rows (a.column is 1) or by columns (a.row is 1). */
 MM_INLINE void mm_block(const mm_product *p, int64_t i, int64_t j, const int rows, const int vectors,
@@ -64,21 +90,10 @@ MM_INLINE void mm_block(const mm_product *p, int64_t i, int64_t j, const int row
             for (int c = 0; c < vectors; c++) sum[r][c] = vf_fma(factor, values[c], sum[r][c]);
         }
     }
-    const vf alpha = vf_set(p->alpha);
-#pragma GCC unroll 8
-    for (int r = 0; r < rows; r++) {
-#pragma GCC unroll 4
-        for (int c = 0; c < vectors; c++) {
-            const float *from = p->init.x + (i + r) * p->init.row + j + c * VF;
-            float *to = p->c + (i + r) * p->c_row + j + c * VF;
-            const vf init = !p->init.x ? vf_zero() : partial ? vf_load_n(from, lanes) : vf_load(from);
-            const vf y = vf_fma(alpha, sum[r][c], init);
-            if (partial)
-                vf_store_n(to, y, lanes);
-            else
-                vf_store(to, y);
-        }
-    }
+    if (p->init.x)
+        mm_finish(p, i, j, sum, rows, vectors, partial, lanes, true);
+    else
+        mm_finish(p, i, j, sum, rows, vectors, partial, lanes, false);
 }
 
 /* The columns [j, j + vectors * VF) of all rows. */
