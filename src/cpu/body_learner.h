@@ -188,7 +188,7 @@ static void read_norm(const ttt_tile *t)
 {
     const int64_t D = t->head_size;
     standardise(t->trace.normal_bar, t->trace.scale_bar, t->count, D);
-    for (int64_t i = 0; t->out && i < t->count; i++) {
+    for (int64_t i = 0; i < t->count; i++) {
         for (int64_t d = 0; d < D; d += VF) {
             const int64_t lanes = lanes_at(d, D);
             const vf y = vf_fma(vf_load_n(t->weight + d, lanes), vf_load_n(t->trace.normal_bar + i * D + d, lanes),
@@ -251,15 +251,24 @@ static void map_write(const ttt_tile *t, int m, const float *g)
     }
 }
 
-/* zbar_i = x_i W + b - c_i sum_i, sum_i = x_i S + s + sum over j <= i of (x_i . x_j + 1) G_j */
+/* work.edge_ij = x_i . x_j + 1 for j <= i, else 0 */
+static void map_edges(const ttt_tile *t, int m, view x)
+{
+    const ttt_map *f = &t->map[m];
+    const int64_t n = t->count, filled = t->first + n;
+    mm_turned(n, filled, f->in, 1, x, rows_of(f->x, f->in), same_row(ones), t->work.edge, TTT_TILE, t->work.panel);
+    for (int64_t i = 0; i < n; i++)
+        for (int64_t j = t->first + i + 1; j < filled; j++) t->work.edge[i * TTT_TILE + j] = 0;
+}
+
+/* zbar_i = x_i W + b - c_i sum_i, sum_i = x_i S + s + sum over j <= i of (x_i . x_j + 1) G_j. work.rows is overwritten.
+ */
 static void map_read(const ttt_tile *t, int m, view x, float *zbar)
 {
     const ttt_map *f = &t->map[m];
     const int64_t n = t->count, filled = t->first + n;
-    float *edge = t->trace.edge[m], *sum = t->trace.sum[m];
-    mm_turned(n, filled, f->in, 1, x, rows_of(f->x, f->in), same_row(ones), edge, TTT_TILE, t->work.panel);
-    for (int64_t i = 0; i < n; i++)
-        for (int64_t j = t->first + i + 1; j < filled; j++) edge[i * TTT_TILE + j] = 0;
+    float *edge = t->work.edge, *sum = t->work.rows;
+    map_edges(t, m, x);
     if (f->sw) mm(n, f->out, f->in, 1, x, rows_of(f->sw, f->out), same_row(f->sb), sum, f->out);
     mm(n, f->out, filled, 1, rows_of(edge, TTT_TILE), rows_of(f->g, f->out), f->sw ? rows_of(sum, f->out) : none(), sum,
        f->out);
@@ -319,31 +328,43 @@ static void map_end_backward(const ttt_tile *t, int m)
     }
 }
 
-/* Backward of map_read's sums, given dz = d loss / d zbar, whose gradient they get times -c. */
-static void map_sum_backward(const ttt_tile *t, int m, view x, const float *dz, float *dx)
+/* Backward of map_read's sum over the tile, given dz = d loss / d zbar, whose gradient it gets times -c. */
+static void map_edges_backward(const ttt_tile *t, int m, view x, const float *dz, float *dx)
 {
     const ttt_map *f = &t->map[m], *d = &t->dmap[m];
     const int64_t n = t->count, filled = t->first + n;
-    float *edge = t->trace.edge[m], *dedge = t->work.dedge;
+    float *edge = t->work.edge, *dedge = t->work.dedge;
+    map_edges(t, m, x);
     mm_turned(n, filled, f->out, 1, rows_of(dz, f->out), rows_of(f->g, f->out), none(), dedge, TTT_TILE, t->work.panel);
     for (int64_t i = 0; i < n; i++) {
+        float *e = edge + i * TTT_TILE, *de = dedge + i * TTT_TILE;
         const float c = t->read[i];
-        t->dread[i * t->heads] -= row_dot(dz + i * f->out, t->trace.sum[m] + i * f->out, f->out);
+        t->dread[i * t->heads] -= row_dot(e, de, filled);
         for (int64_t j = 0; j < filled; j++) {
-            dedge[i * TTT_TILE + j] = j <= t->first + i ? -c * dedge[i * TTT_TILE + j] : 0;
-            edge[i * TTT_TILE + j] *= -c;
+            de[j] = j <= t->first + i ? -c * de[j] : 0;
+            e[j] *= -c;
         }
     }
     mm(filled, f->out, n, 1, columns_of(edge, TTT_TILE), rows_of(dz, f->out), rows_of(d->g, f->out), d->g, f->out);
     mm(n, f->in, filled, 1, rows_of(dedge, TTT_TILE), rows_of(f->x, f->in), rows_of(dx, f->in), dx, f->in);
     mm(filled, f->in, n, 1, columns_of(dedge, TTT_TILE), x, rows_of(d->x, f->in), d->x, f->in);
-    if (!f->sw) return;
-    float *dsum = t->work.rows;
-    for (int64_t i = 0; i < n; i++) row_scale(dsum + i * f->out, -t->read[i], dz + i * f->out, f->out);
-    mm_turned(n, f->in, f->out, 1, rows_of(dsum, f->out), rows_of(f->sw, f->out), rows_of(dx, f->in), dx, f->in,
-              t->work.panel);
-    mm(f->in, f->out, n, 1, columns_of(x.x, x.row), rows_of(dsum, f->out), rows_of(d->sw, f->out), d->sw, f->out);
-    add_rows(d->sb, 1, dsum, n, f->out);
+}
+
+/* The same of x S + s. dc = -dz . (x S + s) = -(x . dz S^T + dz . s). work.rows is overwritten. */
+static void map_sums_backward(const ttt_tile *t, int m, view x, const float *dz, float *dx)
+{
+    const ttt_map *f = &t->map[m], *d = &t->dmap[m];
+    const int64_t n = t->count;
+    float *rows = t->work.rows;
+    mm_turned(n, f->in, f->out, 1, rows_of(dz, f->out), rows_of(f->sw, f->out), none(), rows, f->in, t->work.panel);
+    for (int64_t i = 0; i < n; i++) {
+        const float *dxi = rows + i * f->in;
+        t->dread[i * t->heads] -= row_dot(x.x + i * x.row, dxi, f->in) + row_dot(dz + i * f->out, f->sb, f->out);
+        row_add(dx + i * f->in, -t->read[i], dxi, f->in);
+    }
+    for (int64_t i = 0; i < n; i++) row_scale(rows + i * f->out, -t->read[i], dz + i * f->out, f->out);
+    mm(f->in, f->out, n, 1, columns_of(x.x, x.row), rows_of(rows, f->out), rows_of(d->sw, f->out), d->sw, f->out);
+    add_rows(d->sb, 1, rows, n, f->out);
 }
 
 /* Backward of map_read: dx [count, in] gets the gradient of x, the rest is added to dmap and dread. work.rows is
@@ -355,7 +376,8 @@ static void map_read_backward(const ttt_tile *t, int m, view x, const float *dz,
     mm_turned(n, f->in, f->out, 1, rows_of(dz, f->out), rows_of(f->w, f->out), none(), dx, f->in, t->work.panel);
     mm(f->in, f->out, n, 1, columns_of(x.x, x.row), rows_of(dz, f->out), rows_of(d->w, f->out), d->w, f->out);
     add_rows(d->b, 1, dz, n, f->out);
-    map_sum_backward(t, m, x, dz, dx);
+    map_edges_backward(t, m, x, dz, dx);
+    if (f->sw) map_sums_backward(t, m, x, dz, dx);
 }
 
 /* Backward of map_predict: into dmap.w, b and the new rows of dmap.x. */

@@ -10,11 +10,15 @@
 static void learner_linear_forward(const ttt_tile *t)
 {
     keys_in(t);
-    map_predict(t, 0, t->trace.normal);
-    inner_gradient(t);
+    if (!t->replay) {
+        map_predict(t, 0, t->trace.normal);
+        inner_gradient(t);
+    }
     map_write(t, 0, t->trace.g);
-    map_read(t, 0, rows_of(t->q, t->stride), t->trace.normal_bar);
-    read_norm(t);
+    if (!t->replay) {
+        map_read(t, 0, rows_of(t->q, t->stride), t->trace.normal_bar);
+        read_norm(t);
+    }
     map_end(t, 0);
 }
 

@@ -47,35 +47,39 @@ static void times_slope(float *x, const float *z, const float *gate, int64_t n)
     }
 }
 
-/* trace.back = g2 W2^T, then G1 = r back gelu'(z1). work.rows is overwritten. */
-static void hidden_gradient(const ttt_tile *t)
+/* G1 = r back gelu'(z1). work.rows is overwritten. */
+static void hidden_write(const ttt_tile *t)
 {
-    const ttt_map *f = &t->map[1];
-    const int64_t hidden = f->in, n = t->count;
+    const int64_t size = t->count * t->map[0].out;
     float *g1 = t->work.rows;
-    mm_turned(n, hidden, f->out, 1, rows_of(t->trace.g, f->out), rows_of(f->w, f->out), none(), t->trace.back, hidden,
-              t->work.panel);
-    memcpy(g1, t->trace.back, (size_t)(n * hidden) * sizeof *g1);
-    times_slope(g1, t->trace.z, t->trace.gate, n * hidden);
+    memcpy(g1, t->trace.back, (size_t)size * sizeof *g1);
+    times_slope(g1, t->trace.z, t->gate, size);
     map_write(t, 0, g1);
 }
 
 static void learner_mlp_forward(const ttt_tile *t)
 {
     const ttt_trace *s = &t->trace;
-    const int64_t hidden = t->map[0].out, n = t->count;
+    const ttt_map *second = &t->map[1];
+    const int64_t hidden = second->in, n = t->count;
     keys_in(t);
-    map_predict(t, 0, s->z);
-    gelu_rows(t->map[1].x + t->first * hidden, s->gate, s->z, n * hidden);
-    map_predict(t, 1, s->normal);
-    inner_gradient(t);
+    if (!t->replay) map_predict(t, 0, s->z);
+    gelu_rows(second->x + t->first * hidden, t->gate, s->z, n * hidden);
+    if (!t->replay) {
+        map_predict(t, 1, s->normal);
+        inner_gradient(t);
+        mm_turned(n, hidden, second->out, 1, rows_of(s->g, second->out), rows_of(second->w, second->out), none(),
+                  s->back, hidden, t->work.panel);
+    }
     map_write(t, 1, s->g);
-    hidden_gradient(t);
+    hidden_write(t);
 
-    map_read(t, 0, rows_of(t->q, t->stride), s->z_bar);
-    gelu_rows(s->abar, s->gate_bar, s->z_bar, n * hidden);
-    map_read(t, 1, rows_of(s->abar, hidden), s->normal_bar);
-    read_norm(t);
+    if (!t->replay) {
+        map_read(t, 0, rows_of(t->q, t->stride), s->z_bar);
+        gelu_rows(t->work.abar, t->work.gate_bar, s->z_bar, n * hidden);
+        map_read(t, 1, rows_of(t->work.abar, hidden), s->normal_bar);
+        read_norm(t);
+    }
     map_end(t, 0);
     map_end(t, 1);
 }
@@ -94,7 +98,7 @@ static void hidden_gradient_backward(const ttt_tile *t, float *dz, float *dg2)
         vf dwrite = vf_zero();
         for (int64_t h = 0; h < hidden; h += VF) {
             const int64_t lanes = lanes_at(h, hidden), at = i * hidden + h;
-            const vf z = vf_load_n(t->trace.z + at, lanes), s = vf_load_n(t->trace.gate + at, lanes),
+            const vf z = vf_load_n(t->trace.z + at, lanes), s = vf_load_n(t->gate + at, lanes),
                      back = vf_load_n(t->trace.back + at, lanes), dgh = vf_load_n(dg + h, lanes);
             const vf through = vf_mul(dgh, gelu_slope_of(z, s)), u = vf_mul(r, dgh);
             dwrite = vf_fma(through, back, dwrite);
@@ -115,16 +119,17 @@ static void learner_mlp_backward(const ttt_tile *t)
     float *dz1 = t->work.dz, *dz2 = t->work.dz2, *dq = t->work.dx, *da = t->dmap[1].x + t->first * hidden;
     tile_backward_begin(t, 2);
 
+    gelu_rows(t->work.abar, t->work.gate_bar, s->z_bar, n * hidden);
     read_norm_backward(t, dz2);
-    map_read_backward(t, 1, rows_of(s->abar, hidden), dz2, dz1);
-    times_slope(dz1, s->z_bar, s->gate_bar, n * hidden);
+    map_read_backward(t, 1, rows_of(t->work.abar, hidden), dz2, dz1);
+    times_slope(dz1, s->z_bar, t->work.gate_bar, n * hidden);
     map_read_backward(t, 0, rows_of(t->q, t->stride), dz1, dq);
 
     map_write_backward(t, 1, dz2);
     hidden_gradient_backward(t, dz1, dz2);
     inner_gradient_backward(t, dz2);
     map_predict_backward(t, 1, dz2);
-    times_slope(da, s->z, s->gate, n * hidden);
+    times_slope(da, s->z, t->gate, n * hidden);
     row_add(dz1, 1, da, n * hidden);
     map_predict_backward(t, 0, dz1);
     inputs_backward(t, dq);

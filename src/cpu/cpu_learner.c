@@ -99,41 +99,71 @@ static int64_t most_tiles(int64_t tokens, int64_t K)
 
 static int64_t group_of(const ttt_learner_dims *dims) { return dims->group > 0 ? dims->group : 1; }
 
-/* The state on entry, then weights and sums at the start of every group of tiles but the first. */
-int64_t ttt_cpu_learner_saved_size(const ttt_cpu_learner *learner, const ttt_learner_dims *dims, int64_t tokens)
-{
-    return ttt_cpu_learner_state_size(learner, dims) +
-           (most_tiles(tokens, dims->mini_batch) - 1) / group_of(dims) * closed_size(learner, dims);
-}
+/* ---- memory ---- */
 
-/* ---- scratch of a thread ---- */
+static float *push(ttt_arena *arena, int64_t reals) { return ttt_arena_push(arena, reals, sizeof(float)); }
 
-/* For each tile of a group, and once more, the state at its start and its trace. */
-typedef struct scratch {
-    ttt_tile_work work;
-    char *states, *traces;
-    size_t state_bytes, trace_bytes;
-} scratch;
-
-static void *push(ttt_arena *arena, int64_t reals) { return ttt_arena_push(arena, reals, sizeof(float)); }
-
-static ttt_trace carve_trace(ttt_arena *arena, const ttt_cpu_learner *learner, int64_t D)
+static ttt_trace carve_trace(ttt_arena *arena, const ttt_cpu_learner *learner, int64_t D, int64_t tokens)
 {
     ttt_trace t = {0};
-    for (int m = 0; m < learner->maps; m++) {
-        t.edge[m] = push(arena, TTT_TILE * TTT_TILE);
-        t.sum[m] = push(arena, TTT_TILE * learner->out[m] * D);
-    }
-    float **const rows[] = {&t.normal, &t.g, &t.normal_bar};
-    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) *rows[i] = push(arena, TTT_TILE * D);
-    t.scale = push(arena, TTT_TILE);
-    t.scale_bar = push(arena, TTT_TILE);
-    float **const hidden[] = {&t.z, &t.gate, &t.back, &t.z_bar, &t.gate_bar, &t.abar};
-    for (size_t i = 0; learner->hidden && i < sizeof hidden / sizeof *hidden; i++) {
-        *hidden[i] = push(arena, TTT_TILE * 4 * D);
-    }
+    float **const rows[] = {&t.normal, &t.g, &t.normal_bar}, **const hidden[] = {&t.z, &t.back, &t.z_bar};
+    for (size_t i = 0; i < 3; i++) *rows[i] = push(arena, tokens * D);
+    for (size_t i = 0; learner->hidden && i < 3; i++) *hidden[i] = push(arena, tokens * 4 * D);
+    t.scale = push(arena, tokens);
+    t.scale_bar = push(arena, tokens);
     return t;
 }
+
+/* That of the tokens from `token` on. */
+static ttt_trace trace_from(ttt_trace t, int64_t D, int64_t token)
+{
+    float **const rows[] = {&t.normal, &t.g, &t.normal_bar}, **const hidden[] = {&t.z, &t.back, &t.z_bar};
+    for (size_t i = 0; i < 3; i++) *rows[i] += token * D;
+    for (size_t i = 0; t.z && i < 3; i++) *hidden[i] += token * 4 * D;
+    t.scale += token;
+    t.scale_bar += token;
+    return t;
+}
+
+/* What training keeps of one run and head. */
+typedef struct keep {
+    float *state;    /* on entry */
+    float *closed;   /* weights and sums at the start of every group of tiles but the first */
+    ttt_trace trace; /* of all tokens */
+} keep;
+
+static keep carve_kept(ttt_arena *arena, const ttt_cpu_learner *learner, const ttt_learner_dims *dims, int64_t tiles,
+                       int64_t tokens)
+{
+    keep k = {.state = push(arena, ttt_cpu_learner_state_size(learner, dims))};
+    k.closed = push(arena, (tiles - 1) / group_of(dims) * closed_size(learner, dims));
+    k.trace = carve_trace(arena, learner, dims->head_size, tokens);
+    return k;
+}
+
+int64_t ttt_cpu_learner_saved_size(const ttt_cpu_learner *learner, const ttt_learner_dims *dims, int64_t tokens)
+{
+    ttt_arena arena = {0};
+    carve_kept(&arena, learner, dims, most_tiles(tokens, dims->mini_batch), tokens);
+    return (int64_t)(arena.used / sizeof(float));
+}
+
+static keep kept_of(const walk *w, int64_t item)
+{
+    const ttt_learner_call *call = w->call;
+    const ttt_run *run = &call->runs[item / call->dims.heads];
+    ttt_arena arena = {.base = (char *)((float *)call->saved + item * call->saved_stride)};
+    return carve_kept(&arena, w->learner, &call->dims, run_tiles(run, call->dims.mini_batch), run->count);
+}
+
+/* Scratch of a thread: for each tile of a group, and once more, the state at its start and, of the mlp, `gate`. */
+typedef struct scratch {
+    ttt_tile_work work;
+    ttt_trace trace; /* of one tile, where nothing is kept */
+    char *states;
+    float *gates;
+    size_t state_bytes;
+} scratch;
 
 static ttt_tile_work carve_work(ttt_arena *arena, const ttt_cpu_learner *learner, const ttt_learner_dims *dims)
 {
@@ -142,27 +172,31 @@ static ttt_tile_work carve_work(ttt_arena *arena, const ttt_cpu_learner *learner
         if (learner->in[m] > width) width = learner->in[m];
         if (learner->out[m] > width) width = learner->out[m];
     }
-    const int64_t D = dims->head_size, wide = (width * D + TTT_TILE - 1) / TTT_TILE * TTT_TILE;
+    const int64_t D = dims->head_size, wide = (width * D + TTT_TILE - 1) / TTT_TILE * TTT_TILE,
+                  hidden = learner->hidden ? 4 * D : 0;
     return (ttt_tile_work){.panel = push(arena, wide * TTT_TURN),
                            .dx = push(arena, wide * TTT_TILE),
                            .dz = push(arena, wide * TTT_TILE),
                            .rows = push(arena, wide * TTT_TILE),
                            .dz2 = push(arena, D * TTT_TILE),
                            .dk = push(arena, D * TTT_TILE),
-                           .dedge = push(arena, TTT_TILE * TTT_TILE)};
+                           .edge = push(arena, TTT_TILE * TTT_TILE),
+                           .dedge = push(arena, TTT_TILE * TTT_TILE),
+                           .abar = push(arena, hidden * TTT_TILE),
+                           .gate_bar = push(arena, hidden * TTT_TILE)};
 }
 
 /* Measures with base NULL. */
 static scratch carve(char *base, size_t *bytes, const ttt_cpu_learner *learner, const ttt_learner_dims *dims)
 {
-    ttt_arena all = {.base = base}, state = {0}, trace = {0};
+    ttt_arena all = {.base = base}, state = {0};
     push(&state, ttt_cpu_learner_state_size(learner, dims));
-    carve_trace(&trace, learner, dims->head_size);
-    const size_t tiles = (size_t)group_of(dims) + 1;
-    scratch s = {.state_bytes = state.used, .trace_bytes = trace.used};
+    const int64_t tiles = group_of(dims) + 1;
+    scratch s = {.state_bytes = state.used};
     s.work = carve_work(&all, learner, dims);
-    s.states = ttt_arena_push(&all, (int64_t)tiles, s.state_bytes);
-    s.traces = ttt_arena_push(&all, (int64_t)tiles, s.trace_bytes);
+    s.trace = carve_trace(&all, learner, dims->head_size, TTT_TILE);
+    s.states = ttt_arena_push(&all, tiles, s.state_bytes);
+    s.gates = push(&all, learner->hidden ? tiles * TTT_TILE * 4 * dims->head_size : 0);
     *bytes = all.used;
     return s;
 }
@@ -185,12 +219,6 @@ static float *state_at(const scratch *s, int64_t i)
     return (float *)(void *)(s->states + (size_t)i * s->state_bytes);
 }
 
-static ttt_trace trace_at(const walk *w, const scratch *s, int64_t i)
-{
-    ttt_arena arena = {.base = s->traces + (size_t)i * s->trace_bytes};
-    return carve_trace(&arena, w->learner, w->call->dims.head_size);
-}
-
 /* ---- one tile of a run ---- */
 
 static const float *params_at(const walk *w, int which, int64_t head)
@@ -200,7 +228,7 @@ static const float *params_at(const walk *w, int which, int64_t head)
 }
 
 /* Tile `index` of the run, counted from the one it begins in; without its states. */
-static ttt_tile tile_of(const walk *w, const ttt_run *run, int64_t head, int64_t index)
+static ttt_tile tile_of(const walk *w, const ttt_run *run, int64_t head, int64_t index, const scratch *s)
 {
     const ttt_learner_call *call = w->call;
     const int64_t K = call->dims.mini_batch, H = call->dims.heads, D = call->dims.head_size;
@@ -224,7 +252,28 @@ static ttt_tile tile_of(const walk *w, const ttt_run *run, int64_t head, int64_t
                       .read = (const float *)call->read + row,
                       .weight = params_at(w, 0, head),
                       .bias = params_at(w, 1, head),
-                      .out = call->out ? (float *)call->out + at : NULL};
+                      .out = (float *)call->out + at,
+                      .trace = s->trace,
+                      .gate = s->gates,
+                      .work = s->work};
+}
+
+/* The kept trace of a tile's tokens. */
+static ttt_trace trace_of(const walk *w, const ttt_run *run, const keep *kept, const ttt_tile *t)
+{
+    const int64_t row = (t->read - (const float *)w->call->read) - run->row;
+    return trace_from(kept->trace, w->call->dims.head_size, row);
+}
+
+/* Tile `index` as the backward wants it: the place-th of its group. */
+static ttt_tile tile_in_group(const walk *w, const ttt_run *run, int64_t head, int64_t index, int64_t place,
+                              const keep *kept, const scratch *s)
+{
+    ttt_tile t = tile_of(w, run, head, index, s);
+    find_maps(t.map, w->learner, &w->call->dims, state_at(s, place));
+    t.trace = trace_of(w, run, kept, &t);
+    if (w->learner->hidden) t.gate = s->gates + place * TTT_TILE * 4 * t.head_size;
+    return t;
 }
 
 static void add_gradients(const walk *w, ttt_tile *t, const ttt_run *run, int64_t head, float *partial)
@@ -249,27 +298,24 @@ static void forward_item(void *context, int64_t item, int thread)
     const walk *w = context;
     const ttt_learner_call *call = w->call;
     const int64_t H = call->dims.heads, head = item % H, group = group_of(&call->dims);
+    const int64_t closed = closed_size(w->learner, &call->dims);
     const ttt_run *run = &call->runs[item / H];
     const scratch s = thread_scratch(w, thread);
-    const ttt_trace trace = trace_at(w, &s, 0);
-    float *state = head_block(w, run->state, head), *saved = call->saved;
-    if (saved) {
-        const int64_t size = ttt_cpu_learner_state_size(w->learner, &call->dims);
-        saved += item * call->saved_stride;
-        memcpy(saved, state, (size_t)size * sizeof *saved);
-        saved += size;
+    const bool keeping = call->saved != NULL;
+    keep kept = {0};
+    float *state = head_block(w, run->state, head);
+    if (keeping) {
+        kept = kept_of(w, item);
+        memcpy(kept.state, state, (size_t)ttt_cpu_learner_state_size(w->learner, &call->dims) * sizeof *state);
     }
-    const int64_t closed = closed_size(w->learner, &call->dims), tiles = run_tiles(run, call->dims.mini_batch);
-    for (int64_t i = 0; i < tiles; i++) {
-        if (saved && i > 0 && i % group == 0) {
-            memcpy(saved, state, (size_t)closed * sizeof *saved);
-            saved += closed;
+    for (int64_t i = 0; i < run_tiles(run, call->dims.mini_batch); i++) {
+        if (keeping && i > 0 && i % group == 0) {
+            memcpy(kept.closed + (i / group - 1) * closed, state, (size_t)closed * sizeof *state);
         }
-        ttt_tile t = tile_of(w, run, head, i);
+        ttt_tile t = tile_of(w, run, head, i, &s);
         find_maps(t.map, w->learner, &call->dims, state);
         memcpy(t.next, t.map, sizeof t.next);
-        t.trace = trace;
-        t.work = s.work;
+        if (keeping) t.trace = trace_of(w, run, &kept, &t);
         w->forward(&t);
     }
 }
@@ -292,27 +338,21 @@ static void clear_rows(const ttt_map *maps, int count, int64_t first)
     }
 }
 
-/* The tiles [from, to) of a run, one group. The states at their starts are computed anew from what the forward saved
- * of the first. */
-static void group_backward(const walk *w, const ttt_run *run, int64_t head, int64_t from, int64_t to, const scratch *s,
-                           float *partial)
+/* The tiles [from, to) of a run, one group. The states at their starts are computed anew from that at the first,
+ * which lies in the scratch, and from what the forward kept of their tokens. */
+static void group_backward(const walk *w, const ttt_run *run, int64_t head, int64_t from, int64_t to, const keep *kept,
+                           const scratch *s, float *partial)
 {
     const ttt_learner_dims *dims = &w->call->dims;
     for (int64_t i = from; i < to; i++) {
-        ttt_tile t = tile_of(w, run, head, i);
-        find_maps(t.map, w->learner, dims, state_at(s, i - from));
+        ttt_tile t = tile_in_group(w, run, head, i, i - from, kept, s);
         find_maps(t.next, w->learner, dims, state_at(s, i - from + 1));
         t.skip_end = i + 1 == to;
-        t.out = NULL;
-        t.trace = trace_at(w, s, i - from);
-        t.work = s->work;
+        t.replay = true;
         w->forward(&t);
     }
     for (int64_t i = to - 1; i >= from; i--) {
-        ttt_tile t = tile_of(w, run, head, i);
-        find_maps(t.map, w->learner, dims, state_at(s, i - from));
-        t.trace = trace_at(w, s, i - from);
-        t.work = s->work;
+        ttt_tile t = tile_in_group(w, run, head, i, i - from, kept, s);
         add_gradients(w, &t, run, head, partial);
         w->backward(&t);
         clear_rows(t.dmap, w->learner->maps, t.first);
@@ -326,24 +366,21 @@ static void backward_item(void *context, int64_t item, int thread)
     const int64_t H = call->dims.heads, head = item % H, K = call->dims.mini_batch, group = group_of(&call->dims);
     const ttt_run *run = &call->runs[item / H];
     const scratch s = thread_scratch(w, thread);
+    const keep kept = kept_of(w, item);
     const int64_t size = ttt_cpu_learner_state_size(w->learner, &call->dims),
                   closed = closed_size(w->learner, &call->dims), tiles = run_tiles(run, K);
-    const float *saved = (const float *)call->saved + item * call->saved_stride;
     float *partial = (float *)call->partial + item * 2 * call->dims.head_size;
     memset(partial, 0, (size_t)(2 * call->dims.head_size) * sizeof *partial);
 
     ttt_map dmap[TTT_MAPS];
     find_maps(dmap, w->learner, &call->dims, head_block(w, run->dstate, head));
-    const bool open = tile_of(w, run, head, tiles - 1).end == TTT_TILE_OPEN;
+    const bool open = tile_of(w, run, head, tiles - 1, &s).end == TTT_TILE_OPEN;
     if (!open) clear_rows(dmap, w->learner->maps, 0);
     for (int64_t g = (tiles - 1) / group; g >= 0; g--) {
-        float *start = state_at(&s, 0);
-        if (g == 0)
-            memcpy(start, saved, (size_t)size * sizeof *saved);
-        else
-            memcpy(start, saved + size + (g - 1) * closed, (size_t)closed * sizeof *saved);
+        const float *start = g == 0 ? kept.state : kept.closed + (g - 1) * closed;
+        memcpy(state_at(&s, 0), start, (size_t)(g == 0 ? size : closed) * sizeof *start);
         const int64_t end = (g + 1) * group;
-        group_backward(w, run, head, g * group, end < tiles ? end : tiles, &s, partial);
+        group_backward(w, run, head, g * group, end < tiles ? end : tiles, &kept, &s, partial);
     }
 }
 

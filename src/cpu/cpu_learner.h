@@ -28,22 +28,20 @@ typedef struct ttt_map {
 /* What a tile does to the state after its last token here: nothing; S += x^T G; W -= c (S + x^T G). */
 typedef enum ttt_tile_end { TTT_TILE_OPEN, TTT_TILE_FOLD, TTT_TILE_UPDATE } ttt_tile_end;
 
-/* What the forward of a tile leaves for its backward; [tile]: up to TTT_TILE tokens. */
+/* What the forward of some tokens leaves for their backward: training keeps it for all tokens of a run. */
 typedef struct ttt_trace {
-    float *edge[TTT_MAPS];          /* [tile, tile]: x_i . x_j + 1 for j <= i, else 0 */
-    float *sum[TTT_MAPS];           /* [tile, out]: x_i S + s + sum over j of edge_ij G_j */
-    float *normal, *scale, *g;      /* [tile, D], [tile], [tile, D]: z normalised, 1 / sigma, d loss / d z */
-    float *normal_bar, *scale_bar;  /* the same of zbar, the output's */
-    float *z, *gate, *back;         /* mlp, [tile, 4D]: z1, sigmoid with gelu(z) = z sigmoid, g2 W2^T */
-    float *z_bar, *gate_bar, *abar; /* mlp, [tile, 4D]: of the output's hidden layer */
+    float *normal, *g, *normal_bar; /* [tokens, D]: z normalised, d loss / d z, and zbar (the output's z) normalised */
+    float *scale, *scale_bar;       /* [tokens]: 1 / sigma of both */
+    float *z, *back, *z_bar;        /* mlp, [tokens, 4D]: z1, g2 W2^T, and z1 of the output */
 } ttt_trace;
 
 /* Scratch of the kernels; `width` is the widest side of a map, rounded up to whole vectors. */
 typedef struct ttt_tile_work {
-    float *panel;          /* [width, TTT_TURN]: some rows of a matrix as columns */
-    float *dx, *dz, *rows; /* [tile, width] */
-    float *dz2, *dk;       /* [tile, D] */
-    float *dedge;          /* [tile, tile] */
+    float *panel;           /* [width, TTT_TURN]: some rows of a matrix as columns */
+    float *dx, *dz, *rows;  /* [tile, width] */
+    float *dz2, *dk;        /* [tile, D] */
+    float *edge, *dedge;    /* [tile, tile]: x_i . x_j + 1 for j <= i, else 0; its gradient */
+    float *abar, *gate_bar; /* mlp, [tile, 4D]: gelu(z1bar), sigmoid with gelu(z1bar) = z1bar sigmoid */
 } ttt_tile_work;
 
 /* Some consecutive tokens of one head in one tile. Row i of the token arrays is at i * stride, rates at i * heads. */
@@ -54,10 +52,12 @@ typedef struct ttt_tile {
     ttt_map map[TTT_MAPS];  /* the state at the start of the tile */
     ttt_map next[TTT_MAPS]; /* where weights and sums go that hold after the tile; may be the same as map */
     bool skip_end;          /* nobody wants them: leave them out */
+    bool replay;            /* of the forward, only what `trace` (which is filled) does not hold: rows, end, gate */
     const float *q, *k, *v, *write, *read;
     const float *weight, *bias; /* of the norm, [D] */
-    float *out;                 /* NULL when only the trace is wanted */
+    float *out;
     ttt_trace trace;
+    float *gate; /* mlp, [tile, 4D]: sigmoid with gelu(z1) = z1 sigmoid */
     ttt_tile_work work;
 
     ttt_map dmap[TTT_MAPS]; /* backward: gradients after the tile on entry, before it on return; slots from `first` on
@@ -71,7 +71,7 @@ typedef struct ttt_tile {
 typedef struct ttt_cpu_learner {
     int maps;
     int64_t in[TTT_MAPS], out[TTT_MAPS]; /* in units of D */
-    bool hidden;                         /* the trace of the mlp is wanted */
+    bool hidden;                         /* there is a layer of 4D between two maps */
 } ttt_cpu_learner;
 
 typedef void ttt_tile_kernel(const ttt_tile *tile);
