@@ -56,7 +56,8 @@ static void measure(const ttt_backend *b, int64_t rows, int64_t outputs, int64_t
     j.values = (ttt_param){.rows = outputs, .columns = inputs, .values = array(outputs * inputs)};
     j.packed = (ttt_param){.rows = outputs, .columns = inputs};
     j.packed.packed = array((int64_t)(b->ops->packed_size(TTT_PRECISION_F32, outputs, inputs) / sizeof(float)));
-    b->ops->pack(b, j.packed.packed, TTT_PRECISION_F32, j.values.values, outputs, inputs);
+    b->ops->pack(b, j.packed.packed, TTT_PRECISION_F32,
+                 &(ttt_matrix){.dtype = b->dtype, .values = j.values.values, .rows = outputs, .columns = inputs}, NULL);
     const double work = 2e-9 * (double)(rows * outputs * inputs), bytes = 4e-9 * (double)(outputs * inputs);
     printf("%5d x %5d x %5d  packed %6.1f GFLOP/s %5.1f GB/s", (int)rows, (int)outputs, (int)inputs,
            work / time_of(&j, run_packed), bytes / time_of(&j, run_packed));

@@ -21,6 +21,7 @@
 #include "base/threads.h"
 #include "tensor/dtype.h"
 #include "tensor/precision.h"
+#include "tensor/quantize.h"
 
 typedef struct ttt_backend ttt_backend;
 
@@ -122,10 +123,10 @@ typedef struct ttt_ops {
     void (*linear_backward_weight)(const ttt_backend *b, const ttt_param *dw, const void *dy, const void *x,
                                    int64_t rows);
     /* The layout that makes `linear` a function of the row alone. packed_size in bytes; 0 where the backend does not
-     * compute in this precision. */
+     * compute in this precision. `pack` takes any matrix to any precision, codes of the same one as they are;
+     * *finite (which may be NULL) becomes false if a value is not finite. */
     size_t (*packed_size)(ttt_precision precision, int64_t rows, int64_t columns);
-    void (*pack)(const ttt_backend *b, void *packed, ttt_precision precision, const void *values, int64_t rows,
-                 int64_t columns);
+    void (*pack)(const ttt_backend *b, void *packed, ttt_precision precision, const ttt_matrix *matrix, bool *finite);
 
     /* ---- embedding, w [V,C], values or packed ---- */
     void (*embed)(const ttt_backend *b, void *y, const int32_t *ids, const ttt_param *w,

@@ -27,9 +27,10 @@ static double matrix(const ttt_backend *b, const ttt_param *w)
 }
 
 /* Bytes of the values and of their packed form. */
-static double packing(const ttt_backend *b, ttt_precision precision, int64_t rows, int64_t columns)
+static double packing(const ttt_backend *b, ttt_precision precision, const ttt_matrix *m)
 {
-    return (double)(rows * columns) * (double)b->real + (double)b->ops->packed_size(precision, rows, columns);
+    return (double)(m->rows * m->columns) * (double)b->real +
+           (double)b->ops->packed_size(precision, m->rows, m->columns);
 }
 
 /* Multiply-adds of a token and head with all weights, with the other rows of its mini-batch (16 at most: longer ones go
@@ -70,8 +71,8 @@ static double learner_reals(const ttt_learner_call *call, bool backward)
        REALS((w->rows + w->columns * (1 + accumulate)) * rows) + matrix(b, w))                                         \
     OP(linear_backward_weight, (BACKEND, const ttt_param *dw, const void *dy, const void *x, int64_t rows),            \
        (b, dw, dy, x, rows), FLOPS(2 * rows * size_of(dw)), REALS((dw->rows + dw->columns) * rows + 2 * size_of(dw)))  \
-    OP(pack, (BACKEND, void *packed, ttt_precision precision, const void *values, int64_t rows, int64_t columns),      \
-       (b, packed, precision, values, rows, columns), 0, packing(b, precision, rows, columns))                         \
+    OP(pack, (BACKEND, void *packed, ttt_precision precision, const ttt_matrix *values, bool *finite),                 \
+       (b, packed, precision, values, finite), 0, packing(b, precision, values))                                       \
     OP(embed, (BACKEND, void *y, const int32_t *ids, const ttt_param *w, int64_t rows), (b, y, ids, w, rows), 0,       \
        REALS(2 * rows * w->columns))                                                                                   \
     OP(embed_backward, (BACKEND, const ttt_param *dw, const int32_t *ids, const void *dy, int64_t rows),               \

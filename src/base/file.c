@@ -61,6 +61,12 @@ void ttt_map_close(ttt_map *map)
     *map = (ttt_map){0};
 }
 
+void ttt_map_release(const void *bytes, size_t count)
+{
+    const uintptr_t page = (uintptr_t)sysconf(_SC_PAGESIZE), begin = (uintptr_t)bytes / page * page;
+    if (count) madvise((void *)begin, (uintptr_t)bytes + count - begin, MADV_DONTNEED);
+}
+
 ttt_status ttt_file_read(ttt_buffer *buffer, const char *path, size_t limit)
 {
     const bool standard_input = strcmp(path, "-") == 0;

@@ -22,6 +22,10 @@ typedef struct ttt_map {
 TTT_NODISCARD ttt_status ttt_map_open(ttt_map *map, const char *path);
 void ttt_map_close(ttt_map *map);
 
+/* Tells the system that these bytes of a map are not needed soon: they leave this process's memory, and come again from
+ * the file when they are read after all. */
+void ttt_map_release(const void *bytes, size_t count);
+
 /* Appends a whole file ("-" is standard input) to `buffer`; more than `limit` bytes is an error. */
 TTT_NODISCARD ttt_status ttt_file_read(ttt_buffer *buffer, const char *path, size_t limit);
 

@@ -4,6 +4,7 @@
  * (body_product.h), so that a row's result is a function of the row alone; threads share out panels and blocks of rows.
  * Training: ttt_multiply.
  */
+#include <stdatomic.h>
 #include <string.h>
 
 #include "base/threads.h"
@@ -33,26 +34,36 @@ void ttt_panel_pack(float *panel, const float *w, int64_t stride, int64_t output
 
 typedef struct packing {
     float *packed;
-    const float *values;
-    int64_t rows, columns;
+    const ttt_matrix *matrix;
+    atomic_bool damaged;
 } packing;
 
+/* Piece after piece of the rows of a panel, checked on the way: the matrix may lie in a file. */
 static void pack_panels(void *context, int64_t begin, int64_t end)
 {
-    const packing *p = context;
+    enum { STEPS = 64 };
+    packing *p = context;
+    const int64_t columns = p->matrix->columns;
+    float piece[TTT_PANEL * STEPS], zeros = 0;
     for (int64_t panel = begin; panel < end; panel++) {
-        const int64_t row = panel * TTT_PANEL, left = p->rows - row;
-        ttt_panel_pack(p->packed + row * p->columns, p->values + row * p->columns, p->columns,
-                       left < TTT_PANEL ? left : TTT_PANEL, p->columns);
+        const int64_t row = panel * TTT_PANEL, left = p->matrix->rows - row;
+        const int64_t outputs = left < TTT_PANEL ? left : TTT_PANEL;
+        for (int64_t start = 0; start < columns; start += STEPS) {
+            const int64_t steps = columns - start < STEPS ? columns - start : STEPS;
+            for (int64_t j = 0; j < outputs; j++) ttt_matrix_read(p->matrix, row + j, start, steps, piece + j * steps);
+            for (int64_t i = 0; i < outputs * steps; i++) zeros += 0 * piece[i]; /* NaN if one is not finite */
+            ttt_panel_pack(p->packed + row * columns + start * TTT_PANEL, piece, steps, outputs, steps);
+        }
     }
+    if (!(zeros == 0)) p->damaged = true;
 }
 
-static void pack(const ttt_backend *b, void *packed, ttt_precision precision, const void *values, int64_t rows,
-                 int64_t columns)
+static void pack(const ttt_backend *b, void *packed, ttt_precision precision, const ttt_matrix *matrix, bool *finite)
 {
     (void)precision;
-    packing p = {.packed = packed, .values = values, .rows = rows, .columns = columns};
-    ttt_cpu_split(b, panel_count(rows), columns * TTT_PANEL, pack_panels, &p);
+    packing p = {.packed = packed, .matrix = matrix};
+    ttt_cpu_split(b, panel_count(matrix->rows), matrix->columns * TTT_PANEL, pack_panels, &p);
+    if (finite && p.damaged) *finite = false;
 }
 
 /* Rows that are taken through a panel together, and steps of the inner dimension: the panel's part then stays in the

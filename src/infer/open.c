@@ -2,15 +2,24 @@
  *
  * From a model folder to a model: its configuration and its tensors, matched by name and shape.
  */
+#include <string.h>
+
 #include "base/alloc.h"
 #include "base/file.h"
 #include "model/model.h"
 #include "store/safetensors.h"
 
-static ttt_status from_tensor(void *context, const ttt_lm *lm, int64_t index, void *values)
+typedef struct opening {
+    const ttt_param_found *found;
+    const ttt_tensor *last; /* the tensor given last, whose pages are no longer needed */
+} opening;
+
+static ttt_status from_tensor(void *context, const ttt_lm *lm, int64_t index, ttt_matrix *matrix)
 {
-    const ttt_tensor *tensor = ((const ttt_tensor *const *)context)[index];
-    lm->backend->ops->from(lm->backend, values, tensor->data, tensor->dtype, ttt_tensor_count(tensor));
+    opening *o = context;
+    if (o->last) ttt_map_release(o->last->data, o->last->bytes);
+    o->last = o->found[index].tensor;
+    *matrix = ttt_param_matrix(&lm->layout.specs[index], &o->found[index]);
     return TTT_OK;
 }
 
@@ -20,12 +29,16 @@ static ttt_status open_tensors(ttt_model **model, const char *folder, const ttt_
     ttt_param_spec *specs;
     int64_t count;
     TTT_TRY(ttt_param_list(config, &specs, &count));
-    const ttt_tensor **found = NULL;
+    ttt_param_found *found = NULL;
+    ttt_precision stored;
     const int64_t tensors = ttt_safetensors_count(file);
     ttt_status status = ttt_param_match(specs, count, tensors ? ttt_safetensors_at(file, 0) : NULL, tensors, folder,
-                                        &found);
+                                        &found, &stored);
     if (status == TTT_OK) {
-        status = ttt_model_build(model, config, options, from_tensor, found);
+        ttt_model_options chosen = options ? *options : (ttt_model_options){0};
+        const bool automatic = !chosen.precision || strcmp(chosen.precision, "auto") == 0;
+        if (automatic && ttt_precision_is_blocks(stored)) chosen.precision = ttt_precision_name(stored);
+        status = ttt_model_build(model, config, &chosen, from_tensor, &(opening){.found = found});
         if (status == TTT_ERR_NUMERIC) status = ttt_fail_prefix(status, "%s", folder);
     }
     ttt_free(found);

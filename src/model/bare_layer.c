@@ -62,7 +62,8 @@ static size_t pack(ttt_bare_layer *layer, char *memory)
         param->packed = ttt_arena_push(&arena,
                                        (int64_t)b->ops->packed_size(TTT_PRECISION_F32, param->rows, param->columns), 1);
         param->values = NULL;
-        if (memory) b->ops->pack(b, param->packed, TTT_PRECISION_F32, values, param->rows, param->columns);
+        const ttt_matrix matrix = {.dtype = b->dtype, .values = values, .rows = param->rows, .columns = param->columns};
+        if (memory) b->ops->pack(b, param->packed, TTT_PRECISION_F32, &matrix, NULL);
     }
     return arena.used;
 }

@@ -89,9 +89,8 @@ ttt_param *ttt_lm_param(const ttt_lm *lm, ttt_lm_weights *weights, const ttt_par
         return block_field(lm, &weights->blocks[spec->layer], strchr(suffix, '.') + 1, product);
     }
     if (strcmp(spec->name, "model.norm.weight") == 0) return &weights->norm;
-    const bool embedding = strcmp(spec->name, "model.embed_tokens.weight") == 0;
-    *product = !embedding || lm->config.tie_word_embeddings;
-    return embedding ? &weights->embedding : &weights->head;
+    *product = true;
+    return strcmp(spec->name, "lm_head.weight") == 0 ? &weights->head : &weights->embedding;
 }
 
 ttt_status ttt_lm_shapes(const ttt_lm *lm, ttt_lm_weights *weights)

@@ -16,9 +16,9 @@ static size_t params_layout(const ttt_lm *lm, ttt_precision precision, ttt_lm_we
         bool product;
         ttt_param *param = ttt_lm_param(lm, shapes, &lm->layout.specs[i], &product);
         if (product) {
-            param->precision = precision;
+            param->precision = lm->layout.specs[i].matrix ? precision : TTT_PRECISION_F32;
             param->packed = ttt_arena_push(
-                &arena, (int64_t)lm->backend->ops->packed_size(precision, param->rows, param->columns), 1);
+                &arena, (int64_t)lm->backend->ops->packed_size(param->precision, param->rows, param->columns), 1);
         } else {
             param->values = ttt_arena_push(&arena, param->rows * param->columns, lm->backend->real);
         }
@@ -30,30 +30,25 @@ static size_t params_layout(const ttt_lm *lm, ttt_precision precision, ttt_lm_we
 static ttt_status read_params(ttt_model *model, ttt_param_source source, void *context)
 {
     const ttt_lm *lm = &model->lm;
-    int64_t largest = 0;
+    const ttt_backend *b = lm->backend;
     for (int64_t i = 0; i < lm->layout.count; i++) {
-        const int64_t n = ttt_param_elements(&lm->layout.specs[i]);
-        if (n > largest) largest = n;
-    }
-    void *values = ttt_alloc((size_t)largest, lm->backend->real);
-    if (!values) return TTT_ERR_MEMORY;
-    ttt_status status = TTT_OK;
-    for (int64_t i = 0; i < lm->layout.count && status == TTT_OK; i++) {
         const ttt_param_spec *spec = &lm->layout.specs[i];
-        bool product;
+        const int64_t n = ttt_param_elements(spec);
+        bool product, finite = true;
         const ttt_param *param = ttt_lm_param(lm, &model->weights, spec, &product);
-        void *target = product ? values : param->values;
-        status = source(context, lm, i, target);
-        if (status != TTT_OK) break;
-        if (!isfinite(lm->backend->ops->sum_squares(lm->backend, target, ttt_param_elements(spec))))
-            status = ttt_fail(TTT_ERR_NUMERIC,
-                              "tensor %s holds a value that is not a finite number: the weights are damaged",
-                              spec->name);
-        if (product)
-            lm->backend->ops->pack(lm->backend, param->packed, param->precision, values, param->rows, param->columns);
+        ttt_matrix matrix;
+        TTT_TRY(source(context, lm, i, &matrix));
+        if (product) {
+            b->ops->pack(b, param->packed, param->precision, &matrix, &finite);
+        } else {
+            b->ops->from(b, param->values, matrix.values, matrix.dtype, n);
+            finite = isfinite(b->ops->sum_squares(b, param->values, n));
+        }
+        if (!finite)
+            return ttt_fail(TTT_ERR_NUMERIC,
+                            "tensor %s holds a value that is not a finite number: the weights are damaged", spec->name);
     }
-    ttt_free(values);
-    return status;
+    return TTT_OK;
 }
 
 static ttt_status build(ttt_model *model, const char *precision_name, ttt_param_source source, void *context)
@@ -93,15 +88,31 @@ ttt_status ttt_model_build(ttt_model **out, const ttt_config *config, const ttt_
     return TTT_OK;
 }
 
-static ttt_status first_values(void *context, const ttt_lm *lm, int64_t index, void *values)
+typedef struct beginning {
+    uint64_t seed;
+    void *values; /* of the parameter asked for last */
+} beginning;
+
+static ttt_status first_values(void *context, const ttt_lm *lm, int64_t index, ttt_matrix *matrix)
 {
-    ttt_lm_first_values(lm, index, values, *(const uint64_t *)context);
+    beginning *first = context;
+    const ttt_param_spec *spec = &lm->layout.specs[index];
+    const int64_t n = ttt_param_elements(spec), columns = spec->shape[spec->rank - 1];
+    ttt_free(first->values);
+    first->values = ttt_alloc((size_t)n, lm->backend->real);
+    if (!first->values) return TTT_ERR_MEMORY;
+    ttt_lm_first_values(lm, index, first->values, first->seed);
+    *matrix = (ttt_matrix){
+        .dtype = lm->backend->dtype, .values = first->values, .rows = n / columns, .columns = columns};
     return TTT_OK;
 }
 
 ttt_status ttt_model_new(ttt_model **model, const ttt_config *config, uint64_t seed, const ttt_model_options *options)
 {
-    return ttt_model_build(model, config, options, first_values, &seed);
+    beginning first = {.seed = seed};
+    const ttt_status status = ttt_model_build(model, config, options, first_values, &first);
+    ttt_free(first.values);
+    return status;
 }
 
 void ttt_model_free(ttt_model *model)

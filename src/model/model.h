@@ -86,13 +86,13 @@ void ttt_lm_reset(const ttt_lm *lm, const ttt_pass *pass, const ttt_lm_weights *
 
 struct ttt_model {
     ttt_lm lm;
-    char *memory; /* parameters: products packed, the rest as values */
+    char *memory; /* parameters: those of products packed, the rest as values */
     ttt_lm_weights weights;
     ttt_workspace workspace;
 };
 
-/* Gives parameter `index` as reals, into `values`. */
-typedef ttt_status (*ttt_param_source)(void *context, const ttt_lm *lm, int64_t index, void *values);
+/* Gives parameter `index`; what it pointed to for the one before is no longer needed. */
+typedef ttt_status (*ttt_param_source)(void *context, const ttt_lm *lm, int64_t index, ttt_matrix *matrix);
 
 /* A model for inference whose parameters come from `source` one by one, are checked to be finite, and packed. */
 TTT_NODISCARD ttt_status ttt_model_build(ttt_model **model, const ttt_config *config, const ttt_model_options *options,

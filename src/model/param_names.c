@@ -26,6 +26,7 @@ static void add(walk *w, ttt_init init, const char *name, int rank, int64_t a, i
     ttt_param_spec spec = {.rank = rank, .shape = {a, b, c}, .init = init, .layer = w->layer};
     if (init == TTT_INIT_NORMAL) spec.std = w->normal;
     if (init == TTT_INIT_TRUNCATED) spec.std = w->truncated;
+    spec.matrix = rank == 2 && init == TTT_INIT_NORMAL; /* the learners' own maps have three dimensions */
     int64_t elements = 1;
     bool overflow = false;
     for (int i = 0; i < rank; i++) overflow |= __builtin_mul_overflow(elements, spec.shape[i], &elements);
@@ -126,6 +127,25 @@ int64_t ttt_param_elements(const ttt_param_spec *spec)
     return elements;
 }
 
+/* ---- tensors of a file ---- */
+
+/* What a matrix's type says it holds. */
+static ttt_precision precision_of(const ttt_tensor *tensor)
+{
+    return tensor->dtype == TTT_I8 ? TTT_PRECISION_Q8 : tensor->dtype == TTT_U8 ? TTT_PRECISION_Q4 : TTT_PRECISION_F32;
+}
+
+ttt_matrix ttt_param_matrix(const ttt_param_spec *spec, const ttt_param_found *found)
+{
+    const int64_t columns = spec->shape[spec->rank - 1];
+    return (ttt_matrix){.precision = found->scales ? precision_of(found->tensor) : TTT_PRECISION_F32,
+                        .dtype = found->tensor->dtype,
+                        .values = found->tensor->data,
+                        .scales = found->scales ? found->scales->data : NULL,
+                        .rows = ttt_param_elements(spec) / columns,
+                        .columns = columns};
+}
+
 static int64_t find(const ttt_tensor *tensors, int64_t count, const char *name)
 {
     int64_t low = 0, high = count;
@@ -141,10 +161,42 @@ static int64_t find(const ttt_tensor *tensors, int64_t count, const char *name)
     return -1;
 }
 
-static ttt_status match_one(const ttt_param_spec *spec, const ttt_tensor *tensor, const char *where)
+/* Codes stand where floating values might: beside them must lie their scales, and both must have the right shape. */
+static ttt_status match_codes(const ttt_param_spec *spec, const ttt_tensor *codes, const ttt_tensor *scales,
+                              const char *where)
+{
+    const ttt_precision precision = precision_of(codes);
+    const int64_t code_shape[] = {spec->shape[0], ttt_code_bytes(precision, spec->shape[1])};
+    const int64_t scale_shape[] = {spec->shape[0], ttt_blocks(spec->shape[1])};
+    char expected[TTT_SHAPE_TEXT], actual[TTT_SHAPE_TEXT];
+    if (!scales)
+        return ttt_fail(TTT_ERR_FORMAT, "%s: tensor %s holds %s codes, but %s%s is missing", where, spec->name,
+                        ttt_precision_name(precision), spec->name, TTT_SCALES);
+    const struct {
+        const ttt_tensor *tensor;
+        const int64_t *shape;
+    } both[] = {{codes, code_shape}, {scales, scale_shape}};
+    for (int i = 0; i < 2; i++)
+        if (!ttt_shape_equal(both[i].tensor->shape, both[i].tensor->rank, both[i].shape, 2))
+            return ttt_fail(TTT_ERR_FORMAT, "%s: tensor %s has shape %s where %s codes need %s", where,
+                            both[i].tensor->name, ttt_shape_print(actual, both[i].tensor->shape, both[i].tensor->rank),
+                            ttt_precision_name(precision), ttt_shape_print(expected, both[i].shape, 2));
+    if (scales->dtype != TTT_BF16)
+        return ttt_fail(TTT_ERR_FORMAT, "%s: tensor %s has type %s; scales are BF16", where, scales->name,
+                        ttt_dtype_name(scales->dtype));
+    if (!ttt_scales_sound(scales->data, ttt_tensor_count(scales)))
+        return ttt_fail(TTT_ERR_FORMAT, "%s: tensor %s holds a scale that is not finite or above 2^120", where,
+                        scales->name);
+    return TTT_OK;
+}
+
+static ttt_status match_one(const ttt_param_spec *spec, const ttt_tensor *tensor, const ttt_tensor *scales,
+                            const char *where)
 {
     char expected[TTT_SHAPE_TEXT], actual[TTT_SHAPE_TEXT];
     ttt_shape_print(expected, spec->shape, spec->rank);
+    if (tensor && spec->matrix && precision_of(tensor) != TTT_PRECISION_F32)
+        return match_codes(spec, tensor, scales, where);
     if (!tensor)
         return ttt_fail(TTT_ERR_FORMAT, "%s: the configuration needs a tensor %s of shape %s, which is missing", where,
                         spec->name, expected);
@@ -175,19 +227,50 @@ static ttt_status match_extra(const ttt_param_spec *embedding, const ttt_tensor 
     return TTT_OK;
 }
 
+/* The tensors of one parameter, which are then used. */
+static ttt_status find_param(ttt_param_found *found, bool *used, const ttt_param_spec *spec, const ttt_tensor *tensors,
+                             int64_t count, const char *where)
+{
+    const int64_t at = find(tensors, count, spec->name);
+    if (at >= 0) {
+        found->tensor = &tensors[at];
+        used[at] = true;
+    }
+    if (found->tensor && spec->matrix && precision_of(found->tensor) != TTT_PRECISION_F32) {
+        char name[TTT_PARAM_NAME + sizeof TTT_SCALES];
+        snprintf(name, sizeof name, "%s%s", spec->name, TTT_SCALES);
+        const int64_t scales = find(tensors, count, name);
+        if (scales >= 0) {
+            found->scales = &tensors[scales];
+            used[scales] = true;
+        }
+    }
+    return match_one(spec, found->tensor, found->scales, where);
+}
+
+/* One precision for all matrices. */
+static ttt_status find_precision(ttt_precision *precision, const ttt_param_spec *specs, const ttt_param_found *found,
+                                 int64_t count, const char *where)
+{
+    *precision = precision_of(found[0].tensor); /* of the embedding */
+    for (int64_t i = 0; i < count; i++)
+        if (specs[i].matrix && precision_of(found[i].tensor) != *precision)
+            return ttt_fail(TTT_ERR_FORMAT, "%s: tensor %s has type %s and %s %s: matrices are of one precision", where,
+                            specs[i].name, ttt_dtype_name(found[i].tensor->dtype), specs[0].name,
+                            ttt_dtype_name(found[0].tensor->dtype));
+    return TTT_OK;
+}
+
 ttt_status ttt_param_match(const ttt_param_spec *specs, int64_t count, const ttt_tensor *tensors, int64_t tensor_count,
-                           const char *where, const ttt_tensor ***out)
+                           const char *where, ttt_param_found **out, ttt_precision *precision)
 {
     *out = NULL;
-    const ttt_tensor **found = ttt_alloc((size_t)count, sizeof *found);
+    ttt_param_found *found = ttt_alloc((size_t)count, sizeof *found);
     bool *used = ttt_alloc((size_t)tensor_count, sizeof *used);
     ttt_status status = found && used ? TTT_OK : TTT_ERR_MEMORY;
-    for (int64_t i = 0; status == TTT_OK && i < count; i++) {
-        const int64_t at = find(tensors, tensor_count, specs[i].name);
-        found[i] = at < 0 ? NULL : &tensors[at];
-        if (at >= 0) used[at] = true;
-        status = match_one(&specs[i], found[i], where);
-    }
+    for (int64_t i = 0; status == TTT_OK && i < count; i++)
+        status = find_param(&found[i], used, &specs[i], tensors, tensor_count, where);
+    if (status == TTT_OK) status = find_precision(precision, specs, found, count, where);
     for (int64_t i = 0; status == TTT_OK && i < tensor_count; i++)
         if (!used[i]) status = match_extra(&specs[0], tensors, tensor_count, &tensors[i], where);
     ttt_free(used);

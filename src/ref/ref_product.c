@@ -1,16 +1,54 @@
 /* SPDX-License-Identifier: MIT
  *
- * Products with a weight matrix w [N,M], and the embedding. "Packed" is the matrix as it is.
+ * Products with a weight matrix w [N,M], and the embedding. "Packed" is the matrix as it is, or its codes and scales.
  */
+#include <math.h>
 #include <string.h>
 
 #include "ref/ref.h"
 
 static const double *matrix(const ttt_param *w) { return w->packed ? w->packed : w->values; }
 
+/* ---- codes and scales: all scales [N, blocks], then all codes [N, blocks, TTT_BLOCK] ---- */
+
+static const double *scales_of(const ttt_param *w) { return w->packed; }
+
+static const int8_t *codes_of(const ttt_param *w)
+{
+    return (const int8_t *)(scales_of(w) + w->rows * ttt_blocks(w->columns));
+}
+
+/* MATH (quantised) */
+static void linear_blocks(double *y, const double *x, const ttt_param *w, int64_t rows, bool accumulate)
+{
+    const int64_t N = w->rows, M = w->columns, blocks = ttt_blocks(M);
+    for (int64_t r = 0; r < rows; r++) {
+        if (!accumulate) memset(y + r * N, 0, (size_t)N * sizeof *y);
+        for (int64_t b = 0; b < blocks; b++) {
+            const int64_t first = b * TTT_BLOCK, count = M - first < TTT_BLOCK ? M - first : TTT_BLOCK;
+            float values[TTT_BLOCK];
+            int8_t codes[TTT_BLOCK];
+            for (int64_t i = 0; i < count; i++) values[i] = (float)x[r * M + first + i];
+            const double scale = (double)ttt_quantize_row(codes, values, count);
+            for (int64_t n = 0; n < N; n++) {
+                const int8_t *weights = codes_of(w) + (n * blocks + b) * TTT_BLOCK;
+                int32_t sum = 0;
+                for (int i = 0; i < TTT_BLOCK; i++) sum += weights[i] * codes[i];
+                y[r * N + n] += scale * scales_of(w)[n * blocks + b] * sum;
+            }
+        }
+    }
+}
+
+/* ---- the matrix as it is ---- */
+
 static void linear(const ttt_backend *b, void *yv, const void *xv, const ttt_param *wp, int64_t rows, bool accumulate)
 {
     (void)b;
+    if (wp->packed && ttt_precision_is_blocks(wp->precision)) {
+        linear_blocks(yv, xv, wp, rows, accumulate);
+        return;
+    }
     double *y = yv;
     const double *x = xv, *w = matrix(wp);
     const int64_t N = wp->rows, M = wp->columns;
@@ -51,22 +89,63 @@ static void linear_backward_weight(const ttt_backend *b, const ttt_param *dwp, c
 
 static size_t packed_size(ttt_precision precision, int64_t rows, int64_t columns)
 {
-    return precision == TTT_PRECISION_F32 ? (size_t)rows * (size_t)columns * sizeof(double) : 0;
+    if (precision == TTT_PRECISION_F32) return (size_t)rows * (size_t)columns * sizeof(double);
+    if (ttt_precision_is_blocks(precision))
+        return (size_t)rows * (size_t)ttt_blocks(columns) * (sizeof(double) + TTT_BLOCK);
+    return 0;
 }
 
-static void pack(const ttt_backend *b, void *packed, ttt_precision precision, const void *values, int64_t rows,
-                 int64_t columns)
+static bool pack_blocks(void *packed, ttt_precision precision, const ttt_matrix *m)
+{
+    const int64_t blocks = ttt_blocks(m->columns);
+    double *scales = packed;
+    int8_t *codes = (int8_t *)(scales + m->rows * blocks);
+    bool finite = true;
+    for (int64_t i = 0; i < m->rows * blocks; i++) {
+        uint16_t scale;
+        finite = ttt_matrix_block(m, precision, i / blocks, i % blocks, codes + i * TTT_BLOCK, &scale) && finite;
+        scales[i] = (double)ttt_bf16_value(scale);
+    }
+    return finite;
+}
+
+static bool pack_values(double *values, const ttt_matrix *m)
+{
+    bool finite = true;
+    if (!ttt_precision_is_blocks(m->precision)) {
+        ttt_dtype_convert(values, TTT_F64, m->values, m->dtype, (size_t)(m->rows * m->columns));
+        for (int64_t i = 0; i < m->rows * m->columns; i++) finite = finite && isfinite(values[i]);
+        return finite;
+    }
+    for (int64_t i = 0; i < m->rows * m->columns; i++) {
+        float value;
+        ttt_matrix_read(m, i / m->columns, i % m->columns, 1, &value);
+        values[i] = (double)value;
+    }
+    return finite;
+}
+
+static void pack(const ttt_backend *b, void *packed, ttt_precision precision, const ttt_matrix *matrix, bool *finite)
 {
     (void)b;
-    memcpy(packed, values, packed_size(precision, rows, columns));
+    const bool sound = ttt_precision_is_blocks(precision) ? pack_blocks(packed, precision, matrix)
+                                                          : pack_values(packed, matrix);
+    if (finite && !sound) *finite = false;
 }
 
 static void embed(const ttt_backend *b, void *yv, const int32_t *ids, const ttt_param *w, int64_t rows)
 {
     (void)b;
     double *y = yv;
-    for (int64_t r = 0; r < rows; r++)
-        memcpy(y + r * w->columns, matrix(w) + ids[r] * w->columns, (size_t)w->columns * sizeof *y);
+    const int64_t C = w->columns, blocks = ttt_blocks(C);
+    for (int64_t r = 0; r < rows; r++) {
+        if (!w->packed || !ttt_precision_is_blocks(w->precision)) {
+            memcpy(y + r * C, matrix(w) + ids[r] * C, (size_t)C * sizeof *y);
+            continue;
+        }
+        for (int64_t c = 0; c < C; c++)
+            y[r * C + c] = scales_of(w)[ids[r] * blocks + c / TTT_BLOCK] * codes_of(w)[ids[r] * blocks * TTT_BLOCK + c];
+    }
 }
 
 static void embed_backward(const ttt_backend *b, const ttt_param *dwp, const int32_t *ids, const void *dyv,

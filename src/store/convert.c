@@ -123,18 +123,19 @@ static const char *torch_name(ttt_dtype dtype)
 static ttt_status plan(ttt_tensor_out **outs, int64_t *count, const source *in, const ttt_config *config, int type)
 {
     ttt_param_spec *specs;
-    const ttt_tensor **found = NULL;
+    ttt_param_found *found = NULL;
+    ttt_precision stored;
     *outs = NULL;
     TTT_TRY(ttt_param_list(config, &specs, count));
-    ttt_status status = ttt_param_match(specs, *count, in->tensors, in->count, in->path, &found);
+    ttt_status status = ttt_param_match(specs, *count, in->tensors, in->count, in->path, &found, &stored);
     ttt_free(specs);
     TTT_TRY(status);
     *outs = ttt_alloc((size_t)*count, sizeof **outs);
     for (int64_t i = 0; *outs && i < *count; i++) {
         ttt_tensor_out *out = &(*outs)[i];
-        out->tensor = *found[i];
-        out->dtype = type == KEPT ? found[i]->dtype : precisions[type].dtype;
-        out->transposed = in->stream && ttt_jax_stream_transposed(in->stream, found[i] - in->tensors);
+        out->tensor = *found[i].tensor;
+        out->dtype = type == KEPT ? found[i].tensor->dtype : precisions[type].dtype;
+        out->transposed = in->stream && ttt_jax_stream_transposed(in->stream, found[i].tensor - in->tensors);
     }
     ttt_free(found);
     return *outs ? TTT_OK : TTT_ERR_MEMORY;

@@ -72,7 +72,7 @@ ttt_status ttt_config_infer(ttt_config *config, const ttt_tensor *tensors, int64
 {
     const source in = {tensors, count, where};
     TTT_TRY(dimension(&config->vocab_size, &in, "model.embed_tokens.weight", 2, 0));
-    TTT_TRY(dimension(&config->hidden_size, &in, "model.embed_tokens.weight", 2, 1));
+    TTT_TRY(dimension(&config->hidden_size, &in, "model.norm.weight", 1, 0)); /* q4 stores half the columns */
     TTT_TRY(dimension(&config->intermediate_size, &in, FIRST "mlp.gate_proj.weight", 2, 0));
     TTT_TRY(dimension(&config->num_attention_heads, &in, SEQ "ttt_norm_weight", 2, 0));
     TTT_TRY(dimension(&config->mini_batch_size, &in, SEQ "learnable_token_idx", 1, 0));

@@ -75,14 +75,20 @@ static ttt_status check_finite(const ttt_trainer *trainer, const char *where)
 static ttt_status load_model(ttt_trainer *trainer, const ttt_safetensors *file, const char *folder)
 {
     const ttt_lm *lm = &trainer->lm;
-    const ttt_tensor **found;
+    ttt_param_found *found;
+    ttt_precision stored;
     const int64_t count = ttt_safetensors_count(file);
     TTT_TRY(ttt_param_match(lm->layout.specs, lm->layout.count, count ? ttt_safetensors_at(file, 0) : NULL, count,
-                            folder, &found));
-    for (int64_t i = 0; i < lm->layout.count; i++)
-        lm->backend->ops->from(lm->backend, param_at(trainer, 0, i), found[i]->data, found[i]->dtype,
-                               ttt_tensor_count(found[i]));
+                            folder, &found, &stored));
+    for (int64_t i = 0; i < lm->layout.count && !ttt_precision_is_blocks(stored); i++)
+        lm->backend->ops->from(lm->backend, param_at(trainer, 0, i), found[i].tensor->data, found[i].tensor->dtype,
+                               ttt_tensor_count(found[i].tensor));
     ttt_free(found);
+    if (ttt_precision_is_blocks(stored))
+        return ttt_fail(TTT_ERR_UNSUPPORTED,
+                        "%s is quantised to %s, too coarse to be trained on: start from the model it was made of, or "
+                        "from ttt convert --weights f32",
+                        folder, ttt_precision_name(stored));
     return check_finite(trainer, folder);
 }
 

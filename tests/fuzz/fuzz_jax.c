@@ -17,13 +17,14 @@ static void infer(const ttt_tensor *tensors, int64_t count)
     ttt_config config;
     ttt_param_spec *specs;
     int64_t spec_count;
-    const ttt_tensor **found;
+    ttt_param_found *found;
+    ttt_precision stored;
     ttt_config_init(&config);
     if (ttt_config_infer(&config, tensors, count, "input") != TTT_OK || ttt_config_complete(&config) != TTT_OK ||
         ttt_config_check(&config, "input") != TTT_OK)
         return;
     if (ttt_param_list(&config, &specs, &spec_count) != TTT_OK) return;
-    if (ttt_param_match(specs, spec_count, tensors, count, "input", &found) == TTT_OK) ttt_free(found);
+    if (ttt_param_match(specs, spec_count, tensors, count, "input", &found, &stored) == TTT_OK) ttt_free(found);
     ttt_free(specs);
 }
 

@@ -16,7 +16,8 @@ static void run_packed(const ttt_backend *b, const op_case *c, void *const *x, i
     ttt_param w = {.rows = N,
                    .columns = M,
                    .packed = aligned_alloc(64, (b->ops->packed_size(TTT_PRECISION_F32, N, M) + 63) / 64 * 64)};
-    b->ops->pack(b, w.packed, TTT_PRECISION_F32, x[W], N, M);
+    b->ops->pack(b, w.packed, TTT_PRECISION_F32,
+                 &(ttt_matrix){.dtype = b->dtype, .values = x[W], .rows = N, .columns = M}, NULL);
     b->ops->linear(b, ttt_at(b, x[Y], begin * N), ttt_at(b, x[X], begin * M), &w, end - begin, c->dims[3] == 2);
     free(w.packed);
 }
@@ -91,7 +92,8 @@ static void run_embed(const ttt_backend *b, const op_case *c, void *const *x, in
     b->ops->embed(b, ttt_at(b, x[Y], begin * C), ids + begin, &w, middle - begin);
     w.values = NULL;
     w.packed = aligned_alloc(64, (b->ops->packed_size(TTT_PRECISION_F32, V, C) + 63) / 64 * 64);
-    b->ops->pack(b, w.packed, TTT_PRECISION_F32, x[W], V, C);
+    b->ops->pack(b, w.packed, TTT_PRECISION_F32,
+                 &(ttt_matrix){.dtype = b->dtype, .values = x[W], .rows = V, .columns = C}, NULL);
     b->ops->embed(b, ttt_at(b, x[Y], middle * C), ids + middle, &w, end - middle);
     free(w.packed);
     free(ids);

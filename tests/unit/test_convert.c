@@ -184,16 +184,17 @@ static void test_match(void)
     const ttt_param_spec spec = {.name = "model.embed_tokens.weight", .rank = 2, .shape = {2, 2}};
     ttt_tensor tensors[] = {{"lm_head.weight", TTT_F32, 2, {2, 2}, same, 16},
                             {"model.embed_tokens.weight", TTT_F32, 2, {2, 2}, embedding, 16}};
-    const ttt_tensor **found;
-    CHECK_OK(ttt_param_match(&spec, 1, tensors, 2, "m", &found));
-    CHECK(found[0] == &tensors[1]);
+    ttt_param_found *found;
+    ttt_precision stored;
+    CHECK_OK(ttt_param_match(&spec, 1, tensors, 2, "m", &found, &stored));
+    CHECK(found[0].tensor == &tensors[1] && !found[0].scales && stored == TTT_PRECISION_F32);
     ttt_free(found);
     tensors[0].data = other;
-    CHECK_FAILS(ttt_param_match(&spec, 1, tensors, 2, "m", &found), TTT_ERR_FORMAT, "lm_head.weight differs");
-    CHECK_FAILS(ttt_param_match(&spec, 1, tensors, 1, "m", &found), TTT_ERR_FORMAT,
+    CHECK_FAILS(ttt_param_match(&spec, 1, tensors, 2, "m", &found, &stored), TTT_ERR_FORMAT, "lm_head.weight differs");
+    CHECK_FAILS(ttt_param_match(&spec, 1, tensors, 1, "m", &found, &stored), TTT_ERR_FORMAT,
                 "of shape [2, 2], which is missing");
     tensors[1].dtype = TTT_I32;
-    CHECK_FAILS(ttt_param_match(&spec, 1, tensors + 1, 1, "m", &found), TTT_ERR_FORMAT, "type I32");
+    CHECK_FAILS(ttt_param_match(&spec, 1, tensors + 1, 1, "m", &found, &stored), TTT_ERR_FORMAT, "type I32");
 }
 
 /* What shapes do not tell comes from the standard configuration of these sizes. */

@@ -245,10 +245,15 @@ static void test_progress_and_refusals(void)
 }
 
 /* Weights that are finite, but so large that what is computed with them is not. */
-static ttt_status huge(void *context, const ttt_lm *lm, int64_t index, void *values)
+static ttt_status huge(void *context, const ttt_lm *lm, int64_t index, ttt_matrix *matrix)
 {
+    static float values[1024];
     (void)context;
-    for (int64_t i = 0; i < ttt_param_elements(&lm->layout.specs[index]); i++) ((float *)values)[i] = 1e15f;
+    const ttt_param_spec *spec = &lm->layout.specs[index];
+    const int64_t n = ttt_param_elements(spec), columns = spec->shape[spec->rank - 1];
+    CHECK(n <= 1024);
+    for (int64_t i = 0; i < n; i++) values[i] = 1e15f;
+    *matrix = (ttt_matrix){.dtype = TTT_F32, .values = values, .rows = n / columns, .columns = columns};
     return TTT_OK;
 }
 
