@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
- * The only heap of the library. Blocks are 64-byte aligned and zeroed. A failed allocation records its
- * sentence, so callers write `if (!p) return TTT_ERR_MEMORY;`.
+ * The only heap of the library. Blocks are 64-byte aligned, large ones to huge pages, and zeroed. A failed allocation
+ * records its sentence, so callers write `if (!p) return TTT_ERR_MEMORY;`.
  */
 #ifndef TTT_BASE_ALLOC_H
 #define TTT_BASE_ALLOC_H

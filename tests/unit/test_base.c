@@ -27,6 +27,11 @@ static void memory(void)
     CHECK(block != NULL && block[14] == 7);
     ttt_free(block);
     CHECK(ttt_alloc(SIZE_MAX / 2, 4) == NULL);
+    unsigned char *large = ttt_alloc((5 << 20) + 3, 1); /* whole huge pages, all of it writable and zero */
+    CHECK((uintptr_t)large % (2 << 20) == 0);
+    CHECK(large[0] == 0 && large[(5 << 20) + 2] == 0);
+    large[(5 << 20) + 2] = 1;
+    ttt_free(large);
     ttt_alloc_fault(2, 0);
     void *first = ttt_alloc(1, 1), *second = ttt_alloc(1, 1), *third = ttt_alloc(1, 1);
     CHECK(first && !second && third);
