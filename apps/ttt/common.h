@@ -16,6 +16,7 @@
 enum { TTT_APP_FAILED = 1 };
 
 /* Commands: argv[0] is "ttt NAME", for messages; the result is the exit code. */
+int ttt_cmd_bench(int argc, char **argv);
 int ttt_cmd_convert(int argc, char **argv);
 int ttt_cmd_eval(int argc, char **argv);
 int ttt_cmd_generate(int argc, char **argv);

@@ -20,6 +20,7 @@ static const struct command {
     {"generate", ttt_cmd_generate, "write on behind a prompt"},
     {"info", ttt_cmd_info, "what a model is, and what this machine offers"},
     {"verify", ttt_cmd_verify, "whether a model computes what it should"},
+    {"bench", ttt_cmd_bench, "how fast a model is on this machine, and how fast it could be"},
     {"tokenize", ttt_cmd_tokenize, "text to token ids"},
     {"detokenize", ttt_cmd_detokenize, "token ids to text"},
     {"prepare", ttt_cmd_prepare, "texts to a folder of tokens to train on"},

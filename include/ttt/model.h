@@ -46,6 +46,9 @@ TTT_API int ttt_model_threads(const ttt_model *model);
 /* The instruction set in use, such as "avx512"; "f64" loops of ref are "none". */
 TTT_API const char *ttt_model_isa(const ttt_model *model);
 
+/* What its products compute in: "f32", "bf16", "q8" or "q4"; never "auto". */
+TTT_API const char *ttt_model_precision(const ttt_model *model);
+
 /* The state of a sequence of which nothing has been read. Free with ttt_state_free. */
 TTT_API TTT_NODISCARD ttt_status ttt_state_new(ttt_state **state, const ttt_model *model);
 TTT_API void ttt_state_free(ttt_state *state);

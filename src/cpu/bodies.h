@@ -13,6 +13,7 @@
 
 #include "cpu/body_learner_linear.h"
 #include "cpu/body_learner_mlp.h"
+#include "cpu/body_limits.h"
 #include "cpu/body_loss.h"
 #include "cpu/body_norm.h"
 #include "cpu/body_optim.h"
@@ -22,8 +23,8 @@
 
 #define TTT_KERNELS                                                                                                    \
     {                                                                                                                  \
-        .product = product, .add = add, .swiglu = swiglu, .swiglu_backward = swiglu_backward, .rmsnorm = rmsnorm,      \
-        .rmsnorm_backward = rmsnorm_backward, .rmsnorm_backward_weight = rmsnorm_backward_weight,                      \
+        .fma_loop = fma_loop, .product = product, .add = add, .swiglu = swiglu, .swiglu_backward = swiglu_backward,    \
+        .rmsnorm = rmsnorm, .rmsnorm_backward = rmsnorm_backward, .rmsnorm_backward_weight = rmsnorm_backward_weight,  \
         .norm_gate = norm_gate, .norm_gate_backward = norm_gate_backward,                                              \
         .norm_gate_backward_weight = norm_gate_backward_weight, .rotate = rotate, .conv = conv,                        \
         .conv_backward = conv_backward, .rate = rate, .cross_entropy = cross_entropy, .sum_squares = sum_squares,      \

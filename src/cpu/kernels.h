@@ -48,6 +48,9 @@ typedef struct ttt_norm_row {
 } ttt_norm_row;
 
 typedef struct ttt_kernels {
+    /* Dependent FMAs in registers, `steps` of every chain; returns the number of operations. For limits.c. */
+    double (*fma_loop)(float *sink, int64_t steps);
+
     void (*product)(const ttt_product *p);
 
     void (*add)(float *y, const float *x, int64_t n);

@@ -128,4 +128,5 @@ void ttt_model_free(ttt_model *model)
 const ttt_config *ttt_model_config(const ttt_model *model) { return &model->lm.config; }
 const char *ttt_model_backend(const ttt_model *model) { return model->lm.backend->name; }
 int ttt_model_threads(const ttt_model *model) { return model->lm.backend->threads; }
+const char *ttt_model_precision(const ttt_model *model) { return ttt_precision_name(model->weights.head.precision); }
 const char *ttt_model_isa(const ttt_model *model) { return model->lm.backend->isa; }

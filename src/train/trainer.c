@@ -48,6 +48,7 @@ static ttt_status init(ttt_trainer *trainer, const ttt_config *config)
         return ttt_fail(TTT_ERR_UNSUPPORTED, "precision %s cannot train on backend %s; use auto or f32",
                         ttt_precision_name(precision), trainer->lm.backend->name);
     if (o->profile) TTT_TRY(ttt_timed_start(trainer->lm.backend));
+    trainer->options.precision = ttt_precision_name(precision);
     TTT_TRY(ttt_optimizer_init(&trainer->optimizer, &trainer->lm));
     return ttt_backprop_init(&trainer->backprop, &trainer->lm, o->batch / o->accumulate, o->context, o->segment);
 }

@@ -1,0 +1,193 @@
+/* SPDX-License-Identifier: MIT */
+#include "bench_print.h"
+
+#include <inttypes.h>
+#include <jansson.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+static const char *layer_name(const ttt_config *config)
+{
+    return config->ttt_layer_type == TTT_LEARNER_MLP ? "ttt_mlp" : "ttt_linear";
+}
+
+/* ---- records of names and values: JSON, JSON lines, CSV ---- */
+
+enum { DIGITS = 7 };
+
+static void print_csv_value(const json_t *value)
+{
+    size_t i;
+    const json_t *element;
+    if (json_is_string(value)) {
+        putchar('"');
+        for (const char *c = json_string_value(value); *c; c++) printf(*c == '"' ? "\"\"" : "%c", *c);
+        putchar('"');
+    } else if (json_is_integer(value)) {
+        printf("%" JSON_INTEGER_FORMAT, json_integer_value(value));
+    } else if (json_is_real(value)) {
+        printf("%.*g", DIGITS, json_real_value(value));
+    } else if (json_is_array(value)) {
+        json_array_foreach(value, i, element) printf(i ? " %.*g" : "%.*g", DIGITS, json_real_value(element));
+    }
+}
+
+static void print_csv(const ttt_bench_table *table, json_t *record)
+{
+    const char *key, *comma = "";
+    json_t *value;
+    if (table->rows == 0) {
+        json_object_foreach(record, key, value)
+        {
+            printf("%s%s", comma, key);
+            comma = ",";
+        }
+        putchar('\n');
+    }
+    comma = "";
+    json_object_foreach(record, key, value)
+    {
+        fputs(comma, stdout);
+        print_csv_value(value);
+        comma = ",";
+    }
+    putchar('\n');
+}
+
+/* Takes the record over. */
+static void print_record(ttt_bench_table *table, json_t *record)
+{
+    if (table->format == TTT_BENCH_CSV) {
+        print_csv(table, record);
+    } else {
+        const bool list = table->format == TTT_BENCH_JSON;
+        if (list) fputs(table->rows ? ",\n" : "[\n", stdout);
+        char *text = json_dumps(record, JSON_REAL_PRECISION(DIGITS) | (list ? JSON_INDENT(2) : JSON_COMPACT));
+        if (text) fputs(text, stdout);
+        free(text);
+        if (!list) putchar('\n');
+    }
+    json_decref(record);
+}
+
+/* ---- one measurement ---- */
+
+static const char *const test_names[] = {"prefill", "decode", "train"};
+
+/* What follows from a result. */
+typedef struct figures {
+    double mean, deviation, gflops, gb_per_s, fraction;
+    bool memory_bound;
+} figures;
+
+static figures figures_of(const ttt_bench_case *c, const ttt_bench_result *result, const ttt_limits *limits)
+{
+    figures f = {0};
+    if (result->status != TTT_OK) return f;
+    ttt_bench_rate(c, result, &f.mean, &f.deviation);
+    const double seconds = (double)(c->tokens * c->sequences) / f.mean;
+    f.gflops = 1e-9 * (result->work.products + result->work.learner) / seconds;
+    f.gb_per_s = 1e-9 * result->work.bytes / seconds;
+    f.fraction = ttt_work_seconds(&result->work, limits, result->precision, &f.memory_bound) / seconds;
+    return f;
+}
+
+static json_t *number(const ttt_bench_result *result, double value)
+{
+    return result->status == TTT_OK ? json_real(value) : json_null();
+}
+
+static json_t *case_record(const ttt_bench_table *table, const ttt_bench_case *c, const ttt_bench_result *result,
+                           const ttt_limits *limits)
+{
+    const figures f = figures_of(c, result, limits);
+    const bool ok = result->status == TTT_OK, train = c->test == TTT_BENCH_TRAIN;
+    const char *precision = ok ? result->precision : c->precision;
+    json_t *samples = json_array(), *r = json_object();
+    for (int i = 0; i < result->count; i++)
+        json_array_append_new(samples, json_real((double)(c->tokens * c->sequences) / result->seconds[i]));
+    json_object_set_new(r, "test", json_string(test_names[c->test]));
+    json_object_set_new(r, "model", json_string(table->model));
+    json_object_set_new(r, "parameters", json_integer(ttt_config_parameters(&c->config)));
+    json_object_set_new(r, "layer", json_string(layer_name(&c->config)));
+    json_object_set_new(r, "weights", json_string(train ? "f32" : precision));
+    json_object_set_new(r, "precision", json_string(precision));
+    json_object_set_new(r, "isa", json_string(limits->isa));
+    json_object_set_new(r, "threads", json_integer(limits->threads));
+    json_object_set_new(r, "tokens", json_integer(c->tokens));
+    json_object_set_new(r, "depth", json_integer(c->depth));
+    json_object_set_new(r, "sequences", json_integer(c->sequences));
+    json_object_set_new(r, "tokens_per_s", number(result, f.mean));
+    json_object_set_new(r, "stddev", number(result, f.deviation));
+    json_object_set_new(r, "gflops", number(result, f.gflops));
+    json_object_set_new(r, "gb_per_s", number(result, f.gb_per_s));
+    json_object_set_new(r, "fraction_of_limit", number(result, f.fraction));
+    json_object_set_new(r, "limit", ok ? json_string(f.memory_bound ? "memory" : "compute") : json_null());
+    json_object_set_new(r, "limit_fma_gflops", json_real(1e-9 * limits->fma));
+    json_object_set_new(r, "limit_amx_gflops", limits->amx > 0 ? json_real(1e-9 * limits->amx) : json_null());
+    json_object_set_new(r, "limit_gb_per_s", json_real(1e-9 * limits->read));
+    json_object_set_new(r, "peak_rss_bytes", ok ? json_integer(result->peak_bytes) : json_null());
+    json_object_set_new(r, "samples", samples);
+    json_object_set_new(r, "error", ok ? json_null() : json_string(result->sentence));
+    return r;
+}
+
+/* "pp512", "tg128 @ d1024", "train1024 x 8": llama-bench's names, and one for training. */
+static void print_test(const ttt_bench_case *c)
+{
+    static const char *const names[] = {"pp", "tg", "train"};
+    char text[64];
+    int used = snprintf(text, sizeof text, "%s%" PRId64, names[c->test], c->tokens);
+    if (c->depth > 0) used += snprintf(text + used, sizeof text - (size_t)used, " @ d%" PRId64, c->depth);
+    if (c->sequences > 1) snprintf(text + used, sizeof text - (size_t)used, " x %" PRId64, c->sequences);
+    printf(" %15s |", text);
+}
+
+static void print_row(const ttt_bench_table *table, const ttt_bench_case *c, const ttt_bench_result *result,
+                      const ttt_limits *limits)
+{
+    if (table->rows == 0)
+        printf("| model                |  params | layer      | precision | threads |            test |"
+               "               t/s | GFLOP/s |  GB/s |      of the limit |   memory |\n"
+               "| -------------------- | ------: | ---------- | --------- | ------: | --------------: |"
+               " ----------------: | ------: | ----: | ----------------: | -------: |\n");
+    const bool ok = result->status == TTT_OK;
+    printf("| %-20s | %5.1f M | %-10s | %-9s | %7d |", table->model, (double)ttt_config_parameters(&c->config) * 1e-6,
+           layer_name(&c->config), ok ? result->precision : c->precision, limits->threads);
+    print_test(c);
+    if (!ok) {
+        printf(" not available: %s |\n", result->sentence);
+        return;
+    }
+    const figures f = figures_of(c, result, limits);
+    char rate[64], limit[64];
+    snprintf(rate, sizeof rate, "%.2f ± %.2f", f.mean, f.deviation);
+    snprintf(limit, sizeof limit, "%.1f %% of %s", 100 * f.fraction, f.memory_bound ? "memory" : "compute");
+    printf(" %18s | %7.1f | %5.1f | %17s | %5.2f GB |\n", rate, f.gflops, f.gb_per_s, limit,
+           1e-9 * (double)result->peak_bytes);
+}
+
+void ttt_bench_print_case(ttt_bench_table *table, const ttt_bench_case *c, const ttt_bench_result *result,
+                          const ttt_limits *limits)
+{
+    if (table->format == TTT_BENCH_MD)
+        print_row(table, c, result, limits);
+    else
+        print_record(table, case_record(table, c, result, limits));
+    table->rows++;
+    fflush(stdout);
+}
+
+void ttt_bench_print_end(ttt_bench_table *table, const ttt_limits *limits, int count)
+{
+    if (table->format == TTT_BENCH_JSON) puts(table->rows ? "\n]" : "[]");
+    if (table->format != TTT_BENCH_MD) return;
+    putchar('\n');
+    for (int i = 0; i < count; i++) {
+        printf("limits of this machine, %d thread%s: %.1f GFLOP/s (FMA, %s), ", limits[i].threads,
+               limits[i].threads == 1 ? "" : "s", 1e-9 * limits[i].fma, limits[i].isa);
+        if (limits[i].amx > 0) printf("%.1f GFLOP/s (AMX, bf16), ", 1e-9 * limits[i].amx);
+        printf("%.1f GB/s (reading memory)\n", 1e-9 * limits[i].read);
+    }
+}

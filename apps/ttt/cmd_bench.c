@@ -1,0 +1,266 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * ttt bench: how fast a model is read, written with and trained on this machine, beside what the machine can do at
+ * most. Options and output are llama-bench's where it has them.
+ */
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "bench_list.h"
+#include "bench_print.h"
+#include "common.h"
+
+enum {
+    KEY_CONFIG = 256,
+    KEY_SET,
+    KEY_LAYER,
+    KEY_TRAIN,
+    KEY_BATCH,
+    KEY_WEIGHTS,
+    KEY_PRECISION,
+    KEY_BACKEND,
+    KEY_NO_WARMUP
+};
+
+enum { GROUP_MODEL = 1, GROUP_TESTS, GROUP_HOW };
+
+static const struct argp_option list[] = {
+    {NULL, 0, NULL, 0, "Model:", GROUP_MODEL},
+    {"model", 'm', "MODEL", 0, "a model folder", GROUP_MODEL},
+    {"config", KEY_CONFIG, "NAME|FILE", 0,
+     "random weights of this configuration: tiny (default), small, 125m, 350m, 760m, 1b, or a config.json",
+     GROUP_MODEL},
+    {"layer", KEY_LAYER, "NAME,..", 0, "with a configuration: ttt_linear, ttt_mlp", GROUP_MODEL},
+    {"set", KEY_SET, "KEY=VALUE", 0, "with a configuration: set a key of config.json; may be repeated", GROUP_MODEL},
+    {NULL, 0, NULL, 0, "Tests (lists such as 128,512 or 1k-8k*2; 0 leaves out):", GROUP_TESTS},
+    {"n-prompt", 'p', "N,..", 0, "read N tokens at once (default 512)", GROUP_TESTS},
+    {"n-gen", 'n', "N,..", 0, "read N tokens one by one, as generation does (default 128)", GROUP_TESTS},
+    {"n-depth", 'd', "N,..", 0, "both after N tokens that were read before (default 0)", GROUP_TESTS},
+    {"train", KEY_TRAIN, "N,..", 0, "training steps with sequences of N tokens; without -p and -n, these alone",
+     GROUP_TESTS},
+    {"batch", KEY_BATCH, "N", 0, "sequences of a training step (default 1)", GROUP_TESTS},
+    {NULL, 0, NULL, 0, "How:", GROUP_HOW},
+    {"repetitions", 'r', "N", 0, "times that each test is measured (default 5)", GROUP_HOW},
+    {"no-warmup", KEY_NO_WARMUP, NULL, 0, "no run before the first one measured", GROUP_HOW},
+    {"threads", 't', "N,..", 0, "threads; default: TTT_THREADS, else one per processor", GROUP_HOW},
+    {"precision", KEY_PRECISION, "NAME,..", 0, "auto (default), f32, bf16, q8, q4; training has f32 and bf16",
+     GROUP_HOW},
+    {"weights", KEY_WEIGHTS, "NAME,..", 0, "the same for -p and -n alone", GROUP_HOW},
+    {"backend", KEY_BACKEND, "NAME", 0, "ref (plain loops in double) or cpu; default: the fastest", GROUP_HOW},
+    {"output", 'o', "FORMAT", 0, "md (default), json, csv or jsonl", GROUP_HOW},
+    {0}};
+
+static const char *const layers[] = {"ttt_linear", "ttt_mlp", NULL};
+static const char *const precisions[] = {"auto", "f32", "bf16", "q8", "q4", NULL};
+static const char *const formats[] = {"md", "json", "csv", "jsonl", NULL};
+
+typedef struct options {
+    const char *folder, *config, *backend;
+    const char **settings; /* KEY=VALUE */
+    int setting_count;
+    ttt_list prompt, generated, depth, train, threads, layers, precisions, weights, format;
+    int repetitions;
+    int64_t batch;
+    bool no_warmup;
+} options;
+
+/* ---- options ---- */
+
+static void numbers(ttt_list *into, const char *name, const char *text, const struct argp_state *state)
+{
+    const char *wrong = ttt_list_add(into, text);
+    if (wrong) ttt_app_usage(state, "%s is \"%s\": %s", name, text, wrong);
+}
+
+static void names(ttt_list *into, const char *name, const char *text, const char *const *known,
+                  const struct argp_state *state)
+{
+    if (!ttt_list_add_names(into, text, known)) return;
+    fprintf(stderr, "%s: %s is \"%s\": give", state->name, name, text);
+    for (int i = 0; known[i]; i++) fprintf(stderr, "%s %s", i == 0 ? "" : known[i + 1] ? "," : " or", known[i]);
+    fputc('\n', stderr);
+    exit(64);
+}
+
+/* What is not said. */
+static void complete(options *o, const struct argp_state *state)
+{
+    if (o->folder && (o->config || o->setting_count || o->layers.count))
+        ttt_app_usage(state, "-m MODEL has its own configuration: leave out --config, --layer and --set");
+    const bool train_only = o->train.count && !o->prompt.count && !o->generated.count;
+    if (!o->prompt.count && !train_only) o->prompt = (ttt_list){{512}, 1};
+    if (!o->generated.count && !train_only) o->generated = (ttt_list){{128}, 1};
+    if (!o->depth.count) o->depth = (ttt_list){{0}, 1};
+    if (!o->threads.count) o->threads = (ttt_list){{0}, 1};
+    if (!o->precisions.count) o->precisions = (ttt_list){{0}, 1};
+    if (!o->weights.count) o->weights = o->precisions;
+    if (!o->layers.count) o->layers = (ttt_list){{-1}, 1}; /* the configuration's own */
+    for (int i = 0; i < o->threads.count; i++)
+        if (o->threads.values[i] > 1024) ttt_app_usage(state, "--threads: give numbers from 1 to 1024");
+}
+
+static error_t parse(int key, char *text, struct argp_state *state)
+{
+    options *o = state->input;
+    switch (key) {
+    case 'm': o->folder = text; return 0;
+    case KEY_CONFIG: o->config = text; return 0;
+    case KEY_LAYER: names(&o->layers, "--layer", text, layers, state); return 0;
+    case KEY_SET:
+        if (!strchr(text, '=') || *text == '=') ttt_app_usage(state, "--set is \"%s\": give KEY=VALUE", text);
+        o->settings[o->setting_count++] = text;
+        return 0;
+    case 'p': numbers(&o->prompt, "-p", text, state); return 0;
+    case 'n': numbers(&o->generated, "-n", text, state); return 0;
+    case 'd': numbers(&o->depth, "-d", text, state); return 0;
+    case KEY_TRAIN: numbers(&o->train, "--train", text, state); return 0;
+    case KEY_BATCH: o->batch = ttt_app_integer(state, "--batch", text, 1, INT32_MAX); return 0;
+    case 'r': o->repetitions = (int)ttt_app_integer(state, "-r", text, 1, TTT_BENCH_SAMPLES); return 0;
+    case KEY_NO_WARMUP: o->no_warmup = true; return 0;
+    case 't': numbers(&o->threads, "-t", text, state); return 0;
+    case KEY_PRECISION: names(&o->precisions, "--precision", text, precisions, state); return 0;
+    case KEY_WEIGHTS: names(&o->weights, "--weights", text, precisions, state); return 0;
+    case KEY_BACKEND: o->backend = text; return 0;
+    case 'o':
+        o->format.count = 0;
+        names(&o->format, "-o", text, formats, state);
+        return 0;
+    case ARGP_KEY_ARG: ttt_app_usage(state, "\"%s\" is too much: bench takes options only", text);
+    case ARGP_KEY_END: complete(o, state); return 0;
+    default: return ARGP_ERR_UNKNOWN;
+    }
+}
+
+/* ---- the model ---- */
+
+static ttt_status apply_setting(ttt_config *config, const char *setting)
+{
+    char key[64];
+    const char *equals = strchr(setting, '=');
+    snprintf(key, sizeof key, "%.*s", (int)(equals - setting), setting);
+    return ttt_config_set(config, key, equals + 1);
+}
+
+/* With one of the layers asked for, or -1 for its own. */
+static ttt_status make_config(const options *o, int64_t layer, ttt_config *config)
+{
+    if (o->folder) {
+        char path[4096];
+        snprintf(path, sizeof path, "%s/config.json", o->folder);
+        return ttt_config_load(config, path);
+    }
+    const char *name = o->config ? o->config : "tiny";
+    const bool file = strchr(name, '/') || access(name, F_OK) == 0;
+    ttt_status status = file ? ttt_config_load(config, name) : ttt_config_standard(config, name);
+    if (status == TTT_OK && layer >= 0 && (layer == 1) != (config->ttt_layer_type == TTT_LEARNER_MLP)) {
+        status = ttt_config_set(config, "ttt_layer_type", layer == 1 ? "mlp" : "linear");
+        config->ttt_base_lr = layer == 1 ? 0.1 : 1;
+    }
+    for (int i = 0; i < o->setting_count && status == TTT_OK; i++) status = apply_setting(config, o->settings[i]);
+    return status == TTT_OK ? ttt_config_check(config, name) : status;
+}
+
+/* ---- the measurements ---- */
+
+typedef struct bench {
+    const options *o;
+    ttt_bench_table table;
+    ttt_limits limits[TTT_LIST_MOST]; /* for each number of threads */
+    int limit_count;
+    int refused; /* tests that this build or machine does not have */
+    char sentence[TTT_BENCH_SENTENCE];
+} bench;
+
+static ttt_status run_case(bench *b, const ttt_bench_case *c, const ttt_limits *limits)
+{
+    ttt_bench_result result;
+    ttt_bench_run(c, &result);
+    if (result.status != TTT_OK) memcpy(b->sentence, result.sentence, sizeof b->sentence);
+    if (result.status != TTT_OK && result.status != TTT_ERR_UNSUPPORTED) return result.status;
+    if (result.status == TTT_ERR_UNSUPPORTED) b->refused++;
+    ttt_bench_print_case(&b->table, c, &result, limits);
+    return TTT_OK;
+}
+
+/* One test with each of its sizes, at each depth, in each precision. */
+static ttt_status run_tests(bench *b, ttt_bench_case c, const ttt_list *sizes, const ttt_list *depths,
+                            const ttt_list *formats_wanted, const ttt_limits *limits)
+{
+    ttt_status status = TTT_OK;
+    for (int p = 0; p < formats_wanted->count; p++) {
+        for (int i = 0; i < sizes->count * depths->count && status == TTT_OK; i++) {
+            c.tokens = sizes->values[i % sizes->count];
+            c.depth = depths->values[i / sizes->count];
+            c.precision = precisions[formats_wanted->values[p]];
+            if (c.tokens > 0) status = run_case(b, &c, limits);
+        }
+    }
+    return status;
+}
+
+static ttt_status run_model(bench *b, int64_t layer, const ttt_limits *limits)
+{
+    static const ttt_list no_depth = {{0}, 1};
+    const options *o = b->o;
+    ttt_bench_case c = {.folder = o->folder,
+                        .backend = o->backend,
+                        .threads = limits->threads,
+                        .sequences = 1,
+                        .repetitions = o->repetitions,
+                        .warm_up = !o->no_warmup};
+    ttt_status status = make_config(o, layer, &c.config);
+    if (status != TTT_OK) {
+        snprintf(b->sentence, sizeof b->sentence, "%s", ttt_error_detail());
+        return status;
+    }
+    c.test = TTT_BENCH_PREFILL;
+    status = run_tests(b, c, &o->prompt, &o->depth, &o->weights, limits);
+    c.test = TTT_BENCH_DECODE;
+    if (status == TTT_OK) status = run_tests(b, c, &o->generated, &o->depth, &o->weights, limits);
+    c.test = TTT_BENCH_TRAIN;
+    c.sequences = o->batch;
+    if (status == TTT_OK) status = run_tests(b, c, &o->train, &no_depth, &o->precisions, limits);
+    return status;
+}
+
+static int run_all(bench *b)
+{
+    const options *o = b->o;
+    ttt_status status = TTT_OK;
+    for (int t = 0; t < o->threads.count && status == TTT_OK; t++) {
+        ttt_limits *limits = &b->limits[t];
+        status = ttt_bench_limits(limits, (int)o->threads.values[t], b->sentence);
+        if (status == TTT_OK) b->limit_count++;
+        for (int l = 0; l < o->layers.count && status == TTT_OK; l++)
+            status = run_model(b, o->layers.values[l], limits);
+    }
+    if (status == TTT_OK && b->refused > 0 && b->refused == b->table.rows) status = TTT_ERR_UNSUPPORTED;
+    if (status == TTT_OK || b->table.rows > 0) ttt_bench_print_end(&b->table, b->limits, b->limit_count);
+    return status == TTT_OK ? 0 : ttt_app_fail("%s", b->sentence);
+}
+
+int ttt_cmd_bench(int argc, char **argv)
+{
+    static const struct argp argp = {
+        .options = list,
+        .parser = parse,
+        .doc = "Measures tokens per second, arithmetic, memory traffic and peak memory, and holds them against what "
+               "this machine can do at most, which it measures too. Every measurement is a process of its own.",
+    };
+    options o = {.repetitions = 5, .batch = 1, .settings = calloc((size_t)argc, sizeof *o.settings)};
+    bench *b = calloc(1, sizeof *b);
+    if (!o.settings || !b) return ttt_app_fail("out of memory");
+    argp_parse(&argp, argc, argv, 0, NULL, &o);
+    b->o = &o;
+    b->table = (ttt_bench_table){.format = o.format.count ? (ttt_bench_format)o.format.values[0] : TTT_BENCH_MD,
+                                 .model = o.folder   ? o.folder
+                                          : o.config ? o.config
+                                                     : "tiny"};
+    const int code = run_all(b);
+    free(b);
+    free(o.settings);
+    return code;
+}

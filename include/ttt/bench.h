@@ -1,0 +1,53 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * What to hold a measured time against: what this machine can do at most, and what a piece of work asks of it at least.
+ * `ttt bench` is made of these.
+ */
+#ifndef TTT_BENCH_H
+#define TTT_BENCH_H
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <ttt/model.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+/* Measured with `threads` threads at once, the best of several tries each. */
+typedef struct ttt_limits {
+    const char *isa; /* that the FMAs are of: the one in use by the backend "cpu"; static */
+    int threads;
+    double fma;  /* f32 operations per second of FMAs that stay in registers */
+    double amx;  /* bf16 operations per second of AMX products that stay in tiles; 0: not in use */
+    double read; /* bytes per second of reading memory */
+} ttt_limits;
+
+/* Takes about a second and, while it lasts, 512 MB. threads 0: TTT_THREADS if set, else one per processor. */
+TTT_API TTT_NODISCARD ttt_status ttt_limits_measure(ttt_limits *limits, int threads);
+
+/* A piece of work. Operations are those of the products that the algorithm asks for, a multiply-add being two; what is
+ * computed again to save memory does not count, nor does what is linear in the width (norms, gates, convolutions). */
+typedef struct ttt_work {
+    double products; /* operations of products with weight matrices */
+    double learner;  /* operations of the learners, always in f32 */
+    double bytes;    /* to and from memory, if nothing but the weights and the state is too large for the caches */
+} ttt_work;
+
+/* One call of ttt_model_advance with `tokens` tokens of one sequence and the logits of the last. */
+TTT_API void ttt_work_inference(ttt_work *work, const ttt_model *model, int64_t tokens);
+
+/* One update: forward, backward, clipping and AdamW of `sequences` sequences of `context` tokens. The configuration has
+ * been checked. */
+TTT_API void ttt_work_training(ttt_work *work, const ttt_config *config, int64_t context, int64_t sequences);
+
+/* The least time this work can take, in seconds: that of its operations or of its bytes, whichever is longer; the
+ * products at the rate of AMX if they are in `precision` "bf16" and the machine has it. *memory_bound (not NULL) tells
+ * which it was. */
+TTT_API double ttt_work_seconds(const ttt_work *work, const ttt_limits *limits, const char *precision,
+                                bool *memory_bound);
+
+#ifdef __cplusplus
+}
+#endif
+#endif

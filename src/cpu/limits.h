@@ -1,0 +1,13 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * The loop of limits_amx.c, which is compiled with flags of its own.
+ */
+#ifndef TTT_CPU_LIMITS_H
+#define TTT_CPU_LIMITS_H
+
+#include <stdint.h>
+
+/* Multiplies tiles; returns the number of operations. For processes that ttt_isa_supported(TTT_ISA_AMX) holds for. */
+double ttt_limits_amx_loop(int64_t steps);
+
+#endif
