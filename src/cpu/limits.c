@@ -90,7 +90,8 @@ ttt_status ttt_limits_measure(ttt_limits *limits, int threads)
     TTT_TRY(ttt_isa_choose(&isa));
     TTT_TRY(ttt_backend_new(&b, "cpu", threads));
     loops l = {.kernels = ttt_cpu_kernels(b)};
-    l.words = read_bytes / (int64_t)sizeof *l.memory / b->threads / (READ_STREAMS * READ_CHAINS) * (READ_STREAMS * READ_CHAINS);
+    l.words = read_bytes / (int64_t)sizeof *l.memory / b->threads / (READ_STREAMS * READ_CHAINS) *
+              (READ_STREAMS * READ_CHAINS);
     l.memory = ttt_alloc((size_t)(l.words * b->threads), sizeof *l.memory);
     if (!l.memory) {
         ttt_backend_free(b);
