@@ -102,9 +102,9 @@ static void refusals(void)
     FAILS(1, "nothing/config.json", "$TTT bench -m nothing -t 1");
     FAILS(1, "backend \"gpu\"", BENCH "--backend gpu");
     /* what cannot be computed in is said in its row, and the others are measured */
-    CLI_SAYS(0, "not available: ", "%s", BENCH "-p 8 -n 0 --backend ref --weights q4,f32");
+    CLI_SAYS(0, "not available: ", "%s", BENCH "--train 8 --precision q4,f32");
     CHECK(strstr(cli_output, " ± ") != NULL);
-    CHECK_EQ(cli_run("%s", BENCH "-p 8 -n 0 --backend ref --weights q4 >/dev/null"), 1); /* when nothing can */
+    CHECK_EQ(cli_run("%s", BENCH "--train 8 --precision q4 >/dev/null"), 1); /* when nothing can */
 }
 
 int main(void)
