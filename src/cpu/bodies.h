@@ -20,11 +20,14 @@
 #include "cpu/body_pointwise.h"
 #include "cpu/body_product.h"
 #include "cpu/body_sequence.h"
+#include "cpu/body_tiles.h"
 
-#define TTT_KERNELS                                                                                                    \
+/* tile_multiply: `tile_product`, or the machine's own. */
+#define TTT_KERNELS(tile_multiply)                                                                                     \
     {                                                                                                                  \
-        .fma_loop = fma_loop, .product = product, .add = add, .swiglu = swiglu, .swiglu_backward = swiglu_backward,    \
-        .rmsnorm = rmsnorm, .rmsnorm_backward = rmsnorm_backward, .rmsnorm_backward_weight = rmsnorm_backward_weight,  \
+        .fma_loop = fma_loop, .product = product, .tiles = tiles, .tile_product = tile_multiply, .add = add,           \
+        .swiglu = swiglu, .swiglu_backward = swiglu_backward, .rmsnorm = rmsnorm,                                      \
+        .rmsnorm_backward = rmsnorm_backward, .rmsnorm_backward_weight = rmsnorm_backward_weight,                      \
         .norm_gate = norm_gate, .norm_gate_backward = norm_gate_backward,                                              \
         .norm_gate_backward_weight = norm_gate_backward_weight, .rotate = rotate, .conv = conv,                        \
         .conv_backward = conv_backward, .rate = rate, .cross_entropy = cross_entropy, .sum_squares = sum_squares,      \

@@ -29,6 +29,22 @@ void ttt_cpu_split(const ttt_backend *b, int64_t items, int64_t cost,
  * the first thread. */
 enum { TTT_NORM_ROWS = 1024 };
 
+/* How packed matrices of one precision are laid out and multiplied by: the operations of the same names. */
+typedef struct ttt_cpu_format {
+    size_t (*packed_size)(int64_t rows, int64_t columns);
+    void (*pack)(const ttt_backend *b, void *packed, const ttt_matrix *matrix, bool *finite);
+    void (*linear)(const ttt_backend *b, float *y, const float *x, const ttt_param *w, int64_t rows, bool accumulate);
+    void (*embed_row)(float *y, const ttt_param *w, int64_t id);
+} ttt_cpu_format;
+
+extern const ttt_cpu_format ttt_cpu_f32, ttt_cpu_bf16;
+
+/* Scratch of the products in bf16; linear_backward_weight where dw's precision is bf16. */
+ttt_status ttt_bf16_init(ttt_backend *backend);
+void ttt_bf16_backward_weight(const ttt_backend *b, const ttt_param *dw, const float *dy, const float *x, int64_t rows);
+
+static inline int64_t ttt_panels(int64_t outputs) { return (outputs + TTT_PANEL - 1) / TTT_PANEL; }
+
 /* Lays `outputs` <= TTT_PANEL rows of a matrix, `steps` columns of them, side by side as a panel. */
 void ttt_panel_pack(float *panel, const float *w, int64_t stride, int64_t outputs, int64_t steps);
 

@@ -1,129 +1,32 @@
 /* SPDX-License-Identifier: MIT
  *
- * Products with a weight matrix, and the embedding. Inference: packed weights and one chain of fmas per output
- * (body_product.h), so that a row's result is a function of the row alone; threads share out panels and blocks of rows.
- * Training: ttt_multiply.
+ * Products with a weight matrix, and the embedding: packed matrices go to the file of their precision (product_*.c),
+ * plain f32 ones, which only training has, to ttt_multiply.
  */
-#include <stdatomic.h>
 #include <string.h>
 
 #include "base/threads.h"
 #include "cpu/cpu.h"
 
-/* ---- packed: panel after panel, each [M, TTT_PANEL], the last one filled up with zeros ---- */
-
-static int64_t panel_count(int64_t rows) { return (rows + TTT_PANEL - 1) / TTT_PANEL; }
+static const ttt_cpu_format *const formats[TTT_PRECISION_COUNT] = {
+    [TTT_PRECISION_F32] = &ttt_cpu_f32, [TTT_PRECISION_BF16] = &ttt_cpu_bf16};
 
 static size_t packed_size(ttt_precision precision, int64_t rows, int64_t columns)
 {
-    if (precision != TTT_PRECISION_F32) return 0;
-    return (size_t)panel_count(rows) * TTT_PANEL * (size_t)columns * sizeof(float);
-}
-
-void ttt_panel_pack(float *panel, const float *w, int64_t stride, int64_t outputs, int64_t steps)
-{
-    enum { LINE = 16 }; /* a cache line of each output at a time */
-    if (outputs < TTT_PANEL) memset(panel, 0, (size_t)steps * TTT_PANEL * sizeof *panel);
-    for (int64_t start = 0; start < steps; start += LINE) {
-        const int64_t end = steps - start < LINE ? steps : start + LINE;
-        for (int64_t j = 0; j < outputs; j++) {
-            for (int64_t k = start; k < end; k++) panel[k * TTT_PANEL + j] = w[j * stride + k];
-        }
-    }
-}
-
-typedef struct packing {
-    float *packed;
-    const ttt_matrix *matrix;
-    atomic_bool damaged;
-} packing;
-
-/* Piece after piece of the rows of a panel, checked on the way: the matrix may lie in a file. */
-static void pack_panels(void *context, int64_t begin, int64_t end)
-{
-    enum { STEPS = 64 };
-    packing *p = context;
-    const int64_t columns = p->matrix->columns;
-    float piece[TTT_PANEL * STEPS], zeros = 0;
-    for (int64_t panel = begin; panel < end; panel++) {
-        const int64_t row = panel * TTT_PANEL, left = p->matrix->rows - row;
-        const int64_t outputs = left < TTT_PANEL ? left : TTT_PANEL;
-        for (int64_t start = 0; start < columns; start += STEPS) {
-            const int64_t steps = columns - start < STEPS ? columns - start : STEPS;
-            for (int64_t j = 0; j < outputs; j++) ttt_matrix_read(p->matrix, row + j, start, steps, piece + j * steps);
-            for (int64_t i = 0; i < outputs * steps; i++) zeros += 0 * piece[i]; /* NaN if one is not finite */
-            ttt_panel_pack(p->packed + row * columns + start * TTT_PANEL, piece, steps, outputs, steps);
-        }
-    }
-    if (!(zeros == 0)) p->damaged = true;
+    return formats[precision] ? formats[precision]->packed_size(rows, columns) : 0;
 }
 
 static void pack(const ttt_backend *b, void *packed, ttt_precision precision, const ttt_matrix *matrix, bool *finite)
 {
-    (void)precision;
-    packing p = {.packed = packed, .matrix = matrix};
-    ttt_cpu_split(b, panel_count(matrix->rows), matrix->columns * TTT_PANEL, pack_panels, &p);
-    if (finite && p.damaged) *finite = false;
+    formats[precision]->pack(b, packed, matrix, finite);
 }
 
-/* Rows that are taken through a panel together, and steps of the inner dimension: the panel's part then stays in the
- * second cache while the rows pass. A few rows pass once, so for them there is nothing to keep. */
-enum { ROWS = 96, STEPS = 256, FEW_ROWS = 12 };
-
-typedef struct packed_linear {
-    const ttt_kernels *kernels;
-    ttt_product product;
-    int64_t outputs, row_blocks;
-} packed_linear;
-
-static void linear_item(void *context, int64_t item, int thread)
-{
-    (void)thread;
-    const packed_linear *l = context;
-    const int64_t panel = item / l->row_blocks, row = item % l->row_blocks * ROWS, column = panel * TTT_PANEL;
-    ttt_product p = l->product;
-    const int64_t depth = p.depth;
-    p.y += row * p.y_stride + column;
-    p.x += row * p.x_stride;
-    p.panel += column * depth;
-    p.rows = p.rows - row < ROWS ? p.rows - row : ROWS;
-    p.columns = l->outputs - column < TTT_PANEL ? l->outputs - column : TTT_PANEL;
-    const int64_t steps = p.rows <= FEW_ROWS ? depth : STEPS;
-    for (int64_t k = 0; k < depth; k += steps) {
-        p.depth = depth - k < steps ? depth - k : steps;
-        l->kernels->product(&p);
-        p.x += steps;
-        p.panel += steps * TTT_PANEL;
-        p.accumulate = true;
-    }
-}
-
-static void linear_packed(const ttt_backend *b, float *y, const float *x, const ttt_param *w, int64_t rows,
-                          bool accumulate)
-{
-    const int64_t N = w->rows, M = w->columns;
-    packed_linear l = {.kernels = ttt_cpu_kernels(b),
-                       .product = {.y = y,
-                                   .x = x,
-                                   .panel = w->packed,
-                                   .y_stride = N,
-                                   .x_stride = M,
-                                   .x_step = 1,
-                                   .rows = rows,
-                                   .depth = M,
-                                   .accumulate = accumulate},
-                       .outputs = N,
-                       .row_blocks = (rows + ROWS - 1) / ROWS};
-    const int64_t worth = 1 << 16; /* multiplications for which a second thread is started */
-    ttt_parallel(rows * N * M < worth ? NULL : b->pool, panel_count(N) * l.row_blocks, linear_item, &l);
-}
-
-/* ---- from values ---- */
+/* ---- products ---- */
 
 static void linear(const ttt_backend *b, void *y, const void *x, const ttt_param *w, int64_t rows, bool accumulate)
 {
     if (w->packed) {
-        linear_packed(b, y, x, w, rows, accumulate);
+        formats[w->precision]->linear(b, y, x, w, rows, accumulate);
         return;
     }
     ttt_multiply_run(b, &(ttt_multiply){.y = y,
@@ -139,6 +42,11 @@ static void linear(const ttt_backend *b, void *y, const void *x, const ttt_param
 static void linear_backward_input(const ttt_backend *b, void *dx, const void *dy, const ttt_param *w, int64_t rows,
                                   bool accumulate)
 {
+    if (w->turned) {
+        const ttt_param turned = {.packed = w->turned, .rows = w->columns, .columns = w->rows};
+        formats[w->precision]->linear(b, dx, dy, &turned, rows, accumulate);
+        return;
+    }
     ttt_multiply_run(b, &(ttt_multiply){.y = dx,
                                         .a = dy,
                                         .w = w->values,
@@ -151,6 +59,10 @@ static void linear_backward_input(const ttt_backend *b, void *dx, const void *dy
 static void linear_backward_weight(const ttt_backend *b, const ttt_param *dw, const void *dy, const void *x,
                                    int64_t rows)
 {
+    if (dw->precision == TTT_PRECISION_BF16) {
+        ttt_bf16_backward_weight(b, dw, dy, x, rows);
+        return;
+    }
     ttt_multiply_run(b, &(ttt_multiply){.y = dw->values,
                                         .a = dy,
                                         .a_transposed = true,
@@ -178,13 +90,10 @@ static void embed_rows(void *context, int64_t begin, int64_t end)
     const int64_t C = e->w->columns;
     for (int64_t r = begin; r < end; r++) {
         float *y = e->y + r * C;
-        if (e->w->values) {
+        if (e->w->values)
             memcpy(y, (const float *)e->w->values + e->ids[r] * C, (size_t)C * sizeof *y);
-            continue;
-        }
-        const int64_t panel = e->ids[r] / TTT_PANEL, column = e->ids[r] % TTT_PANEL;
-        const float *w = (const float *)e->w->packed + panel * TTT_PANEL * C + column;
-        for (int64_t c = 0; c < C; c++) y[c] = w[c * TTT_PANEL];
+        else
+            formats[e->w->precision]->embed_row(y, e->w, e->ids[r]);
     }
 }
 
@@ -208,7 +117,7 @@ static void embed_backward_columns(void *context, int64_t begin, int64_t end)
 static void embed_backward(const ttt_backend *b, const ttt_param *dw, const int32_t *ids, const void *dy, int64_t rows)
 {
     embedding e = {.kernels = ttt_cpu_kernels(b), .y = dw->values, .x = dy, .ids = ids, .w = dw, .rows = rows};
-    ttt_cpu_split(b, panel_count(dw->columns), rows * TTT_PANEL, embed_backward_columns, &e);
+    ttt_cpu_split(b, ttt_panels(dw->columns), rows * TTT_PANEL, embed_backward_columns, &e);
 }
 
 void ttt_cpu_ops_product(ttt_ops *ops)

@@ -6,5 +6,5 @@
 
 #include "cpu/bodies.h"
 
-const ttt_kernels ttt_kernels_avx512 = TTT_KERNELS;
-const ttt_kernels ttt_kernels_amx = TTT_KERNELS;
+const ttt_kernels ttt_kernels_avx512 = TTT_KERNELS(tile_product);
+const ttt_kernels ttt_kernels_amx = TTT_KERNELS(tile_product);

@@ -29,6 +29,31 @@ typedef struct ttt_product {
     bool accumulate;
 } ttt_product;
 
+/* Operands in bf16 come in tiles of 16 outer indices (rows, or outputs) by 32 of the inner dimension, zero where
+ * nothing is. A tile is 256 words; a word is two bf16 that are neighbours in the inner dimension, in the bits of a
+ * float, the first of them in the low half. Rows lie as [outer, pair], outputs as [pair, outer]: the tiles of AMX. */
+enum { TTT_TILE_OUTER = 16, TTT_TILE_INNER = 32, TTT_TILE_PAIRS = 16, TTT_TILE_WORDS = 256 };
+
+/* Rounds a matrix to tiles, block after block of 16 outer indices. */
+typedef struct ttt_tiling {
+    float *tiles;
+    int64_t block_stride, step_stride; /* words from block to block, and from step to step of the inner dimension */
+    const float *x;                    /* [outer, inner], or [inner, outer] if `turned` */
+    int64_t stride;                    /* from row to row of x */
+    int64_t outer, inner;
+    bool turned;
+    bool outputs; /* the tiles are [pair, outer] */
+} ttt_tiling;
+
+/* y [rows, columns] = rows in tiles times a panel of outputs [steps, 4 tiles], or += ; columns <= TTT_PANEL. */
+typedef struct ttt_tile_product {
+    float *y;
+    const float *x, *panel;
+    int64_t y_stride, x_stride; /* from row to row, and from a block of 16 rows to the next */
+    int64_t rows, columns, steps;
+    bool accumulate;
+} ttt_tile_product;
+
 /* Some columns of one run of conv and its backward; pointers are to the first of these columns. */
 typedef struct ttt_conv {
     const float *x, *tail; /* [rows, stride], and the W-1 rows before */
@@ -52,6 +77,8 @@ typedef struct ttt_kernels {
     double (*fma_loop)(float *sink, int64_t steps);
 
     void (*product)(const ttt_product *p);
+    void (*tiles)(const ttt_tiling *t);
+    void (*tile_product)(const ttt_tile_product *p);
 
     void (*add)(float *y, const float *x, int64_t n);
     void (*swiglu)(float *y, const float *gate, const float *up, int64_t n);

@@ -41,6 +41,34 @@ static inline vf vf_power2(vf n)
     return _mm256_castsi256_ps(_mm256_slli_epi32(_mm256_add_epi32(_mm256_cvtps_epi32(n), _mm256_set1_epi32(127)), 23));
 }
 
+/* bf16 in the high halves, anything in the low ones. */
+static inline __m256i vf_bf16(vf a)
+{
+    const __m256i bits = _mm256_castps_si256(a),
+                  odd = _mm256_and_si256(_mm256_srli_epi32(bits, 16), _mm256_set1_epi32(1));
+    const __m256i rounded = _mm256_add_epi32(bits, _mm256_add_epi32(odd, _mm256_set1_epi32(0x7fff)));
+    return _mm256_blendv_epi8(_mm256_set1_epi32(0x7fc00000), rounded,
+                              _mm256_castps_si256(_mm256_cmp_ps(a, a, _CMP_ORD_Q)));
+}
+static inline vf vf_pairs(vf even, vf odd)
+{
+    const __m256i low = _mm256_srli_epi32(vf_bf16(even), 16);
+    return _mm256_castsi256_ps(_mm256_blend_epi16(low, vf_bf16(odd), 0xaa));
+}
+static inline vf vf_even(vf words) { return _mm256_castsi256_ps(_mm256_slli_epi32(_mm256_castps_si256(words), 16)); }
+static inline vf vf_odd(vf words)
+{
+    return _mm256_castsi256_ps(_mm256_and_si256(_mm256_castps_si256(words), _mm256_set1_epi32((int)0xffff0000)));
+}
+
+static inline void vf_split(vf *a, vf *b)
+{
+    const __m256i even = _mm256_castps_si256(_mm256_shuffle_ps(*a, *b, 0x88)),
+                  odd = _mm256_castps_si256(_mm256_shuffle_ps(*a, *b, 0xdd));
+    *a = _mm256_castsi256_ps(_mm256_permute4x64_epi64(even, 0xd8));
+    *b = _mm256_castsi256_ps(_mm256_permute4x64_epi64(odd, 0xd8));
+}
+
 static inline __attribute__((always_inline)) void vf_transpose(vf *rows)
 {
     vf quads[VF]; /* element 4h + c, 128-bit half L: column 4L + c of rows 4h to 4h + 3 */

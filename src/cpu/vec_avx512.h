@@ -39,6 +39,33 @@ static inline vf vf_power2(vf n)
     return _mm512_castsi512_ps(_mm512_slli_epi32(_mm512_add_epi32(_mm512_cvtps_epi32(n), _mm512_set1_epi32(127)), 23));
 }
 
+/* bf16 in the high halves, anything in the low ones. */
+static inline __m512i vf_bf16(vf a)
+{
+    const __m512i bits = _mm512_castps_si512(a),
+                  odd = _mm512_and_si512(_mm512_srli_epi32(bits, 16), _mm512_set1_epi32(1));
+    const __m512i half = _mm512_add_epi32(odd, _mm512_set1_epi32(0x7fff));
+    return _mm512_mask_add_epi32(_mm512_set1_epi32(0x7fc00000), _mm512_cmp_ps_mask(a, a, _CMP_ORD_Q), bits, half);
+}
+static inline vf vf_pairs(vf even, vf odd)
+{
+    const __m512i low = _mm512_srli_epi32(vf_bf16(even), 16);
+    return _mm512_castsi512_ps(_mm512_mask_blend_epi16(0xaaaaaaaa, low, vf_bf16(odd)));
+}
+static inline vf vf_even(vf words) { return _mm512_castsi512_ps(_mm512_slli_epi32(_mm512_castps_si512(words), 16)); }
+static inline vf vf_odd(vf words)
+{
+    return _mm512_castsi512_ps(_mm512_and_si512(_mm512_castps_si512(words), _mm512_set1_epi32((int)0xffff0000)));
+}
+
+static inline void vf_split(vf *a, vf *b)
+{
+    const __m512i even = _mm512_setr_epi32(0, 2, 4, 6, 8, 10, 12, 14, 16, 18, 20, 22, 24, 26, 28, 30);
+    const vf first = _mm512_permutex2var_ps(*a, even, *b);
+    *b = _mm512_permutex2var_ps(*a, _mm512_add_epi32(even, _mm512_set1_epi32(1)), *b);
+    *a = first;
+}
+
 static inline __attribute__((always_inline)) void vf_transpose(vf *rows)
 {
     vf quads[VF]; /* element 4h + c, 128-bit quarter L: column 4L + c of rows 4h to 4h + 3 */

@@ -53,6 +53,41 @@ static inline vf vf_power2(vf n)
     return power;
 }
 
+/* A word is two bf16 in the bits of a float. Words of two vectors, rounded to the nearest, ties to even: `even` in the
+ * low halves, `odd` in the high ones. And back: what the low halves hold, and the high ones. */
+static inline uint32_t vf_bf16(float x)
+{
+    uint32_t bits;
+    memcpy(&bits, &x, sizeof bits);
+    return x == x ? (bits + 0x7fff + (bits >> 16 & 1)) >> 16 : 0x7fc0;
+}
+static inline vf vf_pairs(vf even, vf odd)
+{
+    const uint32_t bits = vf_bf16(odd) << 16 | vf_bf16(even);
+    vf words;
+    memcpy(&words, &bits, sizeof words);
+    return words;
+}
+static inline vf vf_even(vf words)
+{
+    uint32_t bits;
+    memcpy(&bits, &words, sizeof bits);
+    bits <<= 16;
+    memcpy(&words, &bits, sizeof words);
+    return words;
+}
+static inline vf vf_odd(vf words)
+{
+    uint32_t bits;
+    memcpy(&bits, &words, sizeof bits);
+    bits &= 0xffff0000;
+    memcpy(&words, &bits, sizeof words);
+    return words;
+}
+
+/* Of 2 VF numbers in a row, a and then b: those of even index to a, of odd index to b. */
+static inline void vf_split(vf *a, vf *b) { (void)a, (void)b; }
+
 /* VF vectors as the rows of a square, transposed in place. */
 static inline void vf_transpose(vf *rows) { (void)rows; }
 

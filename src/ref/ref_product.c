@@ -40,7 +40,26 @@ static void linear_blocks(double *y, const double *x, const ttt_param *w, int64_
     }
 }
 
-/* ---- the matrix as it is ---- */
+/* ---- the matrix as it is, or rounded ---- */
+
+/* MATH (bf16): what a product in this precision makes of a number. */
+static double rounded(ttt_precision precision, double x)
+{
+    if (precision != TTT_PRECISION_BF16) return x;
+    uint16_t bits;
+    ttt_dtype_convert(&bits, TTT_BF16, &x, TTT_F64, 1);
+    return (double)ttt_bf16_value(bits);
+}
+
+/* Columns of a row that are rounded together. */
+enum { PART = 256 };
+
+static int64_t round_part(double part[PART], ttt_precision precision, const double *row, int64_t from, int64_t columns)
+{
+    const int64_t count = columns - from < PART ? columns - from : PART;
+    for (int64_t i = 0; i < count; i++) part[i] = rounded(precision, row[from + i]);
+    return count;
+}
 
 static void linear(const ttt_backend *b, void *yv, const void *xv, const ttt_param *wp, int64_t rows, bool accumulate)
 {
@@ -49,14 +68,18 @@ static void linear(const ttt_backend *b, void *yv, const void *xv, const ttt_par
         linear_blocks(yv, xv, wp, rows, accumulate);
         return;
     }
-    double *y = yv;
+    double *y = yv, part[PART];
     const double *x = xv, *w = matrix(wp);
     const int64_t N = wp->rows, M = wp->columns;
     for (int64_t r = 0; r < rows; r++) {
-        for (int64_t n = 0; n < N; n++) {
-            double sum = 0;
-            for (int64_t m = 0; m < M; m++) sum += x[r * M + m] * w[n * M + m];
-            y[r * N + n] = accumulate ? y[r * N + n] + sum : sum;
+        if (!accumulate) memset(y + r * N, 0, (size_t)N * sizeof *y);
+        for (int64_t m = 0; m < M; m += PART) {
+            const int64_t count = round_part(part, wp->precision, x + r * M, m, M);
+            for (int64_t n = 0; n < N; n++) {
+                double sum = 0;
+                for (int64_t i = 0; i < count; i++) sum += part[i] * w[n * M + m + i];
+                y[r * N + n] += sum;
+            }
         }
     }
 }
@@ -66,12 +89,14 @@ static void linear_backward_input(const ttt_backend *b, void *dxv, const void *d
 {
     (void)b;
     double *dx = dxv;
-    const double *dy = dyv, *w = matrix(wp);
-    const int64_t N = wp->rows, M = wp->columns;
+    const double *dy = dyv, *w = wp->turned ? wp->turned : matrix(wp);
+    const int64_t N = wp->rows, M = wp->columns, along = wp->turned ? N : 1, down = wp->turned ? 1 : M;
     for (int64_t r = 0; r < rows; r++) {
         if (!accumulate) memset(dx + r * M, 0, (size_t)M * sizeof *dx);
-        for (int64_t n = 0; n < N; n++)
-            for (int64_t m = 0; m < M; m++) dx[r * M + m] += dy[r * N + n] * w[n * M + m];
+        for (int64_t n = 0; n < N; n++) {
+            const double d = rounded(wp->precision, dy[r * N + n]);
+            for (int64_t m = 0; m < M; m++) dx[r * M + m] += d * w[n * down + m * along];
+        }
     }
 }
 
@@ -79,20 +104,24 @@ static void linear_backward_weight(const ttt_backend *b, const ttt_param *dwp, c
                                    int64_t rows)
 {
     (void)b;
-    double *dw = dwp->values;
+    double *dw = dwp->values, part[PART];
     const double *dy = dyv, *x = xv;
     const int64_t N = dwp->rows, M = dwp->columns;
-    for (int64_t r = 0; r < rows; r++)
-        for (int64_t n = 0; n < N; n++)
-            for (int64_t m = 0; m < M; m++) dw[n * M + m] += dy[r * N + n] * x[r * M + m];
+    for (int64_t r = 0; r < rows; r++) {
+        for (int64_t m = 0; m < M; m += PART) {
+            const int64_t count = round_part(part, dwp->precision, x + r * M, m, M);
+            for (int64_t n = 0; n < N; n++) {
+                const double d = rounded(dwp->precision, dy[r * N + n]);
+                for (int64_t i = 0; i < count; i++) dw[n * M + m + i] += d * part[i];
+            }
+        }
+    }
 }
 
 static size_t packed_size(ttt_precision precision, int64_t rows, int64_t columns)
 {
-    if (precision == TTT_PRECISION_F32) return (size_t)rows * (size_t)columns * sizeof(double);
-    if (ttt_precision_is_blocks(precision))
-        return (size_t)rows * (size_t)ttt_blocks(columns) * (sizeof(double) + TTT_BLOCK);
-    return 0;
+    if (!ttt_precision_is_blocks(precision)) return (size_t)rows * (size_t)columns * sizeof(double);
+    return (size_t)rows * (size_t)ttt_blocks(columns) * (sizeof(double) + TTT_BLOCK);
 }
 
 static bool pack_blocks(void *packed, ttt_precision precision, const ttt_matrix *m)
@@ -109,18 +138,28 @@ static bool pack_blocks(void *packed, ttt_precision precision, const ttt_matrix 
     return finite;
 }
 
-static bool pack_values(double *values, const ttt_matrix *m)
+static bool pack_values(double *values, ttt_precision precision, const ttt_matrix *m)
 {
+    const int64_t n = m->rows * m->columns;
     bool finite = true;
-    if (!ttt_precision_is_blocks(m->precision)) {
-        ttt_dtype_convert(values, TTT_F64, m->values, m->dtype, (size_t)(m->rows * m->columns));
-        for (int64_t i = 0; i < m->rows * m->columns; i++) finite = finite && isfinite(values[i]);
-        return finite;
+    if (ttt_precision_is_blocks(m->precision)) {
+        for (int64_t i = 0; i < n; i++) {
+            float value;
+            ttt_matrix_read(m, i / m->columns, i % m->columns, 1, &value);
+            values[i] = (double)value;
+        }
+    } else if (m->transposed) {
+        const size_t size = ttt_dtype_bytes(m->dtype);
+        for (int64_t i = 0; i < n; i++) {
+            const int64_t from = i % m->columns * m->rows + i / m->columns;
+            ttt_dtype_convert(values + i, TTT_F64, (const char *)m->values + (size_t)from * size, m->dtype, 1);
+        }
+    } else {
+        ttt_dtype_convert(values, TTT_F64, m->values, m->dtype, (size_t)n);
     }
-    for (int64_t i = 0; i < m->rows * m->columns; i++) {
-        float value;
-        ttt_matrix_read(m, i / m->columns, i % m->columns, 1, &value);
-        values[i] = (double)value;
+    for (int64_t i = 0; i < n; i++) {
+        finite = finite && isfinite(values[i]);
+        values[i] = rounded(precision, values[i]);
     }
     return finite;
 }
@@ -129,7 +168,7 @@ static void pack(const ttt_backend *b, void *packed, ttt_precision precision, co
 {
     (void)b;
     const bool sound = ttt_precision_is_blocks(precision) ? pack_blocks(packed, precision, matrix)
-                                                          : pack_values(packed, matrix);
+                                                          : pack_values(packed, precision, matrix);
     if (finite && !sound) *finite = false;
 }
 

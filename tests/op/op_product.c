@@ -4,20 +4,39 @@
  */
 #include <math.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "op.h"
+#include "test.h"
 
 enum { Y, X, W };
+
+/* The matrix [rows, columns] at `values`, or its transpose, as products in this precision want it; release with free.
+ */
+static void *packed(const ttt_backend *b, ttt_precision precision, const void *values, int64_t rows, int64_t columns,
+                    bool transposed)
+{
+    const ttt_matrix matrix = {.dtype = b->dtype,
+                               .values = values,
+                               .rows = transposed ? columns : rows,
+                               .columns = transposed ? rows : columns,
+                               .transposed = transposed};
+    const size_t size = b->ops->packed_size(precision, matrix.rows, matrix.columns);
+    char *memory = aligned_alloc(64, (size + 63) / 64 * 64 + 64);
+    memset(memory, 0xab, size + 1);
+    bool finite = true;
+    b->ops->pack(b, memory, precision, &matrix, transposed ? NULL : &finite);
+    CHECK(finite && memory[size] == (char)0xab);
+    return memory;
+}
 
 /* y, x and w as the operation's operands; packed on the fly for the [row] case. */
 static void run_packed(const ttt_backend *b, const op_case *c, void *const *x, int64_t begin, int64_t end)
 {
     const int64_t N = c->dims[1], M = c->dims[2];
-    ttt_param w = {.rows = N,
-                   .columns = M,
-                   .packed = aligned_alloc(64, (b->ops->packed_size(TTT_PRECISION_F32, N, M) + 63) / 64 * 64)};
-    b->ops->pack(b, w.packed, TTT_PRECISION_F32,
-                 &(ttt_matrix){.dtype = b->dtype, .values = x[W], .rows = N, .columns = M}, NULL);
+    const ttt_precision precision = (ttt_precision)c->dims[4];
+    const ttt_param w = {
+        .rows = N, .columns = M, .precision = precision, .packed = packed(b, precision, x[W], N, M, false)};
     b->ops->linear(b, ttt_at(b, x[Y], begin * N), ttt_at(b, x[X], begin * M), &w, end - begin, c->dims[3] == 2);
     free(w.packed);
 }
@@ -36,10 +55,22 @@ static void run_backward_input(const ttt_backend *b, const op_case *c, void *con
     b->ops->linear_backward_input(b, x[X], x[Y], &w, c->dims[0], c->dims[3] == 2);
 }
 
+static void run_turned(const ttt_backend *b, const op_case *c, void *const *x, int64_t begin, int64_t end)
+{
+    (void)begin, (void)end;
+    const int64_t N = c->dims[1], M = c->dims[2];
+    const ttt_precision precision = (ttt_precision)c->dims[4];
+    const ttt_param w = {
+        .rows = N, .columns = M, .precision = precision, .turned = packed(b, precision, x[W], N, M, true)};
+    b->ops->linear_backward_input(b, x[X], x[Y], &w, c->dims[0], c->dims[3] == 2);
+    free(w.turned);
+}
+
 static void run_backward_weight(const ttt_backend *b, const op_case *c, void *const *x, int64_t begin, int64_t end)
 {
     (void)begin, (void)end;
-    const ttt_param w = {.rows = c->dims[1], .columns = c->dims[2], .values = x[W]};
+    const ttt_param w = {
+        .rows = c->dims[1], .columns = c->dims[2], .values = x[W], .precision = (ttt_precision)c->dims[4]};
     b->ops->linear_backward_weight(b, &w, x[Y], x[X], c->dims[0]);
 }
 
@@ -75,7 +106,34 @@ static void check_products(int64_t R, int64_t N, int64_t M)
     op_check(&weight);
 }
 
-/* dims: rows, vocabulary, width */
+/* The same in bf16: a product of two bf16 is exact in f32, so the bounds stay. */
+static void check_products_bf16(int64_t R, int64_t N, int64_t M)
+{
+    for (int64_t accumulate = 1; accumulate <= 2; accumulate++) {
+        const op_role out = accumulate == 2 ? OP_ADD : OP_OUT;
+        const op_case c = {.name = "linear, bf16",
+                           .dims = {R, N, M, accumulate, TTT_PRECISION_BF16},
+                           .operands = {{out, R * N, 1}, {OP_IN, R * M, 1}, {OP_IN, N * M, 1}},
+                           .rows = R,
+                           .run = run_packed,
+                           .c = sum_bound(M)};
+        op_check(&c);
+        const op_case input = {.name = "linear_backward_input, bf16",
+                               .dims = {R, N, M, accumulate, TTT_PRECISION_BF16},
+                               .operands = {{OP_IN, R * N, 1}, {out, R * M, 1}, {OP_IN, N * M, 1}},
+                               .run = run_turned,
+                               .c = sum_bound(N)};
+        op_check(&input);
+    }
+    const op_case weight = {.name = "linear_backward_weight, bf16",
+                            .dims = {R, N, M, 1, TTT_PRECISION_BF16},
+                            .operands = {{OP_IN, R * N, 1}, {OP_IN, R * M, 1}, {OP_ADD, N * M, 1}},
+                            .run = run_backward_weight,
+                            .c = sum_bound(R)};
+    op_check(&weight);
+}
+
+/* dims: rows, vocabulary, width, precision */
 static int32_t *make_ids(const op_case *c)
 {
     int32_t *ids = malloc((size_t)c->dims[0] * sizeof *ids);
@@ -87,13 +145,14 @@ static void run_embed(const ttt_backend *b, const op_case *c, void *const *x, in
 {
     const int64_t V = c->dims[1], C = c->dims[2];
     int32_t *ids = make_ids(c);
+    const ttt_precision precision = (ttt_precision)c->dims[3];
     ttt_param w = {.rows = V, .columns = C, .values = x[W]};
-    const int64_t middle = (begin + end) / 2; /* half from values, half packed: the same numbers */
-    b->ops->embed(b, ttt_at(b, x[Y], begin * C), ids + begin, &w, middle - begin);
-    w.values = NULL;
-    w.packed = aligned_alloc(64, (b->ops->packed_size(TTT_PRECISION_F32, V, C) + 63) / 64 * 64);
-    b->ops->pack(b, w.packed, TTT_PRECISION_F32,
-                 &(ttt_matrix){.dtype = b->dtype, .values = x[W], .rows = V, .columns = C}, NULL);
+    int64_t middle = begin;
+    if (precision == TTT_PRECISION_F32) { /* half from values, half packed: the same numbers */
+        middle = (begin + end) / 2;
+        b->ops->embed(b, ttt_at(b, x[Y], begin * C), ids + begin, &w, middle - begin);
+    }
+    w = (ttt_param){.rows = V, .columns = C, .precision = precision, .packed = packed(b, precision, x[W], V, C, false)};
     b->ops->embed(b, ttt_at(b, x[Y], middle * C), ids + middle, &w, end - middle);
     free(w.packed);
     free(ids);
@@ -110,12 +169,14 @@ static void run_embed_backward(const ttt_backend *b, const op_case *c, void *con
 
 static void check_embedding(int64_t R, int64_t V, int64_t C)
 {
-    const op_case forward = {.name = "embed",
-                             .dims = {R, V, C},
-                             .operands = {[Y] = {OP_OUT, R * C, 1}, [W] = {OP_IN, V * C, 1}},
-                             .rows = R,
-                             .run = run_embed};
-    op_check(&forward);
+    for (int64_t precision = TTT_PRECISION_F32; precision <= TTT_PRECISION_BF16; precision++) {
+        const op_case forward = {.name = "embed",
+                                 .dims = {R, V, C, precision},
+                                 .operands = {[Y] = {OP_OUT, R * C, 1}, [W] = {OP_IN, V * C, 1}},
+                                 .rows = R,
+                                 .run = run_embed};
+        op_check(&forward);
+    }
     const op_case backward = {.name = "embed_backward",
                               .dims = {R, V, C},
                               .operands = {[Y] = {OP_IN, R * C, 1}, [W] = {OP_ADD, V * C, 1}},
@@ -128,12 +189,20 @@ void op_product_tests(void)
 {
     const int64_t sizes[] = {1, 2, 7, 8, 9, 15, 16, 17, 33, 63, 64, 65, 130};
     const int64_t count = (int64_t)(sizeof sizes / sizeof *sizes);
-    for (int64_t i = 0; i < count; i++) /* every size of each dimension, with unrelated others */
-        check_products(sizes[i] % 23, sizes[(i * 5 + 3) % count], sizes[(i * 7 + 1) % count]);
+    for (int64_t i = 0; i < count; i++) { /* every size of each dimension, with unrelated others */
+        const int64_t R = sizes[i] % 23, N = sizes[(i * 5 + 3) % count], M = sizes[(i * 7 + 1) % count];
+        check_products(R, N, M);
+        check_products_bf16(R, N, M);
+    }
     check_products(200, 70, 300); /* more than one block of rows, and of the inner dimension */
     check_products(14, 12, 700);
     check_products(530, 300, 40);
     check_products(40, 1100, 70);
+    check_products_bf16(300, 70, 100); /* more than one block of rows, part of the inner dimension, or of x */
+    check_products_bf16(3, 33, 2100);
+    check_products_bf16(5, 2070, 10);
+    check_products_bf16(600, 140, 35);
+    check_products_bf16(37, 3, 1050);
     check_embedding(5, 3, 1);
     check_embedding(40, 7, 130);
     check_embedding(300, 200, 65);
