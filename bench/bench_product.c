@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT
  *
- * Speed of the products of the cpu backend, with the limits of this machine beside: bench_product [threads].
- * Inference: packed weights, many rows (GFLOP/s) and one row (GB/s of weights). Training: the three products of a
- * linear layer, by oneDNN or by the project's own code, whichever the build has.
+ * Speed of the products of the cpu backend, with the limits of this machine beside: bench_product [threads
+ * [precision]]. Inference: packed weights, many rows (GFLOP/s) and one row (GB/s of weights). Training: the three
+ * products of a linear layer, by oneDNN or by the project's own code, whichever the build has.
  */
 #define _GNU_SOURCE
 #include <stdio.h>
@@ -48,24 +48,42 @@ static double time_of(const job *j, void (*run)(const job *))
     return best;
 }
 
-static void measure(const ttt_backend *b, int64_t rows, int64_t outputs, int64_t inputs)
+static double seconds_of_packing(const job *j, ttt_precision precision, void *packed, bool transposed)
+{
+    const ttt_matrix matrix = {.dtype = j->b->dtype,
+                               .values = j->values.values,
+                               .rows = transposed ? j->inputs : j->outputs,
+                               .columns = transposed ? j->outputs : j->inputs,
+                               .transposed = transposed};
+    const double start = now();
+    j->b->ops->pack(j->b, packed, precision, &matrix, NULL);
+    return now() - start;
+}
+
+static void measure(const ttt_backend *b, ttt_precision precision, int64_t rows, int64_t outputs, int64_t inputs)
 {
     job j = {.b = b, .rows = rows, .outputs = outputs, .inputs = inputs};
     j.x = array(rows * inputs);
     j.y = array(rows * outputs);
-    j.values = (ttt_param){.rows = outputs, .columns = inputs, .values = array(outputs * inputs)};
-    j.packed = (ttt_param){.rows = outputs, .columns = inputs};
-    j.packed.packed = array((int64_t)(b->ops->packed_size(TTT_PRECISION_F32, outputs, inputs) / sizeof(float)));
-    b->ops->pack(b, j.packed.packed, TTT_PRECISION_F32,
-                 &(ttt_matrix){.dtype = b->dtype, .values = j.values.values, .rows = outputs, .columns = inputs}, NULL);
-    const double work = 2e-9 * (double)(rows * outputs * inputs), bytes = 4e-9 * (double)(outputs * inputs);
+    j.values = (ttt_param){
+        .rows = outputs, .columns = inputs, .values = array(outputs * inputs), .precision = precision};
+    j.packed = (ttt_param){.rows = outputs, .columns = inputs, .precision = precision};
+    const size_t size = b->ops->packed_size(precision, outputs, inputs);
+    j.packed.packed = array((int64_t)(size / sizeof(float)));
+    double packing = seconds_of_packing(&j, precision, j.packed.packed, false);
+    if (precision != TTT_PRECISION_F32) {
+        j.values.turned = array((int64_t)(b->ops->packed_size(precision, inputs, outputs) / sizeof(float)));
+        packing += seconds_of_packing(&j, precision, j.values.turned, true);
+    }
+    const double work = 2e-9 * (double)(rows * outputs * inputs), bytes = 1e-9 * (double)size;
     printf("%5d x %5d x %5d  packed %6.1f GFLOP/s %5.1f GB/s", (int)rows, (int)outputs, (int)inputs,
            work / time_of(&j, run_packed), bytes / time_of(&j, run_packed));
-    printf("  values %6.1f  input %6.1f  weight %6.1f\n", work / time_of(&j, run_values), work / time_of(&j, run_input),
-           work / time_of(&j, run_weight));
+    printf("  values %6.1f  input %6.1f  weight %6.1f  packing %.2f ms\n", work / time_of(&j, run_values),
+           work / time_of(&j, run_input), work / time_of(&j, run_weight), 1e3 * packing);
     ttt_free(j.x);
     ttt_free(j.y);
     ttt_free(j.values.values);
+    ttt_free(j.values.turned);
     ttt_free(j.packed.packed);
 }
 
@@ -77,7 +95,9 @@ int main(int argc, char **argv)
                                         {2048, 256, 128},  {256, 32000, 768}};
     ttt_backend *b;
     ttt_isa isa;
-    if (ttt_isa_choose(&isa) != TTT_OK || ttt_backend_new(&b, "cpu", argc > 1 ? atoi(argv[1]) : 1) != TTT_OK) {
+    ttt_precision precision;
+    if (ttt_precision_read(&precision, argc > 2 ? argv[2] : "f32", TTT_PRECISION_F32) != TTT_OK ||
+        ttt_isa_choose(&isa) != TTT_OK || ttt_backend_new(&b, "cpu", argc > 1 ? atoi(argv[1]) : 1) != TTT_OK) {
         fprintf(stderr, "%s\n", ttt_error_detail());
         return 1;
     }
@@ -86,7 +106,8 @@ int main(int argc, char **argv)
            b->threads, ttt_multiply_name, 1e-9 * fma_rate(isa), 1e-9 * read_rate(memory, (size_t)4 << 27));
     ttt_free(memory);
     printf("rows x outputs x inputs\n");
-    for (size_t i = 0; i < sizeof shapes / sizeof *shapes; i++) measure(b, shapes[i][0], shapes[i][1], shapes[i][2]);
+    for (size_t i = 0; i < sizeof shapes / sizeof *shapes; i++)
+        measure(b, precision, shapes[i][0], shapes[i][1], shapes[i][2]);
     ttt_backend_free(b);
     return 0;
 }

@@ -5,6 +5,7 @@
 #include "cpu/vec_avx512.h"
 
 #include "cpu/bodies.h"
+#include "cpu/isa_amx.h"
 
 const ttt_kernels ttt_kernels_avx512 = TTT_KERNELS(tile_product);
-const ttt_kernels ttt_kernels_amx = TTT_KERNELS(tile_product);
+const ttt_kernels ttt_kernels_amx = TTT_KERNELS(ttt_amx_tile_product);

@@ -1,0 +1,12 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * The kernel that AMX has of its own.
+ */
+#ifndef TTT_CPU_ISA_AMX_H
+#define TTT_CPU_ISA_AMX_H
+
+#include "cpu/kernels.h"
+
+void ttt_amx_tile_product(const ttt_tile_product *p);
+
+#endif
