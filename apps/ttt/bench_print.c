@@ -87,7 +87,7 @@ static figures figures_of(const ttt_bench_case *c, const ttt_bench_result *resul
     if (result->status != TTT_OK) return f;
     ttt_bench_rate(c, result, &f.mean, &f.deviation);
     const double seconds = (double)(c->tokens * c->sequences) / f.mean;
-    f.gflops = 1e-9 * (result->work.products + result->work.learner) / seconds;
+    f.gflops = 1e-9 * (result->work.products + result->work.others) / seconds;
     f.gb_per_s = 1e-9 * result->work.bytes / seconds;
     f.fraction = ttt_work_seconds(&result->work, limits, result->precision, &f.memory_bound) / seconds;
     return f;
@@ -175,6 +175,53 @@ void ttt_bench_print_case(ttt_bench_table *table, const ttt_bench_case *c, const
         print_row(table, c, result, limits);
     else
         print_record(table, case_record(table, c, result, limits));
+    table->rows++;
+    fflush(stdout);
+}
+
+/* ---- single operations ---- */
+
+static json_t *op_record(const ttt_bench_table *table, const ttt_bench_case *c, const ttt_bench_op *op,
+                         const ttt_limits *limits)
+{
+    bool memory_bound;
+    const double least = ttt_work_seconds(&op->work, limits, op->precision, &memory_bound);
+    json_t *r = json_object();
+    json_object_set_new(r, "test", json_string("op"));
+    json_object_set_new(r, "model", json_string(table->model));
+    json_object_set_new(r, "operation", json_string(op->operation));
+    json_object_set_new(r, "shape", json_string(op->shape));
+    json_object_set_new(r, "precision", json_string(op->precision));
+    json_object_set_new(r, "isa", json_string(limits->isa));
+    json_object_set_new(r, "threads", json_integer(limits->threads));
+    json_object_set_new(r, "tokens", json_integer(c->tokens));
+    json_object_set_new(r, "seconds", json_real(op->seconds));
+    json_object_set_new(r, "gflops", json_real(1e-9 * (op->work.products + op->work.others) / op->seconds));
+    json_object_set_new(r, "gb_per_s", json_real(1e-9 * op->work.bytes / op->seconds));
+    json_object_set_new(r, "fraction_of_limit", json_real(least / op->seconds));
+    json_object_set_new(r, "limit", json_string(memory_bound ? "memory" : "compute"));
+    return r;
+}
+
+void ttt_bench_print_op(ttt_bench_table *table, const ttt_bench_case *c, const ttt_bench_op *op,
+                        const ttt_limits *limits)
+{
+    if (table->format == TTT_BENCH_MD) {
+        bool memory_bound;
+        const double least = ttt_work_seconds(&op->work, limits, op->precision, &memory_bound);
+        if (table->rows == 0)
+            printf("| operation                        | shape                  | precision | threads |        us | "
+                   "GFLOP/s |  GB/s |      of the limit |\n"
+                   "| -------------------------------- | ---------------------- | --------- | ------: | --------: | "
+                   "------: | ----: | ----------------: |\n");
+        char limit[64];
+        snprintf(limit, sizeof limit, "%.1f %% of %s", 100 * least / op->seconds, memory_bound ? "memory" : "compute");
+        printf("| %-32s | %-22s | %-9s | %7d | %9.1f | %7.1f | %5.1f | %17s |\n", op->operation, op->shape,
+               op->precision, limits->threads, 1e6 * op->seconds,
+               1e-9 * (op->work.products + op->work.others) / op->seconds, 1e-9 * op->work.bytes / op->seconds, limit);
+    } else {
+        print_record(table, op_record(table, c, op, limits));
+    }
     table->rows++;
     fflush(stdout);
 }

@@ -18,6 +18,9 @@ typedef struct ttt_bench_table {
 void ttt_bench_print_case(ttt_bench_table *table, const ttt_bench_case *c, const ttt_bench_result *result,
                           const ttt_limits *limits);
 
+void ttt_bench_print_op(ttt_bench_table *table, const ttt_bench_case *c, const ttt_bench_op *op,
+                        const ttt_limits *limits);
+
 /* After the last record: closes JSON's list, and in Markdown says the limits that were measured, `count` of them. */
 void ttt_bench_print_end(ttt_bench_table *table, const ttt_limits *limits, int count);
 

@@ -15,31 +15,44 @@
 
 /* ---- a process of its own ---- */
 
-/* Runs `work` in a child; `answer`, `size` bytes that it fills in, come back through a pipe. False: the child did not
- * come to its end, and *how is its exit status. Forking needs that no threads are running. */
-static bool in_child(void (*work)(const void *question, void *answer), const void *question, void *answer, size_t size,
-                     int *how, int64_t *peak_bytes)
+/* What a child does, and what becomes of the records that it writes, each of `size` bytes. */
+typedef struct errand {
+    void (*work)(const void *question, FILE *records);
+    const void *question;
+    size_t size;
+    void (*take)(void *context, const void *record);
+    void *context;
+} errand;
+
+/* Runs it; false if the child did not come to its end, and *how is its exit status. Forking needs that no threads are
+ * running. */
+static bool run_errand(const errand *e, int *how, int64_t *peak_bytes)
 {
     int pipe_ends[2];
     *how = 0;
     fflush(NULL);
-    if (pipe(pipe_ends) != 0) return false;
+    void *record = malloc(e->size);
+    if (!record || pipe(pipe_ends) != 0) {
+        free(record);
+        return false;
+    }
     const pid_t child = fork();
     if (child == 0) {
         close(pipe_ends[0]);
-        work(question, answer);
         FILE *out = fdopen(pipe_ends[1], "wb");
-        _exit(out && fwrite(answer, size, 1, out) == 1 && fflush(out) == 0 ? 0 : 1);
+        if (out) e->work(e->question, out);
+        _exit(out && fflush(out) == 0 && !ferror(out) ? 0 : 1);
     }
     close(pipe_ends[1]);
     FILE *in = fdopen(pipe_ends[0], "rb");
-    const bool whole = child > 0 && in && fread(answer, size, 1, in) == 1;
+    while (child > 0 && in && fread(record, e->size, 1, in) == 1) e->take(e->context, record);
     if (in) fclose(in);
+    free(record);
     struct rusage usage = {0};
     while (child > 0 && wait4(child, how, 0, &usage) < 0 && errno == EINTR) {
     }
     *peak_bytes = (int64_t)usage.ru_maxrss * 1024;
-    return whole;
+    return child > 0 && WIFEXITED(*how) && WEXITSTATUS(*how) == 0;
 }
 
 static void say_how(char sentence[TTT_BENCH_SENTENCE], int how)
@@ -101,6 +114,8 @@ static ttt_status read_tokens(reader *r, int64_t count, bool one_by_one)
     return status;
 }
 
+enum { WARM = 512 }; /* tokens at most that are read before the first run measured */
+
 static ttt_status measure_reading(const ttt_bench_case *c, ttt_bench_result *result, reader *r)
 {
     const bool decode = c->test == TTT_BENCH_DECODE;
@@ -109,21 +124,16 @@ static ttt_status measure_reading(const ttt_bench_case *c, ttt_bench_result *res
     snprintf(result->precision, sizeof result->precision, "%s", ttt_model_precision(r->model));
     ttt_work_inference(&result->work, r->model, decode ? 1 : c->tokens);
     if (decode)
-        result->work = (ttt_work){(double)c->tokens * result->work.products, (double)c->tokens * result->work.learner,
+        result->work = (ttt_work){(double)c->tokens * result->work.products, (double)c->tokens * result->work.others,
                                   (double)c->tokens * result->work.bytes};
-    if (c->depth > 0) {
-        if (c->warm_up) status = read_tokens(r, c->depth < 512 ? c->depth : 512, false);
-        ttt_state_reset(r->state);
-        const double start = ttt_app_seconds();
-        if (status == TTT_OK) status = read_tokens(r, c->depth, false);
-        result->depth_seconds = ttt_app_seconds() - start;
-        ttt_state_copy(r->before, r->state);
-    }
-    for (int i = c->warm_up ? -1 : 0; i < c->repetitions && status == TTT_OK; i++) {
+    if (c->depth > 0) status = read_tokens(r, c->depth, false);
+    ttt_state_copy(r->before, r->state);
+    if (c->warm_up && status == TTT_OK) status = read_tokens(r, c->tokens < WARM ? c->tokens : WARM, decode);
+    for (int i = 0; i < c->repetitions && status == TTT_OK; i++) {
         ttt_state_copy(r->state, r->before);
         const double start = ttt_app_seconds();
         status = read_tokens(r, c->tokens, decode);
-        if (i >= 0) result->seconds[result->count++] = ttt_app_seconds() - start;
+        result->seconds[result->count++] = ttt_app_seconds() - start;
     }
     return status;
 }
@@ -160,55 +170,120 @@ static ttt_status measure_training(const ttt_bench_case *c, ttt_bench_result *re
 
 /* ---- both ---- */
 
-static void measure(const void *question, void *answer)
+static void say_why(char sentence[TTT_BENCH_SENTENCE], ttt_status status)
+{
+    const char *detail = ttt_error_detail();
+    if (status != TTT_OK) snprintf(sentence, TTT_BENCH_SENTENCE, "%s", *detail ? detail : ttt_status_text(status));
+}
+
+static void measure(const void *question, FILE *records)
 {
     const ttt_bench_case *c = question;
-    ttt_bench_result *result = answer;
+    ttt_bench_result result = {0};
     reader r = {0};
-    result->status = c->test == TTT_BENCH_TRAIN ? measure_training(c, result) : measure_reading(c, result, &r);
+    result.status = c->test == TTT_BENCH_TRAIN ? measure_training(c, &result) : measure_reading(c, &result, &r);
     reader_close(&r);
-    if (result->status == TTT_OK) return;
-    const char *detail = ttt_error_detail();
-    snprintf(result->sentence, sizeof result->sentence, "%s", *detail ? detail : ttt_status_text(result->status));
+    say_why(result.sentence, result.status);
+    fwrite(&result, sizeof result, 1, records);
 }
+
+static void take_result(void *context, const void *record) { memcpy(context, record, sizeof(ttt_bench_result)); }
 
 void ttt_bench_run(const ttt_bench_case *c, ttt_bench_result *result)
 {
     int how;
     int64_t peak;
+    const errand e = {measure, c, sizeof *result, take_result, result};
     *result = (ttt_bench_result){0};
-    if (!in_child(measure, c, result, sizeof *result, &how, &peak)) {
+    if (!run_errand(&e, &how, &peak)) {
         *result = (ttt_bench_result){.status = TTT_ERR_INTERRUPTED};
         say_how(result->sentence, how);
     }
     result->peak_bytes = peak;
 }
 
+/* ---- limits ---- */
+
 typedef struct limits_answer {
     ttt_status status;
     char sentence[TTT_BENCH_SENTENCE];
-    ttt_limits limits;
+    ttt_limits limits; /* its string is static, and the child a copy of this program */
 } limits_answer;
 
-static void measure_limits(const void *question, void *answer)
+static void measure_limits(const void *question, FILE *records)
 {
-    limits_answer *a = answer;
-    a->status = ttt_limits_measure(&a->limits, *(const int *)question);
-    snprintf(a->sentence, sizeof a->sentence, "%s", ttt_error_detail());
+    limits_answer answer = {0};
+    answer.status = ttt_limits_measure(&answer.limits, *(const int *)question);
+    say_why(answer.sentence, answer.status);
+    fwrite(&answer, sizeof answer, 1, records);
 }
+
+static void take_limits(void *context, const void *record) { memcpy(context, record, sizeof(limits_answer)); }
 
 ttt_status ttt_bench_limits(ttt_limits *limits, int threads, char sentence[TTT_BENCH_SENTENCE])
 {
     int how;
     int64_t peak;
     limits_answer answer = {0};
-    if (!in_child(measure_limits, &threads, &answer, sizeof answer, &how, &peak)) {
+    const errand e = {measure_limits, &threads, sizeof answer, take_limits, &answer};
+    if (!run_errand(&e, &how, &peak)) {
         answer.status = TTT_ERR_INTERRUPTED;
         say_how(answer.sentence, how);
     }
-    *limits = answer.limits; /* its string is static, and the child is a copy of this program */
+    *limits = answer.limits;
     memcpy(sentence, answer.sentence, sizeof answer.sentence);
     return answer.status;
+}
+
+/* ---- single operations ---- */
+
+static void write_op(void *context, const ttt_op_time *time)
+{
+    ttt_bench_op op = {.seconds = time->seconds, .work = time->work};
+    snprintf(op.operation, sizeof op.operation, "%s", time->operation);
+    snprintf(op.shape, sizeof op.shape, "%s", time->shape);
+    snprintf(op.precision, sizeof op.precision, "%s", time->precision);
+    fwrite(&op, sizeof op, 1, context);
+    fflush(context);
+}
+
+static void measure_ops(const void *question, FILE *records)
+{
+    const ttt_bench_case *c = question;
+    const ttt_op_options options = {.backend = c->backend, .threads = c->threads, .tokens = c->tokens};
+    ttt_bench_op last = {.status = ttt_time_ops(&c->config, &options, write_op, records)};
+    say_why(last.sentence, last.status);
+    if (last.status != TTT_OK) fwrite(&last, sizeof last, 1, records);
+}
+
+typedef struct op_taker {
+    void (*take)(void *context, const ttt_bench_op *op);
+    void *context;
+    ttt_status status;
+    char *sentence;
+} op_taker;
+
+static void take_op(void *context, const void *record)
+{
+    op_taker *taker = context;
+    const ttt_bench_op *op = record;
+    taker->status = op->status;
+    if (op->status == TTT_OK)
+        taker->take(taker->context, op);
+    else
+        memcpy(taker->sentence, op->sentence, sizeof op->sentence);
+}
+
+ttt_status ttt_bench_ops(const ttt_bench_case *c, void (*take)(void *context, const ttt_bench_op *op), void *context,
+                         char sentence[TTT_BENCH_SENTENCE])
+{
+    int how;
+    int64_t peak;
+    op_taker taker = {take, context, TTT_OK, sentence};
+    const errand e = {measure_ops, c, sizeof(ttt_bench_op), take_op, &taker};
+    if (run_errand(&e, &how, &peak)) return taker.status;
+    say_how(sentence, how);
+    return TTT_ERR_INTERRUPTED;
 }
 
 void ttt_bench_rate(const ttt_bench_case *c, const ttt_bench_result *result, double *mean, double *deviation)

@@ -34,7 +34,6 @@ typedef struct ttt_bench_result {
     char sentence[TTT_BENCH_SENTENCE]; /* why it failed */
     double seconds[TTT_BENCH_SAMPLES]; /* of every repetition */
     int count;
-    double depth_seconds;           /* that reading the tokens before took */
     ttt_work work;                  /* of one repetition */
     char precision[TTT_BENCH_NAME]; /* computed in */
     int64_t peak_bytes;             /* most memory resident at once */
@@ -44,6 +43,19 @@ void ttt_bench_run(const ttt_bench_case *c, ttt_bench_result *result);
 
 /* ttt_limits_measure in a process of its own. */
 TTT_NODISCARD ttt_status ttt_bench_limits(ttt_limits *limits, int threads, char sentence[TTT_BENCH_SENTENCE]);
+
+/* One operation, timed alone; the last record may say why there are no more. */
+typedef struct ttt_bench_op {
+    ttt_status status;
+    char sentence[TTT_BENCH_SENTENCE];
+    char operation[48], shape[64], precision[TTT_BENCH_NAME];
+    double seconds;
+    ttt_work work;
+} ttt_bench_op;
+
+/* Times every operation at the shapes of the case's configuration, in one process, with `tokens` tokens. */
+TTT_NODISCARD ttt_status ttt_bench_ops(const ttt_bench_case *c, void (*take)(void *context, const ttt_bench_op *op),
+                                       void *context, char sentence[TTT_BENCH_SENTENCE]);
 
 /* Mean and standard deviation of tokens per second over the samples. */
 void ttt_bench_rate(const ttt_bench_case *c, const ttt_bench_result *result, double *mean, double *deviation);

@@ -11,6 +11,7 @@
 
 #include "bench_list.h"
 #include "bench_print.h"
+#include "bench_sweep.h"
 #include "common.h"
 
 enum {
@@ -22,7 +23,10 @@ enum {
     KEY_WEIGHTS,
     KEY_PRECISION,
     KEY_BACKEND,
-    KEY_NO_WARMUP
+    KEY_NO_WARMUP,
+    KEY_OPS,
+    KEY_SWEEP,
+    KEY_PLOT
 };
 
 enum { GROUP_MODEL = 1, GROUP_TESTS, GROUP_HOW };
@@ -42,6 +46,10 @@ static const struct argp_option list[] = {
     {"train", KEY_TRAIN, "N,..", 0, "training steps with sequences of N tokens; without -p and -n, these alone",
      GROUP_TESTS},
     {"batch", KEY_BATCH, "N", 0, "sequences of a training step (default 1)", GROUP_TESTS},
+    {"ops", KEY_OPS, NULL, 0, "instead: every operation alone, at the shapes of the configuration", GROUP_TESTS},
+    {"context-sweep", KEY_SWEEP, "A..B", 0,
+     "instead: time per token and memory at the contexts A, 2A, ... B, such as 1k..64k", GROUP_TESTS},
+    {"plot", KEY_PLOT, "FILE.svg", 0, "draw what --context-sweep finds", GROUP_TESTS},
     {NULL, 0, NULL, 0, "How:", GROUP_HOW},
     {"repetitions", 'r', "N", 0, "times that each test is measured (default 5)", GROUP_HOW},
     {"no-warmup", KEY_NO_WARMUP, NULL, 0, "no run before the first one measured", GROUP_HOW},
@@ -58,13 +66,13 @@ static const char *const precisions[] = {"auto", "f32", "bf16", "q8", "q4", NULL
 static const char *const formats[] = {"md", "json", "csv", "jsonl", NULL};
 
 typedef struct options {
-    const char *folder, *config, *backend;
+    const char *folder, *config, *backend, *plot;
     const char **settings; /* KEY=VALUE */
     int setting_count;
-    ttt_list prompt, generated, depth, train, threads, layers, precisions, weights, format;
+    ttt_list prompt, generated, depth, train, threads, layers, precisions, weights, format, sweep;
     int repetitions;
     int64_t batch;
-    bool no_warmup;
+    bool no_warmup, ops;
 } options;
 
 /* ---- options ---- */
@@ -90,6 +98,12 @@ static void complete(options *o, const struct argp_state *state)
 {
     if (o->folder && (o->config || o->setting_count || o->layers.count))
         ttt_app_usage(state, "-m MODEL has its own configuration: leave out --config, --layer and --set");
+    const bool tests = o->prompt.count || o->generated.count || o->depth.count || o->train.count;
+    if (o->ops + (o->sweep.count > 0) + tests > 1)
+        ttt_app_usage(state, "the tests of -p, -n, -d and --train, --ops, and --context-sweep: give one of these");
+    if (o->plot && !o->sweep.count) ttt_app_usage(state, "--plot draws what --context-sweep finds: give both");
+    if (o->plot && (o->layers.count > 1 || o->threads.count > 1 || o->weights.count > 1))
+        ttt_app_usage(state, "--plot draws one model: give one layer, precision and number of threads");
     const bool train_only = o->train.count && !o->prompt.count && !o->generated.count;
     if (!o->prompt.count && !train_only) o->prompt = (ttt_list){{512}, 1};
     if (!o->generated.count && !train_only) o->generated = (ttt_list){{128}, 1};
@@ -124,6 +138,13 @@ static error_t parse(int key, char *text, struct argp_state *state)
     case KEY_PRECISION: names(&o->precisions, "--precision", text, precisions, state); return 0;
     case KEY_WEIGHTS: names(&o->weights, "--weights", text, precisions, state); return 0;
     case KEY_BACKEND: o->backend = text; return 0;
+    case KEY_OPS: o->ops = true; return 0;
+    case KEY_SWEEP: {
+        const char *wrong = ttt_list_add_doubles(&o->sweep, text);
+        if (wrong) ttt_app_usage(state, "--context-sweep is \"%s\": %s", text, wrong);
+        return 0;
+    }
+    case KEY_PLOT: o->plot = text; return 0;
     case 'o':
         o->format.count = 0;
         names(&o->format, "-o", text, formats, state);
@@ -174,15 +195,23 @@ typedef struct bench {
     char sentence[TTT_BENCH_SENTENCE];
 } bench;
 
+/* Measures; what this build or machine does not have is no failure, and is in the result. */
+static ttt_status measure(bench *b, const ttt_bench_case *c, ttt_bench_result *result)
+{
+    ttt_bench_run(c, result);
+    if (result->status == TTT_OK) return TTT_OK;
+    memcpy(b->sentence, result->sentence, sizeof b->sentence);
+    if (result->status != TTT_ERR_UNSUPPORTED) return result->status;
+    b->refused++;
+    return TTT_OK;
+}
+
 static ttt_status run_case(bench *b, const ttt_bench_case *c, const ttt_limits *limits)
 {
     ttt_bench_result result;
-    ttt_bench_run(c, &result);
-    if (result.status != TTT_OK) memcpy(b->sentence, result.sentence, sizeof b->sentence);
-    if (result.status != TTT_OK && result.status != TTT_ERR_UNSUPPORTED) return result.status;
-    if (result.status == TTT_ERR_UNSUPPORTED) b->refused++;
-    ttt_bench_print_case(&b->table, c, &result, limits);
-    return TTT_OK;
+    const ttt_status status = measure(b, c, &result);
+    if (status == TTT_OK) ttt_bench_print_case(&b->table, c, &result, limits);
+    return status;
 }
 
 /* One test with each of its sizes, at each depth, in each precision. */
@@ -201,6 +230,82 @@ static ttt_status run_tests(bench *b, ttt_bench_case c, const ttt_list *sizes, c
     return status;
 }
 
+/* ---- contexts ---- */
+
+/* Prefill and decode at one context; *point is left alone if they are not to be had. */
+static ttt_status run_context(bench *b, ttt_bench_case c, int64_t context, const ttt_limits *limits,
+                              ttt_sweep_point *points, int *count, char precision[TTT_BENCH_NAME])
+{
+    ttt_bench_result prefill, decode;
+    ttt_bench_case first = c, second = c;
+    first.tokens = second.depth = context;
+    second.test = TTT_BENCH_DECODE;
+    second.tokens = TTT_SWEEP_DECODED;
+    ttt_status status = measure(b, &first, &prefill);
+    if (status == TTT_OK) status = measure(b, &second, &decode);
+    if (status != TTT_OK) return status;
+    const bool md = b->table.format == TTT_BENCH_MD;
+    if (prefill.status == TTT_OK && decode.status == TTT_OK) {
+        memcpy(precision, prefill.precision, TTT_BENCH_NAME);
+        points[*count] = ttt_sweep_point_of(&first, &prefill, &second, &decode);
+        if (md) ttt_sweep_print(points, *count, precision, limits->threads);
+        ++*count;
+        if (md) b->table.rows++;
+    } else if (md) {
+        printf("%s: not available: %s\n", c.precision, b->sentence);
+    }
+    if (md) return TTT_OK;
+    ttt_bench_print_case(&b->table, &first, &prefill, limits);
+    ttt_bench_print_case(&b->table, &second, &decode, limits);
+    return TTT_OK;
+}
+
+static ttt_status run_sweep(bench *b, ttt_bench_case c, const ttt_limits *limits)
+{
+    const options *o = b->o;
+    ttt_status status = TTT_OK;
+    for (int p = 0; p < o->weights.count && status == TTT_OK; p++) {
+        ttt_sweep_point points[TTT_LIST_MOST];
+        int count = 0;
+        char title[256], precision[TTT_BENCH_NAME] = "";
+        c.precision = precisions[o->weights.values[p]];
+        if (b->table.format == TTT_BENCH_MD && b->table.rows > 0) putchar('\n');
+        for (int i = 0; i < o->sweep.count && status == TTT_OK; i++)
+            status = run_context(b, c, o->sweep.values[i], limits, points, &count, precision);
+        if (status != TTT_OK || !o->plot || count == 0) continue;
+        snprintf(title, sizeof title, "%s, TTT-%s, %s, %d thread%s", b->table.model,
+                 c.config.ttt_layer_type == TTT_LEARNER_MLP ? "MLP" : "Linear", precision, limits->threads,
+                 limits->threads == 1 ? "" : "s");
+        status = ttt_sweep_plot(points, count, title, o->plot);
+        if (status != TTT_OK) snprintf(b->sentence, sizeof b->sentence, "%s", ttt_error_detail());
+    }
+    return status;
+}
+
+/* ---- single operations ---- */
+
+typedef struct op_printer {
+    bench *b;
+    const ttt_bench_case *c;
+    const ttt_limits *limits;
+} op_printer;
+
+static void print_op(void *context, const ttt_bench_op *op)
+{
+    const op_printer *p = context;
+    ttt_bench_print_op(&p->b->table, p->c, op, p->limits);
+}
+
+static ttt_status run_ops(bench *b, ttt_bench_case c, const ttt_limits *limits)
+{
+    enum { TOKENS = 1024 };
+    c.tokens = TOKENS;
+    op_printer printer = {b, &c, limits};
+    return ttt_bench_ops(&c, print_op, &printer, b->sentence);
+}
+
+/* ---- all of them ---- */
+
 static ttt_status run_model(bench *b, int64_t layer, const ttt_limits *limits)
 {
     static const ttt_list no_depth = {{0}, 1};
@@ -216,7 +321,8 @@ static ttt_status run_model(bench *b, int64_t layer, const ttt_limits *limits)
         snprintf(b->sentence, sizeof b->sentence, "%s", ttt_error_detail());
         return status;
     }
-    c.test = TTT_BENCH_PREFILL;
+    if (o->ops) return run_ops(b, c, limits);
+    if (o->sweep.count) return run_sweep(b, c, limits);
     status = run_tests(b, c, &o->prompt, &o->depth, &o->weights, limits);
     c.test = TTT_BENCH_DECODE;
     if (status == TTT_OK) status = run_tests(b, c, &o->generated, &o->depth, &o->weights, limits);
@@ -237,7 +343,7 @@ static int run_all(bench *b)
         for (int l = 0; l < o->layers.count && status == TTT_OK; l++)
             status = run_model(b, o->layers.values[l], limits);
     }
-    if (status == TTT_OK && b->refused > 0 && b->refused == b->table.rows) status = TTT_ERR_UNSUPPORTED;
+    if (status == TTT_OK && b->refused > 0 && b->refused >= b->table.rows) status = TTT_ERR_UNSUPPORTED;
     if (status == TTT_OK || b->table.rows > 0) ttt_bench_print_end(&b->table, b->limits, b->limit_count);
     return status == TTT_OK ? 0 : ttt_app_fail("%s", b->sentence);
 }

@@ -30,7 +30,7 @@ TTT_API TTT_NODISCARD ttt_status ttt_limits_measure(ttt_limits *limits, int thre
  * computed again to save memory does not count, nor does what is linear in the width (norms, gates, convolutions). */
 typedef struct ttt_work {
     double products; /* operations of products with weight matrices */
-    double learner;  /* operations of the learners, always in f32 */
+    double others;   /* operations of everything else: of the learners, always in f32 */
     double bytes;    /* to and from memory, if nothing but the weights and the state is too large for the caches */
 } ttt_work;
 
@@ -46,6 +46,26 @@ TTT_API void ttt_work_training(ttt_work *work, const ttt_config *config, int64_t
  * which it was. */
 TTT_API double ttt_work_seconds(const ttt_work *work, const ttt_limits *limits, const char *precision,
                                 bool *memory_bound);
+
+/* One operation of a backend, timed alone. */
+typedef struct ttt_op_time {
+    const char *operation; /* as in the table of operations, and what it is called for */
+    const char *shape;     /* such as "1024 x 768"; of a product rows x outputs x inputs */
+    const char *precision;
+    double seconds; /* of a call: the median */
+    ttt_work work;  /* as ttt_profile_row counts it: every operand comes from memory once */
+} ttt_op_time;
+
+typedef struct ttt_op_options {
+    const char *backend; /* as in ttt_model_options */
+    int threads;
+    int64_t tokens; /* of a training step; prefill takes fewer at a time */
+} ttt_op_options;
+
+/* Times every operation at the shapes of a configuration, each in every precision that it has, and calls `report` for
+ * each; the strings are valid until it returns. */
+TTT_API TTT_NODISCARD ttt_status ttt_time_ops(const ttt_config *config, const ttt_op_options *options,
+                                              void (*report)(void *context, const ttt_op_time *time), void *context);
 
 #ifdef __cplusplus
 }

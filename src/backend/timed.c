@@ -33,15 +33,9 @@ static double packing(const ttt_backend *b, ttt_precision precision, const ttt_m
            (double)b->ops->packed_size(precision, m->rows, m->columns);
 }
 
-/* Multiply-adds of a token and head with all weights, with the other rows of its mini-batch (16 at most: longer ones go
- * tile by tile), and back through the second map. */
 static double learner_flops(const ttt_learner_call *call, bool mlp, bool backward)
 {
-    const double D = (double)call->dims.head_size;
-    const double others = (double)(call->dims.mini_batch < 16 ? call->dims.mini_batch : 16);
-    const double weights = (mlp ? 8 : 1) * D * D, rows = others * (mlp ? 10 : 2) * D, back = mlp ? 4 * D * D : 0;
-    const double once = backward ? 6 * weights + 2 * rows + 2 * back : 3 * weights + rows + back;
-    return 2 * once * (double)(rows_of(call->runs, call->run_count) * call->dims.heads);
+    return (double)rows_of(call->runs, call->run_count) * ttt_learner_flops(&call->dims, mlp, backward);
 }
 
 /* q, k, v and out; backward also their gradients. */
@@ -49,6 +43,16 @@ static double learner_reals(const ttt_learner_call *call, bool backward)
 {
     return (backward ? 7.0 : 4.0) * (double)(rows_of(call->runs, call->run_count) * call->dims.heads) *
            (double)call->dims.head_size;
+}
+
+/* Multiply-adds of a token and head with all weights, with the other rows of its mini-batch (16 at most: longer ones go
+ * tile by tile), and back through the second map. */
+double ttt_learner_flops(const ttt_learner_dims *dims, bool mlp, bool backward)
+{
+    const double D = (double)dims->head_size, others = (double)(dims->mini_batch < 16 ? dims->mini_batch : 16);
+    const double weights = (mlp ? 8 : 1) * D * D, rows = others * (mlp ? 10 : 2) * D, back = mlp ? 4 * D * D : 0;
+    const double once = backward ? 6 * weights + 2 * rows + 2 * back : 3 * weights + rows + back;
+    return 2 * once * (double)dims->heads;
 }
 
 /* ---- the list ---- */

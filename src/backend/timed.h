@@ -16,4 +16,7 @@ TTT_NODISCARD ttt_status ttt_timed_start(ttt_backend *backend);
 /* What they took so far; no rows if they are not timed. `seconds` is left to the caller, who knows the whole. */
 ttt_profile ttt_timed_profile(const ttt_backend *backend);
 
+/* Operations of one token in all heads of a learner: what the algorithm asks for, nothing computed again. */
+double ttt_learner_flops(const ttt_learner_dims *dims, bool mlp, bool backward);
+
 #endif

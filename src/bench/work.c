@@ -1,46 +1,20 @@
 /* SPDX-License-Identifier: MIT
  *
- * Counts what inference and training ask for. MATH (learners): with tiles of 16 tokens a token and head costs three
- * products with the learner's weights (predict, update, read) and some with the rows of its tile.
+ * Counts what inference and training ask for.
  */
 #include <string.h>
 #include <ttt/bench.h>
 
-#include "bench/work.h"
+#include "backend/timed.h"
 #include "model/model.h"
-
-enum { TILE = 16, MLP_WIDER = 4 };
-
-/* Multiply-adds of one token and head: with all of the learner's weights once, with the rows of a tile, and of the
- * gradient through W2. */
-typedef struct token_cost {
-    double weights, rows, through;
-} token_cost;
-
-static token_cost learner_cost(bool mlp, int64_t head_size, int64_t mini_batch)
-{
-    const double D = (double)head_size, tile = mini_batch < TILE ? (double)mini_batch : TILE;
-    if (mlp)
-        return (token_cost){
-            .weights = 2 * MLP_WIDER * D * D, .rows = 2 * (1 + MLP_WIDER) * tile * D, .through = MLP_WIDER * D * D};
-    return (token_cost){.weights = D * D, .rows = 2 * tile * D};
-}
-
-double ttt_work_learner(bool mlp, const ttt_learner_dims *dims, int64_t tokens, bool backward)
-{
-    const token_cost c = learner_cost(mlp, dims->head_size, dims->mini_batch);
-    const double forward = 3 * c.weights + c.rows + c.through;
-    const double back = 6 * c.weights + 2 * c.rows + 2 * c.through;
-    return 2 * (double)(tokens * dims->heads) * (backward ? back : forward);
-}
 
 static double learners(const ttt_config *c, int64_t tokens, bool backward)
 {
     const ttt_learner_dims dims = {.heads = c->num_attention_heads,
                                    .head_size = c->hidden_size / c->num_attention_heads,
                                    .mini_batch = c->mini_batch_size};
-    return (double)c->num_hidden_layers *
-           ttt_work_learner(c->ttt_layer_type == TTT_LEARNER_MLP, &dims, tokens, backward);
+    return (double)(tokens * c->num_hidden_layers) *
+           ttt_learner_flops(&dims, c->ttt_layer_type == TTT_LEARNER_MLP, backward);
 }
 
 /* Parameters of the products in all blocks: attention's five or fewer, and the network's three. */
@@ -75,7 +49,7 @@ void ttt_work_inference(ttt_work *work, const ttt_model *model, int64_t tokens)
 {
     const ttt_config *c = &model->lm.config;
     *work = (ttt_work){.products = 2 * ((double)tokens * block_parameters(c) + head_parameters(c)),
-                       .learner = learners(c, tokens, false),
+                       .others = learners(c, tokens, false),
                        .bytes = weight_bytes(model) + (double)model->lm.state_size * (double)model->lm.backend->real};
 }
 
@@ -85,14 +59,14 @@ void ttt_work_training(ttt_work *work, const ttt_config *config, int64_t context
     enum { PASSES = 10 };
     const int64_t tokens = context * sequences;
     *work = (ttt_work){.products = 6 * (double)tokens * (block_parameters(config) + head_parameters(config)),
-                       .learner = learners(config, tokens, false) + learners(config, tokens, true),
+                       .others = learners(config, tokens, false) + learners(config, tokens, true),
                        .bytes = PASSES * (double)sizeof(float) * (double)ttt_config_parameters(config)};
 }
 
 double ttt_work_seconds(const ttt_work *work, const ttt_limits *limits, const char *precision, bool *memory_bound)
 {
     const bool tiles = limits->amx > 0 && precision && strcmp(precision, "bf16") == 0;
-    const double computing = work->products / (tiles ? limits->amx : limits->fma) + work->learner / limits->fma;
+    const double computing = work->products / (tiles ? limits->amx : limits->fma) + work->others / limits->fma;
     const double reading = work->bytes / limits->read;
     if (memory_bound) *memory_bound = reading > computing;
     return reading > computing ? reading : computing;

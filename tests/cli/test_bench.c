@@ -89,8 +89,42 @@ static void other_formats(void)
     CHECK(!strstr(cli_output, "pp512") && !strstr(cli_output, "tg128"));
 }
 
+static void operations(void)
+{
+    CHECK_EQ(cli_run("%s", BENCH "--ops -o json --layer ttt_mlp >ops.json"), 0);
+    json_t *list = json_load_file("ops.json", 0, NULL), *record;
+    size_t i, learners = 0, products = 0;
+    CHECK(json_array_size(list) > 30);
+    json_array_foreach(list, i, record)
+    {
+        const char *name = json_string_value(json_object_get(record, "operation"));
+        CHECK(name && json_real_value(json_object_get(record, "seconds")) > 0);
+        CHECK(json_real_value(json_object_get(record, "gb_per_s")) > 0);
+        CHECK(json_real_value(json_object_get(record, "fraction_of_limit")) > 0);
+        learners += name && strstr(name, "learner_mlp.") != NULL;
+        products += name && strncmp(name, "linear", 6) == 0;
+    }
+    CHECK_EQ(learners, 4);
+    CHECK(products >= 4 * 5); /* each shape in f32 at least */
+    json_decref(list);
+    CLI_SAYS(0, "| adamw ", "%s", BENCH "--ops");
+}
+
+static void contexts(void)
+{
+    CLI_SAYS(0, "|      64 | f32 ", "%s", BENCH "--context-sweep 16..70 --precision f32 --plot sweep.svg");
+    CHECK(strstr(cli_output, "|      16 |") && strstr(cli_output, "|      32 |") && !strstr(cli_output, "|     128 |"));
+    CLI_SAYS(0, "</svg>", "cat sweep.svg");
+    CHECK(strstr(cli_output, "prefill, time per token") && strstr(cli_output, "peak memory"));
+    CLI_SAYS(0, "4\n", "%s", BENCH "--context-sweep 16..32 -o jsonl >lines; wc -l <lines");
+}
+
 static void refusals(void)
 {
+    FAILS(64, "--context-sweep is \"1k\": give FIRST..LAST", BENCH "--context-sweep 1k");
+    FAILS(64, "give one of these", BENCH "--ops -p 8");
+    FAILS(64, "give both", BENCH "--plot a.svg");
+    FAILS(1, "nowhere/a.svg", BENCH "--context-sweep 1..1 --plot nowhere/a.svg >stdout");
     FAILS(64, "-p is \"4-2\": a range goes upwards", BENCH "-p 4-2");
     FAILS(64, "-t is \"two\"", BENCH "-t two");
     FAILS(64, "--precision is \"f16\": give auto, f32, bf16, q8 or q4", BENCH "--precision f16");
@@ -112,6 +146,8 @@ int main(void)
     cli_begin("bench");
     json();
     other_formats();
+    operations();
+    contexts();
     refusals();
     return test_end();
 }

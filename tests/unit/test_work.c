@@ -31,7 +31,7 @@ static void counts(bool mlp)
     ttt_work work;
     ttt_work_training(&work, &c, 64, 2);
     CHECK_NEAR(work.products, 128.0 * 6 * (L * block + V * C), 0.5);
-    CHECK_NEAR(work.learner, 128.0 * L * H * 2 * (learner + backward), 0.5);
+    CHECK_NEAR(work.others, 128.0 * L * H * 2 * (learner + backward), 0.5);
     CHECK_NEAR(work.bytes, 40.0 * (double)ttt_config_parameters(&c), 0.5);
 
     ttt_model *model;
@@ -40,7 +40,7 @@ static void counts(bool mlp)
     CHECK_OK(ttt_state_new(&state, model));
     ttt_work_inference(&work, model, 64);
     CHECK_NEAR(work.products, 2 * (64 * L * block + V * C), 0.5); /* the logits of one token */
-    CHECK_NEAR(work.learner, 64.0 * L * H * 2 * learner, 0.5);
+    CHECK_NEAR(work.others, 64.0 * L * H * 2 * learner, 0.5);
     /* every weight and the state once; packing rounds the rows up */
     const double least = 4.0 * (double)ttt_config_parameters(&c) + (double)ttt_state_bytes(state);
     CHECK(work.bytes >= least && work.bytes < 3 * least);
@@ -53,7 +53,7 @@ static void least_time(void)
 {
     const ttt_limits limits = {.fma = 100, .amx = 1000, .read = 10};
     bool memory;
-    const ttt_work heavy = {.products = 1000, .learner = 200, .bytes = 50};
+    const ttt_work heavy = {.products = 1000, .others = 200, .bytes = 50};
     CHECK_NEAR(ttt_work_seconds(&heavy, &limits, "f32", &memory), 12, 1e-12);
     CHECK(!memory);
     CHECK_NEAR(ttt_work_seconds(&heavy, &limits, "bf16", &memory), 5, 1e-12); /* 1 + 2 seconds of operations */
