@@ -17,54 +17,119 @@ static void rotate(float *x, const float *table, int64_t heads, int64_t head_siz
     }
 }
 
-/* Weights [columns, taps] of one tap, `n` columns from `column` on. */
-static inline vf conv_weight(const ttt_conv *c, int64_t column, int64_t tap, int64_t n)
+/* Taps that are taken together, and the most columns whose weights then lie beside each other. */
+enum { CONV_TAPS = 4 };
+
+/* Weights [CONV_TAPS, TTT_CONV_COLUMNS] of `count` taps from `tap` on, out of [columns, taps]. */
+static void conv_weights(float *w, const ttt_conv *c, int64_t tap, int64_t count)
 {
-    float lanes[VF] = {0};
-    for (int64_t i = 0; i < n; i++) lanes[i] = c->w[(column + i) * c->taps + tap];
-    return vf_load(lanes);
+    for (int64_t i = 0; i < c->columns; i++) {
+        for (int64_t k = 0; k < count; k++) w[k * TTT_CONV_COLUMNS + i] = c->w[i * c->taps + tap + k];
+    }
+}
+
+/* Row by row; `count` is a constant where it can be. */
+static inline __attribute__((always_inline)) void conv_taps(const ttt_conv *c, const float *w, int64_t tap,
+                                                            int64_t count)
+{
+    const int64_t before = c->taps - 1;
+    for (int64_t t = c->first; t < c->last; t++) {
+        const float *x[CONV_TAPS];
+        float *y = c->y + t * c->stride;
+        for (int64_t k = 0; k < count; k++) {
+            const int64_t from = t - before + tap + k;
+            x[k] = from >= 0 ? c->x + from * c->stride : c->tail + (from + before) * c->stride;
+        }
+        for (int64_t i = 0; i < c->columns; i += VF) {
+            const int64_t n = lanes_at(i, c->columns);
+            vf sum = vf_load_n((tap ? y : c->bias) + i, n);
+            for (int64_t k = 0; k < count; k++)
+                sum = vf_fma(vf_load_n(w + k * TTT_CONV_COLUMNS + i, n), vf_load_n(x[k] + i, n), sum);
+            vf_store_n(y + i, sum, n);
+        }
+    }
 }
 
 static void conv(const ttt_conv *c)
 {
-    for (int64_t column = 0; column < c->columns; column += VF) {
-        const int64_t n = lanes_at(column, c->columns), before = c->taps - 1;
-        vf start = vf_load_n(c->bias + column, n);
-        for (int64_t tap = 0; tap < c->taps; tap++) {
-            const vf w = conv_weight(c, column, tap, n);
-            for (int64_t t = 0; t < c->rows; t++) {
-                const int64_t from = t - before + tap;
-                const float *x = from >= 0 ? c->x + from * c->stride : c->tail + (from + before) * c->stride;
-                float *y = c->y + t * c->stride + column;
-                vf_store_n(y, vf_fma(w, vf_load_n(x + column, n), tap ? vf_load_n(y, n) : start), n);
-            }
+    float w[CONV_TAPS * TTT_CONV_COLUMNS];
+    for (int64_t tap = 0; tap < c->taps; tap += CONV_TAPS) {
+        const int64_t left = c->taps - tap;
+        conv_weights(w, c, tap, left < CONV_TAPS ? left : CONV_TAPS);
+        if (left >= CONV_TAPS)
+            conv_taps(c, w, tap, CONV_TAPS);
+        else
+            conv_taps(c, w, tap, left);
+    }
+}
+
+/* Sums over the rows of a vector of columns. */
+typedef struct conv_sums {
+    vf w[CONV_TAPS], bias;
+} conv_sums;
+
+/* Rows [begin, end) of x, which taps `tap` and up to three more of later rows read; `inside`: all of these are there.
+ * Rows before 0 are the tail's. */
+static inline __attribute__((always_inline)) void conv_backward_rows(const ttt_conv *c, const vf *w, conv_sums *sums,
+                                                                     int64_t column, int64_t tap, int64_t begin,
+                                                                     int64_t end, bool inside)
+{
+    const int64_t n = lanes_at(column, c->columns), before = c->taps - 1;
+    for (int64_t row = begin; row < end; row++) {
+        const bool own = inside || row >= 0;
+        const int64_t at = (own ? row : row + before) * c->stride + column;
+        const vf x = vf_load_n((own ? c->x : c->tail) + at, n);
+        float *dx = (own ? c->dx : c->dtail) + at;
+        vf d = vf_load_n(dx, n);
+        for (int64_t k = 0; k < CONV_TAPS; k++) {
+            const int64_t reader = row + before - tap - k;
+            if (!inside && (reader < 0 || reader >= c->rows || tap + k > before)) continue;
+            const vf dy = vf_load_n(c->dy + reader * c->stride + column, n);
+            d = vf_fma(w[k], dy, d);
+            sums->w[k] = vf_fma(dy, x, sums->w[k]);
         }
+        if (own && tap == 0) sums->bias = vf_add(sums->bias, vf_load_n(c->dy + row * c->stride + column, n));
+        vf_store_n(dx, d, n);
+    }
+}
+
+/* Some rows of all columns at a time, so that lines of memory are used whole while they are in the cache. */
+static void conv_backward_taps(const ttt_conv *c, int64_t tap)
+{
+    enum { ROWS = 8, VECTORS = TTT_CONV_BACKWARD_COLUMNS / VF };
+    const int64_t before = c->taps - 1, count = c->taps - tap < CONV_TAPS ? c->taps - tap : CONV_TAPS;
+    float weights[CONV_TAPS * TTT_CONV_COLUMNS] = {0};
+    conv_sums sums[VECTORS];
+    conv_weights(weights, c, tap, count);
+    for (int v = 0; v < VECTORS; v++) sums[v] = (conv_sums){.bias = vf_zero()};
+    for (int64_t begin = -before; begin < c->rows; begin += ROWS) {
+        const int64_t end = c->rows - begin < ROWS ? c->rows : begin + ROWS;
+        const bool inside = begin >= 0 && end + before - tap <= c->rows && count == CONV_TAPS;
+        for (int64_t i = 0; i < c->columns; i += VF) {
+            vf w[CONV_TAPS];
+            for (int k = 0; k < CONV_TAPS; k++) w[k] = vf_load(weights + k * TTT_CONV_COLUMNS + i);
+            conv_sums s = sums[i / VF];
+            if (inside)
+                conv_backward_rows(c, w, &s, i, tap, begin, end, true);
+            else
+                conv_backward_rows(c, w, &s, i, tap, begin, end, false);
+            sums[i / VF] = s;
+        }
+    }
+    for (int64_t i = 0; i < c->columns; i += VF) {
+        const int64_t n = lanes_at(i, c->columns);
+        float lanes[VF];
+        for (int64_t k = 0; k < count; k++) {
+            vf_store(lanes, sums[i / VF].w[k]);
+            for (int64_t j = 0; j < n; j++) c->dw[(i + j) * c->taps + tap + k] += lanes[j];
+        }
+        if (tap == 0) vf_store_n(c->dbias + i, vf_add(vf_load_n(c->dbias + i, n), sums[i / VF].bias), n);
     }
 }
 
 static void conv_backward(const ttt_conv *c)
 {
-    for (int64_t column = 0; column < c->columns; column += VF) {
-        const int64_t n = lanes_at(column, c->columns), before = c->taps - 1;
-        vf bias = vf_load_n(c->dbias + column, n);
-        for (int64_t t = 0; t < c->rows; t++) bias = vf_add(bias, vf_load_n(c->dy + t * c->stride + column, n));
-        vf_store_n(c->dbias + column, bias, n);
-        for (int64_t tap = 0; tap < c->taps; tap++) {
-            const vf w = conv_weight(c, column, tap, n);
-            vf sum = vf_zero();
-            for (int64_t t = 0; t < c->rows; t++) {
-                const int64_t from = t - before + tap, row = from >= 0 ? from : from + before;
-                const float *x = (from >= 0 ? c->x : c->tail) + row * c->stride + column;
-                float *dx = (from >= 0 ? c->dx : c->dtail) + row * c->stride + column;
-                const vf dy = vf_load_n(c->dy + t * c->stride + column, n);
-                vf_store_n(dx, vf_fma(w, dy, vf_load_n(dx, n)), n);
-                sum = vf_fma(dy, vf_load_n(x, n), sum);
-            }
-            float lanes[VF];
-            vf_store(lanes, sum);
-            for (int64_t i = 0; i < n; i++) c->dw[(column + i) * c->taps + tap] += lanes[i];
-        }
-    }
+    for (int64_t tap = 0; tap < c->taps; tap += CONV_TAPS) conv_backward_taps(c, tap);
 }
 
 #endif

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
- * What looks at a token's position or at the tokens before it. Rows are shared out for the rotation, columns for the
- * convolutions, which are independent of each other.
+ * What looks at a token's position or at the tokens before it. Rows are shared out, and columns in the backward of
+ * the convolutions, which sums over rows.
  */
 #include <string.h>
 
@@ -42,8 +42,6 @@ static void rotate(const ttt_backend *b, void *x, const void *table, const ttt_r
     }
 }
 
-enum { COLUMNS = 64 }; /* of an item of a convolution */
-
 typedef struct convolution {
     const ttt_kernels *kernels;
     float *y, *dx, *dw, *dbias;
@@ -63,64 +61,71 @@ static ttt_conv conv_columns(const convolution *c, int64_t n, int64_t column, in
                       .taps = c->taps};
 }
 
-static void conv_part(void *context, int64_t begin, int64_t end)
+enum { CONV_ROWS = 128 }; /* of a part of conv: few enough to stay in the second cache */
+
+static int64_t conv_strips(const convolution *c) { return (c->width + TTT_CONV_COLUMNS - 1) / TTT_CONV_COLUMNS; }
+
+/* Parts of one run, c->runs: blocks of rows, each in strips of columns. */
+static void conv_parts(void *context, int64_t begin, int64_t end)
 {
     const convolution *c = context;
-    const int64_t column = begin * COLUMNS, last = end * COLUMNS < c->width ? end * COLUMNS : c->width;
-    for (int64_t n = 0; n < c->run_count; n++) {
-        ttt_conv part = conv_columns(c, n, column, last - column);
-        part.tail = (const float *)c->runs[n].state + c->tail + column;
+    for (int64_t i = begin; i < end; i++) {
+        const int64_t first = i / conv_strips(c) * CONV_ROWS, column = i % conv_strips(c) * TTT_CONV_COLUMNS;
+        const int64_t left = c->width - column;
+        ttt_conv part = conv_columns(c, 0, column, left < TTT_CONV_COLUMNS ? left : TTT_CONV_COLUMNS);
+        part.tail = (const float *)c->runs->state + c->tail + column;
         part.bias = c->bias + column;
-        part.y = c->y + c->runs[n].row * c->width + column;
+        part.y = c->y + c->runs->row * c->width + column;
+        part.first = first;
+        part.last = part.rows - first < CONV_ROWS ? part.rows : first + CONV_ROWS;
         c->kernels->conv(&part);
     }
-}
-
-static void conv_backward_part(void *context, int64_t begin, int64_t end)
-{
-    const convolution *c = context;
-    const int64_t column = begin * COLUMNS, last = end * COLUMNS < c->width ? end * COLUMNS : c->width;
-    for (int64_t n = 0; n < c->run_count; n++) {
-        ttt_conv part = conv_columns(c, n, column, last - column);
-        part.tail = c->x_tail + n * (c->taps - 1) * c->width + column;
-        part.dy = c->dy + c->runs[n].row * c->width + column;
-        part.dx = c->dx + c->runs[n].row * c->width + column;
-        part.dtail = (float *)c->runs[n].dstate + c->tail + column;
-        part.dw = c->dw + column * c->taps;
-        part.dbias = c->dbias + column;
-        c->kernels->conv_backward(&part);
-    }
-}
-
-/* Shares out the columns; the cost of one block of them is that of all rows. */
-static void conv_split(const ttt_backend *b, convolution *c, void (*part)(void *, int64_t, int64_t))
-{
-    int64_t rows = 0;
-    for (int64_t n = 0; n < c->run_count; n++) rows += c->runs[n].count;
-    c->kernels = ttt_cpu_kernels(b);
-    ttt_cpu_split(b, (c->width + COLUMNS - 1) / COLUMNS, rows * c->taps * COLUMNS, part, c);
 }
 
 static void conv(const ttt_backend *b, void *y, const void *x, const void *w, const void *bias, const ttt_run *runs,
                  int64_t run_count, int64_t tail, int64_t width, int64_t taps)
 {
-    convolution c = {.y = y,
+    convolution c = {.kernels = ttt_cpu_kernels(b),
+                     .y = y,
                      .x = x,
                      .w = w,
                      .bias = bias,
-                     .runs = runs,
-                     .run_count = run_count,
                      .tail = tail,
                      .width = width,
                      .taps = taps};
-    conv_split(b, &c, conv_part);
+    for (c.runs = runs; c.runs < runs + run_count; c.runs++) {
+        const int64_t blocks = (c.runs->count + CONV_ROWS - 1) / CONV_ROWS;
+        const int64_t rows = c.runs->count < CONV_ROWS ? c.runs->count : CONV_ROWS;
+        ttt_cpu_split(b, blocks * conv_strips(&c), rows * taps * TTT_CONV_COLUMNS, conv_parts, &c);
+    }
+}
+
+enum { COLUMNS = TTT_CONV_BACKWARD_COLUMNS }; /* of a part of the backward, which has all rows of all runs */
+
+static void conv_backward_parts(void *context, int64_t begin, int64_t end)
+{
+    const convolution *c = context;
+    for (int64_t i = begin; i < end; i++) {
+        const int64_t column = i * COLUMNS, left = c->width - column;
+        for (int64_t n = 0; n < c->run_count; n++) {
+            ttt_conv part = conv_columns(c, n, column, left < COLUMNS ? left : COLUMNS);
+            part.tail = c->x_tail + n * (c->taps - 1) * c->width + column;
+            part.dy = c->dy + c->runs[n].row * c->width + column;
+            part.dx = c->dx + c->runs[n].row * c->width + column;
+            part.dtail = (float *)c->runs[n].dstate + c->tail + column;
+            part.dw = c->dw + column * c->taps;
+            part.dbias = c->dbias + column;
+            c->kernels->conv_backward(&part);
+        }
+    }
 }
 
 static void conv_backward(const ttt_backend *b, void *dx, void *dw, void *dbias, const void *dy, const void *x,
                           const void *x_tail, const void *w, const ttt_run *runs, int64_t run_count, int64_t tail,
                           int64_t width, int64_t taps)
 {
-    convolution c = {.dx = dx,
+    convolution c = {.kernels = ttt_cpu_kernels(b),
+                     .dx = dx,
                      .dw = dw,
                      .dbias = dbias,
                      .dy = dy,
@@ -132,7 +137,9 @@ static void conv_backward(const ttt_backend *b, void *dx, void *dw, void *dbias,
                      .tail = tail,
                      .width = width,
                      .taps = taps};
-    conv_split(b, &c, conv_backward_part);
+    int64_t rows = 0;
+    for (int64_t n = 0; n < run_count; n++) rows += runs[n].count;
+    ttt_cpu_split(b, (width + COLUMNS - 1) / COLUMNS, rows * taps * COLUMNS, conv_backward_parts, &c);
 }
 
 /* The new tail is the last W-1 rows of the old one followed by the run's. */

@@ -55,6 +55,7 @@ typedef struct ttt_tile_product {
 } ttt_tile_product;
 
 /* Some columns of one run of conv and its backward; pointers are to the first of these columns. */
+enum { TTT_CONV_COLUMNS = 256, TTT_CONV_BACKWARD_COLUMNS = 64 }; /* at most */
 typedef struct ttt_conv {
     const float *x, *tail; /* [rows, stride], and the W-1 rows before */
     const float *w, *bias; /* [columns, taps], [columns] */
@@ -62,6 +63,7 @@ typedef struct ttt_conv {
     const float *dy;
     float *dx, *dtail, *dw, *dbias; /* all += */
     int64_t rows, stride, columns, taps;
+    int64_t first, last; /* conv: the rows to compute; conv_backward computes all */
 } ttt_conv;
 
 /* One row of norm_gate and its backward. */
