@@ -204,6 +204,8 @@ typedef struct ttt_ops {
     const ttt_learner_ops *learner_mlp;
 } ttt_ops;
 
+enum { TTT_NORM_SCRATCH = 32 }; /* rows of reals of scratch that the norms' backward may use */
+
 struct ttt_backend {
     const char *name;
     const char *isa; /* instruction set in use, such as "avx512"; "plain" for ref */
@@ -214,10 +216,10 @@ struct ttt_backend {
     int threads;
     ttt_pool *pool; /* of that many threads */
     const ttt_ops *ops;
-    ttt_ops table;        /* what `ops` points to, for a backend that fills its table at start */
-    char *scratch;        /* [threads, scratch_bytes], for the operations' own use; norms use up to 4 rows of reals */
-    size_t scratch_bytes; /* per thread */
-    const void *kernels;  /* the backend's own: cpu keeps its table of kernels here */
+    ttt_ops table;           /* what `ops` points to, for a backend that fills its table at start */
+    char *scratch;           /* [threads, scratch_bytes], for the operations' own use */
+    size_t scratch_bytes;    /* per thread */
+    const void *kernels;     /* the backend's own: cpu keeps its table of kernels here */
     struct ttt_timed *timed; /* NULL, or the times of its operations (timed.h) */
 };
 

@@ -27,11 +27,9 @@
     {                                                                                                                  \
         .fma_loop = fma_loop, .product = product, .tiles = tiles, .tile_product = tile_multiply, .add = add,           \
         .swiglu = swiglu, .swiglu_backward = swiglu_backward, .rmsnorm = rmsnorm,                                      \
-        .rmsnorm_backward = rmsnorm_backward, .rmsnorm_backward_weight = rmsnorm_backward_weight,                      \
-        .norm_gate = norm_gate, .norm_gate_backward = norm_gate_backward,                                              \
-        .norm_gate_backward_weight = norm_gate_backward_weight, .rotate = rotate, .conv = conv,                        \
-        .conv_backward = conv_backward, .rate = rate, .cross_entropy = cross_entropy, .sum_squares = sum_squares,      \
-        .adamw = adamw, .learner_linear_forward = learner_linear_forward,                                              \
+        .rmsnorm_backward = rmsnorm_backward, .norm_gate = norm_gate, .norm_gate_backward = norm_gate_backward,        \
+        .rotate = rotate, .conv = conv, .conv_backward = conv_backward, .rate = rate, .cross_entropy = cross_entropy,  \
+        .sum_squares = sum_squares, .adamw = adamw, .learner_linear_forward = learner_linear_forward,                  \
         .learner_linear_backward = learner_linear_backward, .learner_mlp_forward = learner_mlp_forward,                \
         .learner_mlp_backward = learner_mlp_backward,                                                                  \
     }

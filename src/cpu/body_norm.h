@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: MIT
  *
- * RMSNorm, and LayerNorm with the GELU gate, one row at a time; the weights' gradients by columns, so that each is one
- * sum over the rows in their order.
+ * RMSNorm, and LayerNorm with the GELU gate, one row at a time, which also adds its part to the weights' gradients.
  */
 #ifndef TTT_CPU_BODY_NORM_H
 #define TTT_CPU_BODY_NORM_H
@@ -27,8 +26,9 @@ static void rmsnorm(float *y, const float *x, const float *w, int64_t width, flo
     }
 }
 
-/* dx += s (dy w - x s^2 mean(dy w x)) */
-static float rmsnorm_backward(float *dx, const float *dy, const float *x, const float *w, int64_t width, float eps)
+/* dx += s (dy w - x s^2 mean(dy w x)), dw += dy x s */
+static void rmsnorm_backward(float *dx, float *dw, const float *dy, const float *x, const float *w, int64_t width,
+                             float eps)
 {
     const float scale = rms_scale(x, width, eps);
     vf sum = vf_zero();
@@ -39,23 +39,9 @@ static float rmsnorm_backward(float *dx, const float *dy, const float *x, const 
     const vf s = vf_set(scale), along = vf_set(scale * scale * vf_sum(sum) / (float)width);
     for (int64_t i = 0; i < width; i += VF) {
         const int64_t n = lanes_at(i, width);
-        const vf g = vf_mul(vf_load_n(dy + i, n), vf_load_n(w + i, n));
-        vf_store_n(dx + i, vf_fma(s, vf_fnma(along, vf_load_n(x + i, n), g), vf_load_n(dx + i, n)), n);
-    }
-    return scale;
-}
-
-static void rmsnorm_backward_weight(float *dw, const float *dy, const float *x, const float *scale, int64_t rows,
-                                    int64_t stride, int64_t columns)
-{
-    for (int64_t c = 0; c < columns; c += VF) {
-        const int64_t n = lanes_at(c, columns);
-        vf sum = vf_zero();
-        for (int64_t r = 0; r < rows; r++) {
-            const vf normal = vf_mul(vf_load_n(x + r * stride + c, n), vf_set(scale[r]));
-            sum = vf_fma(vf_load_n(dy + r * stride + c, n), normal, sum);
-        }
-        vf_store_n(dw + c, vf_add(vf_load_n(dw + c, n), sum), n);
+        const vf d = vf_load_n(dy + i, n), value = vf_load_n(x + i, n), g = vf_mul(d, vf_load_n(w + i, n));
+        vf_store_n(dx + i, vf_fma(s, vf_fnma(along, value, g), vf_load_n(dx + i, n)), n);
+        vf_store_n(dw + i, vf_fma(d, vf_mul(value, s), vf_load_n(dw + i, n)), n);
     }
 }
 
@@ -90,8 +76,9 @@ static void norm_gate(float *y, const ttt_norm_row *row)
 }
 
 /* With g = dy gelu(gate) w: dx = s (g - mean(g) - xhat mean(g xhat)); dx holds g between the two passes. */
-static void norm_gate_backward(float statistics[2], const ttt_norm_row *row)
+static void norm_gate_backward(const ttt_norm_row *row)
 {
+    float statistics[2];
     layernorm_statistics(statistics, row->x, row->width);
     const vf mean = vf_set(statistics[0]), scale = vf_set(statistics[1]);
     vf sum = vf_zero(), along = vf_zero();
@@ -105,6 +92,8 @@ static void norm_gate_backward(float statistics[2], const ttt_norm_row *row)
             vf_store_n(row->dgate + i, vf_mul(vf_mul(dy, value), vm_gelu_slope(gate)), n);
             dy = vf_mul(dy, vm_gelu(gate));
         }
+        vf_store_n(row->dw + i, vf_fma(dy, normal, vf_load_n(row->dw + i, n)), n);
+        vf_store_n(row->dbias + i, vf_add(dy, vf_load_n(row->dbias + i, n)), n);
         const vf g = vf_mul(dy, w);
         sum = vf_add(sum, g);
         along = vf_fma(g, normal, along);
@@ -116,25 +105,6 @@ static void norm_gate_backward(float statistics[2], const ttt_norm_row *row)
         const vf normal = vf_mul(vf_sub(vf_load_n(row->x + i, n), mean), scale);
         const vf g = vf_sub(vf_load_n(row->dx + i, n), sum_mean);
         vf_store_n(row->dx + i, vf_mul(scale, vf_fnma(normal, along_mean, g)), n);
-    }
-}
-
-static void norm_gate_backward_weight(float *dw, float *dbias, const float *dy, const float *x, const float *gate,
-                                      const float *statistics, int64_t rows, int64_t stride, int64_t columns)
-{
-    for (int64_t c = 0; c < columns; c += VF) {
-        const int64_t n = lanes_at(c, columns);
-        vf weight = vf_zero(), bias = vf_zero();
-        for (int64_t r = 0; r < rows; r++) {
-            const int64_t at = r * stride + c;
-            const vf centred = vf_sub(vf_load_n(x + at, n), vf_set(statistics[2 * r]));
-            vf d = vf_load_n(dy + at, n);
-            if (gate) d = vf_mul(d, vm_gelu(vf_load_n(gate + at, n)));
-            weight = vf_fma(d, vf_mul(centred, vf_set(statistics[2 * r + 1])), weight);
-            bias = vf_add(bias, d);
-        }
-        vf_store_n(dw + c, vf_add(vf_load_n(dw + c, n), weight), n);
-        vf_store_n(dbias + c, vf_add(vf_load_n(dbias + c, n), bias), n);
     }
 }
 

@@ -8,7 +8,6 @@ ttt_status ttt_backend_init_cpu(ttt_backend *backend)
 {
     ttt_isa isa;
     TTT_TRY(ttt_isa_choose(&isa));
-    TTT_TRY(ttt_backend_reserve(backend, 2 * TTT_NORM_ROWS * sizeof(float)));
     TTT_TRY(ttt_multiply_init(backend, isa));
     TTT_TRY(ttt_bf16_init(backend));
     ttt_ops *ops = &backend->table;

@@ -25,10 +25,6 @@ extern const ttt_learner_ops ttt_cpu_learner_mlp;
 void ttt_cpu_split(const ttt_backend *b, int64_t items, int64_t cost,
                    void (*task)(void *context, int64_t begin, int64_t end), void *context);
 
-/* Rows whose statistics (two floats each) pass from one part of a norm's backward to the other, through the scratch of
- * the first thread. */
-enum { TTT_NORM_ROWS = 1024 };
-
 /* How packed matrices of one precision are laid out and multiplied by: the operations of the same names. */
 typedef struct ttt_cpu_format {
     size_t (*packed_size)(int64_t rows, int64_t columns);

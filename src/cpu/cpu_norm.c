@@ -1,17 +1,17 @@
 /* SPDX-License-Identifier: MIT
  *
- * Normalisations. Rows are shared out for what belongs to a row, columns for the weights' gradients, so that no partial
- * sums are needed; the rows' statistics pass from the one to the other in scratch, some rows at a time.
+ * Normalisations. Rows are shared out; in the backward in parts of a fixed number, each of which sums the gradients of
+ * the weights over its rows, and these sums are added in their order.
  */
-#include <stddef.h>
+#include <string.h>
 
 #include "cpu/cpu.h"
 
-enum { ROWS = TTT_NORM_ROWS, COLUMNS = 64 }; /* of a pass of a backward, and of an item of its second part */
+enum { ROWS = 64, PARTS = TTT_NORM_SCRATCH / 2 }; /* of a part of a backward; parts that go before they are added up */
 
 typedef struct norm {
     const ttt_kernels *kernels;
-    float *y, *dx, *dgate, *dw, *dbias, *statistics;
+    float *y, *dx, *dgate, *sums; /* sums [PARTS, 2, width]: of dw and dbias */
     const float *x, *w, *bias, *gate, *dy;
     int64_t rows, width;
     float eps;
@@ -30,24 +30,38 @@ static ttt_norm_row norm_row(const norm *n, int64_t row)
                           .width = n->width};
 }
 
-/* The second part of a backward: [begin, end) are blocks of columns. */
-static void columns_of(const norm *n, int64_t begin, int64_t end, int64_t *column, int64_t *count)
+/* Row `row` of a backward, with what it adds its part of dw and dbias to. */
+typedef void row_task(const norm *n, int64_t row, float *dw, float *dbias);
+
+typedef struct backward_parts {
+    const norm *norm;
+    row_task *task;
+} backward_parts;
+
+static void run_backward_parts(void *context, int64_t begin, int64_t end)
 {
-    *column = begin * COLUMNS;
-    *count = (end * COLUMNS < n->width ? end * COLUMNS : n->width) - *column;
+    const backward_parts *p = context;
+    const norm *n = p->norm;
+    for (int64_t part = begin; part < end; part++) {
+        float *dw = n->sums + part * 2 * n->width, *dbias = dw + n->width;
+        memset(dw, 0, 2 * (size_t)n->width * sizeof *dw);
+        for (int64_t r = part * ROWS; r < n->rows && r < (part + 1) * ROWS; r++) p->task(n, r, dw, dbias);
+    }
 }
 
-/* The rows and then the columns of a backward, ROWS rows at a time. */
-static void backward(const ttt_backend *b, norm n, int64_t rows, void (*rows_task)(void *, int64_t, int64_t),
-                     void (*columns_task)(void *, int64_t, int64_t))
+static void backward(const ttt_backend *b, norm n, float *dw, float *dbias, row_task *task)
 {
     n.kernels = ttt_cpu_kernels(b);
-    n.statistics = (float *)(void *)b->scratch;
-    for (int64_t row = 0; row < rows; row += ROWS) {
-        n.rows = rows - row < ROWS ? rows - row : ROWS;
-        ttt_cpu_split(b, n.rows, 4 * n.width, rows_task, &n);
-        ttt_cpu_split(b, (n.width + COLUMNS - 1) / COLUMNS, 4 * n.rows * COLUMNS, columns_task, &n);
-        const int64_t step = n.rows * n.width;
+    n.sums = (float *)(void *)b->scratch;
+    const int64_t step = PARTS * ROWS * n.width;
+    for (int64_t left = n.rows; left > 0; left -= PARTS * ROWS) {
+        n.rows = left < PARTS * ROWS ? left : PARTS * ROWS;
+        const int64_t parts = (n.rows + ROWS - 1) / ROWS;
+        ttt_cpu_split(b, parts, 4 * ROWS * n.width, run_backward_parts, &(backward_parts){&n, task});
+        for (int64_t part = 0; part < parts; part++) {
+            n.kernels->add(dw, n.sums + part * 2 * n.width, n.width);
+            if (dbias) n.kernels->add(dbias, n.sums + (part * 2 + 1) * n.width, n.width);
+        }
         n.x += step, n.dy += step, n.dx += step;
         if (n.gate) n.gate += step, n.dgate += step;
     }
@@ -68,29 +82,18 @@ static void rmsnorm(const ttt_backend *b, void *y, const void *x, const void *w,
     ttt_cpu_split(b, rows, width, rmsnorm_rows, &n);
 }
 
-static void rmsnorm_backward_rows(void *context, int64_t begin, int64_t end)
+static void rmsnorm_backward_row(const norm *n, int64_t row, float *dw, float *dbias)
 {
-    const norm *n = context;
-    for (int64_t r = begin; r < end; r++) {
-        const int64_t at = r * n->width;
-        n->statistics[r] = n->kernels->rmsnorm_backward(n->dx + at, n->dy + at, n->x + at, n->w, n->width, n->eps);
-    }
-}
-
-static void rmsnorm_backward_columns(void *context, int64_t begin, int64_t end)
-{
-    const norm *n = context;
-    int64_t column, count;
-    columns_of(n, begin, end, &column, &count);
-    n->kernels->rmsnorm_backward_weight(n->dw + column, n->dy + column, n->x + column, n->statistics, n->rows, n->width,
-                                        count);
+    (void)dbias;
+    const int64_t at = row * n->width;
+    n->kernels->rmsnorm_backward(n->dx + at, dw, n->dy + at, n->x + at, n->w, n->width, n->eps);
 }
 
 static void rmsnorm_backward(const ttt_backend *b, void *dx, void *dw, const void *dy, const void *x, const void *w,
                              int64_t rows, int64_t width, double eps)
 {
-    const norm n = {.dx = dx, .dw = dw, .dy = dy, .x = x, .w = w, .width = width, .eps = (float)eps};
-    backward(b, n, rows, rmsnorm_backward_rows, rmsnorm_backward_columns);
+    const norm n = {.dx = dx, .dy = dy, .x = x, .w = w, .rows = rows, .width = width, .eps = (float)eps};
+    backward(b, n, dw, NULL, rmsnorm_backward_row);
 }
 
 static void norm_gate_rows(void *context, int64_t begin, int64_t end)
@@ -109,39 +112,21 @@ static void norm_gate(const ttt_backend *b, void *y, const void *x, const void *
     ttt_cpu_split(b, rows, 4 * width, norm_gate_rows, &n);
 }
 
-static void norm_gate_backward_rows(void *context, int64_t begin, int64_t end)
+static void norm_gate_backward_row(const norm *n, int64_t row, float *dw, float *dbias)
 {
-    const norm *n = context;
-    for (int64_t r = begin; r < end; r++) {
-        const ttt_norm_row row = norm_row(n, r);
-        n->kernels->norm_gate_backward(n->statistics + 2 * r, &row);
-    }
-}
-
-static void norm_gate_backward_columns(void *context, int64_t begin, int64_t end)
-{
-    const norm *n = context;
-    int64_t column, count;
-    columns_of(n, begin, end, &column, &count);
-    n->kernels->norm_gate_backward_weight(n->dw + column, n->dbias + column, n->dy + column, n->x + column,
-                                          n->gate ? n->gate + column : NULL, n->statistics, n->rows, n->width, count);
+    ttt_norm_row part = norm_row(n, row);
+    part.dw = dw;
+    part.dbias = dbias;
+    n->kernels->norm_gate_backward(&part);
 }
 
 static void norm_gate_backward(const ttt_backend *b, void *dx, void *dgate, void *dw, void *dbias, const void *dy,
                                const void *x, const void *w, const void *bias, const void *gate, int64_t rows,
                                int64_t width)
 {
-    const norm n = {.dx = dx,
-                    .dgate = dgate,
-                    .dw = dw,
-                    .dbias = dbias,
-                    .dy = dy,
-                    .x = x,
-                    .w = w,
-                    .bias = bias,
-                    .gate = gate,
-                    .width = width};
-    backward(b, n, rows, norm_gate_backward_rows, norm_gate_backward_columns);
+    const norm n = {
+        .dx = dx, .dgate = dgate, .dy = dy, .x = x, .w = w, .bias = bias, .gate = gate, .rows = rows, .width = width};
+    backward(b, n, dw, dbias, norm_gate_backward_row);
 }
 
 void ttt_cpu_ops_norm(ttt_ops *ops)

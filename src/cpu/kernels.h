@@ -66,11 +66,11 @@ typedef struct ttt_conv {
     int64_t first, last; /* conv: the rows to compute; conv_backward computes all */
 } ttt_conv;
 
-/* One row of norm_gate and its backward. */
+/* One row of norm_gate and its backward; dw and dbias +=. */
 typedef struct ttt_norm_row {
     const float *x, *w, *bias, *gate; /* gate may be NULL */
     const float *dy;
-    float *dx, *dgate;
+    float *dx, *dgate, *dw, *dbias;
     int64_t width;
 } ttt_norm_row;
 
@@ -86,17 +86,12 @@ typedef struct ttt_kernels {
     void (*swiglu)(float *y, const float *gate, const float *up, int64_t n);
     void (*swiglu_backward)(float *dgate, float *dup, const float *dy, const float *gate, const float *up, int64_t n);
 
-    /* One row; the backward returns 1 / sqrt(mean(x^2) + eps), for the weights' gradient. */
+    /* One row; dx and dw += */
     void (*rmsnorm)(float *y, const float *x, const float *w, int64_t width, float eps);
-    float (*rmsnorm_backward)(float *dx, const float *dy, const float *x, const float *w, int64_t width, float eps);
-    /* `columns` columns of all rows: dw += sum over rows of dy x scale[row] */
-    void (*rmsnorm_backward_weight)(float *dw, const float *dy, const float *x, const float *scale, int64_t rows,
-                                    int64_t stride, int64_t columns);
+    void (*rmsnorm_backward)(float *dx, float *dw, const float *dy, const float *x, const float *w, int64_t width,
+                             float eps);
     void (*norm_gate)(float *y, const ttt_norm_row *row);
-    /* statistics: mean and 1 / sqrt(variance + eps) */
-    void (*norm_gate_backward)(float statistics[2], const ttt_norm_row *row);
-    void (*norm_gate_backward_weight)(float *dw, float *dbias, const float *dy, const float *x, const float *gate,
-                                      const float *statistics, int64_t rows, int64_t stride, int64_t columns);
+    void (*norm_gate_backward)(const ttt_norm_row *row);
 
     /* One row of heads; table [D/2, 2] holds cos and sin; sign -1 rotates back. */
     void (*rotate)(float *x, const float *table, int64_t heads, int64_t head_size, float sign);

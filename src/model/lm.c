@@ -239,9 +239,8 @@ static ttt_status make_shapes(ttt_lm *lm, int64_t group)
         lm->state_size += (ttt_block_state_size(block, lm->backend) + 15) / 16 * 16;
     }
     const ttt_learner_dims *dims = &lm->blocks[0].layer.dims;
-    const int64_t widest = c->hidden_size > c->intermediate_size ? c->hidden_size : c->intermediate_size;
     TTT_TRY(ttt_backend_reserve(lm->backend, lm->blocks[0].layer.learner->ops(lm->backend)->scratch_bytes(dims)));
-    return ttt_backend_reserve(lm->backend, 4 * (size_t)widest * lm->backend->real);
+    return ttt_backend_reserve(lm->backend, TTT_NORM_SCRATCH * (size_t)c->hidden_size * lm->backend->real);
 }
 
 ttt_status ttt_lm_init(ttt_lm *lm, const ttt_config *config, const char *backend, int threads, int64_t group)

@@ -198,15 +198,17 @@ void op_check(const op_case *c)
 static void make_backends(void)
 {
     CHECK_OK(ttt_backend_new(&ref, "ref", 1));
-    CHECK_OK(ttt_backend_reserve(ref, 1 << 16)); /* as a model would, for the norms' rows */
+    CHECK_OK(ttt_backend_reserve(ref, TTT_NORM_SCRATCH * 1000 * sizeof(double))); /* as a model would */
     for (int isa = 0; isa < TTT_ISA_COUNT; isa++) {
         setenv("TTT_ISA", ttt_isa_name((ttt_isa)isa), 1);
         if (!ttt_isa_supported((ttt_isa)isa)) {
             SKIP("no %s on this machine", ttt_isa_name((ttt_isa)isa));
             continue;
         }
-        for (int threads = 1; threads <= THREADS; threads++)
+        for (int threads = 1; threads <= THREADS; threads++) {
             CHECK_OK(ttt_backend_new(&cpu[isa][threads], "cpu", threads));
+            CHECK_OK(ttt_backend_reserve(cpu[isa][threads], TTT_NORM_SCRATCH * 1000 * sizeof(float)));
+        }
     }
     ttt_backend *none;
     setenv("TTT_ISA", "mmx", 1);
