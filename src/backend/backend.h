@@ -144,16 +144,16 @@ typedef struct ttt_ops {
     /* [row] y = LayerNorm(x; w, bias, eps 1e-6) * gelu(gate); gate [R,C] or NULL for no gate */
     void (*norm_gate)(const ttt_backend *b, void *y, const void *x, const void *w, const void *bias, const void *gate,
                       int64_t rows, int64_t width);
-    /* dx and dgate overwritten (dgate NULL without gate), dw and dbias += */
-    void (*norm_gate_backward)(const ttt_backend *b, void *dx, void *dgate, void *dw, void *dbias, const void *dy,
+    /* dx and dgate overwritten (dgate NULL without gate), dw and dbias += ; dy becomes the forward's y */
+    void (*norm_gate_backward)(const ttt_backend *b, void *dx, void *dgate, void *dw, void *dbias, void *dy,
                                const void *x, const void *w, const void *bias, const void *gate, int64_t rows,
                                int64_t width);
 
     /* ---- element by element ---- */
     void (*swiglu)(const ttt_backend *b, void *y, const void *gate, const void *up,
                    int64_t n); /* [row] y = silu(gate) * up */
-    void (*swiglu_backward)(const ttt_backend *b, void *dgate, void *dup, const void *dy, const void *gate,
-                            const void *up, int64_t n); /* overwritten; dgate or dup may be dy */
+    /* In place: dy becomes the forward's y, gate and up become their gradients. */
+    void (*swiglu_backward)(const ttt_backend *b, void *dy, void *gate, void *up, int64_t n);
 
     /* ---- along a sequence ---- */
     /* [row] Rotates pairs (2i, 2i+1) of every head of x [R,C] in place by the angle of position mod K; table [K, D/2,

@@ -93,15 +93,14 @@ double ttt_learner_flops(const ttt_learner_dims *dims, bool mlp, bool backward)
        (b, y, x, w, bias, gate, rows, width), FLOPS((gate ? 17 : 8) * rows * width),                                   \
        REALS((gate ? 3 : 2) * rows * width))                                                                           \
     OP(norm_gate_backward,                                                                                             \
-       (BACKEND, void *dx, void *dgate, void *dw, void *dbias, const void *dy, const void *x, const void *w,           \
+       (BACKEND, void *dx, void *dgate, void *dw, void *dbias, void *dy, const void *x, const void *w,                 \
         const void *bias, const void *gate, int64_t rows, int64_t width),                                              \
-       (b, dx, dgate, dw, dbias, dy, x, w, bias, gate, rows, width), FLOPS((gate ? 37 : 17) * rows * width),           \
-       REALS((gate ? 5 : 3) * rows * width))                                                                           \
+       (b, dx, dgate, dw, dbias, dy, x, w, bias, gate, rows, width), FLOPS((gate ? 38 : 17) * rows * width),           \
+       REALS((gate ? 6 : 4) * rows * width))                                                                           \
     OP(swiglu, (BACKEND, void *y, const void *gate, const void *up, int64_t n), (b, y, gate, up, n), FLOPS(5 * n),     \
        REALS(3 * n))                                                                                                   \
-    OP(swiglu_backward,                                                                                                \
-       (BACKEND, void *dgate, void *dup, const void *dy, const void *gate, const void *up, int64_t n),                 \
-       (b, dgate, dup, dy, gate, up, n), FLOPS(11 * n), REALS(5 * n))                                                  \
+    OP(swiglu_backward, (BACKEND, void *dy, void *gate, void *up, int64_t n), (b, dy, gate, up, n), FLOPS(12 * n),     \
+       REALS(6 * n))                                                                                                   \
     OP(rotate,                                                                                                         \
        (BACKEND, void *x, const void *table, RUNS, int64_t heads, int64_t head_size, int64_t mini_batch,               \
         bool inverse),                                                                                                 \

@@ -85,13 +85,14 @@ static void norm_gate_backward(const ttt_norm_row *row)
     for (int64_t i = 0; i < row->width; i += VF) {
         const int64_t n = lanes_at(i, row->width);
         const vf normal = vf_mul(vf_sub(vf_load_n(row->x + i, n), mean), scale), w = vf_load_n(row->w + i, n);
-        vf dy = vf_load_n(row->dy + i, n);
+        vf dy = vf_load_n(row->dy + i, n), y = vf_fma(normal, w, vf_load_n(row->bias + i, n));
         if (row->gate) {
-            const vf gate = vf_load_n(row->gate + i, n);
-            const vf value = vf_fma(normal, w, vf_load_n(row->bias + i, n));
-            vf_store_n(row->dgate + i, vf_mul(vf_mul(dy, value), vm_gelu_slope(gate)), n);
-            dy = vf_mul(dy, vm_gelu(gate));
+            const vf gate = vf_load_n(row->gate + i, n), gelu = vm_gelu(gate);
+            vf_store_n(row->dgate + i, vf_mul(vf_mul(dy, y), vm_gelu_slope(gate)), n);
+            dy = vf_mul(dy, gelu);
+            y = vf_mul(y, gelu);
         }
+        vf_store_n(row->dy + i, y, n);
         vf_store_n(row->dw + i, vf_fma(dy, normal, vf_load_n(row->dw + i, n)), n);
         vf_store_n(row->dbias + i, vf_add(dy, vf_load_n(row->dbias + i, n)), n);
         const vf g = vf_mul(dy, w);

@@ -19,15 +19,16 @@ static void swiglu(float *y, const float *gate, const float *up, int64_t n)
 }
 
 /* d silu(x) / dx = s + x s (1 - s) */
-static void swiglu_backward(float *dgate, float *dup, const float *dy, const float *gate, const float *up, int64_t n)
+static void swiglu_backward(float *dy, float *gate, float *up, int64_t n)
 {
     for (int64_t i = 0; i < n; i += VF) {
         const int64_t lanes = lanes_at(i, n);
         const vf x = vf_load_n(gate + i, lanes), d = vf_load_n(dy + i, lanes), u = vf_load_n(up + i, lanes);
         const vf s = vm_sigmoid(x), silu = vf_mul(x, s);
         const vf slope = vf_fma(silu, vf_sub(vf_set(1), s), s);
-        vf_store_n(dgate + i, vf_mul(vf_mul(d, u), slope), lanes);
-        vf_store_n(dup + i, vf_mul(d, silu), lanes);
+        vf_store_n(dy + i, vf_mul(silu, u), lanes);
+        vf_store_n(gate + i, vf_mul(vf_mul(d, u), slope), lanes);
+        vf_store_n(up + i, vf_mul(d, silu), lanes);
     }
 }
 

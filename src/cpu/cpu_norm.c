@@ -11,7 +11,8 @@ enum { ROWS = 64, PARTS = TTT_NORM_SCRATCH / 2 }; /* of a part of a backward; pa
 
 typedef struct norm {
     const ttt_kernels *kernels;
-    float *y, *dx, *dgate, *sums; /* sums [PARTS, 2, width]: of dw and dbias */
+    float *y;                 /* norm_gate's backward: dy on entry */
+    float *dx, *dgate, *sums; /* sums [PARTS, 2, width]: of dw and dbias */
     const float *x, *w, *bias, *gate, *dy;
     int64_t rows, width;
     float eps;
@@ -20,14 +21,8 @@ typedef struct norm {
 static ttt_norm_row norm_row(const norm *n, int64_t row)
 {
     const int64_t at = row * n->width;
-    return (ttt_norm_row){.x = n->x + at,
-                          .w = n->w,
-                          .bias = n->bias,
-                          .gate = n->gate ? n->gate + at : NULL,
-                          .dy = n->dy ? n->dy + at : NULL,
-                          .dx = n->dx ? n->dx + at : NULL,
-                          .dgate = n->dgate ? n->dgate + at : NULL,
-                          .width = n->width};
+    return (ttt_norm_row){
+        .x = n->x + at, .w = n->w, .bias = n->bias, .gate = n->gate ? n->gate + at : NULL, .width = n->width};
 }
 
 /* Row `row` of a backward, with what it adds its part of dw and dbias to. */
@@ -36,6 +31,7 @@ typedef void row_task(const norm *n, int64_t row, float *dw, float *dbias);
 typedef struct backward_parts {
     const norm *norm;
     row_task *task;
+    int64_t first; /* row of the first part */
 } backward_parts;
 
 static void run_backward_parts(void *context, int64_t begin, int64_t end)
@@ -44,8 +40,9 @@ static void run_backward_parts(void *context, int64_t begin, int64_t end)
     const norm *n = p->norm;
     for (int64_t part = begin; part < end; part++) {
         float *dw = n->sums + part * 2 * n->width, *dbias = dw + n->width;
+        const int64_t first = p->first + part * ROWS, last = n->rows - first < ROWS ? n->rows : first + ROWS;
         memset(dw, 0, 2 * (size_t)n->width * sizeof *dw);
-        for (int64_t r = part * ROWS; r < n->rows && r < (part + 1) * ROWS; r++) p->task(n, r, dw, dbias);
+        for (int64_t r = first; r < last; r++) p->task(n, r, dw, dbias);
     }
 }
 
@@ -53,17 +50,14 @@ static void backward(const ttt_backend *b, norm n, float *dw, float *dbias, row_
 {
     n.kernels = ttt_cpu_kernels(b);
     n.sums = (float *)(void *)b->scratch;
-    const int64_t step = PARTS * ROWS * n.width;
-    for (int64_t left = n.rows; left > 0; left -= PARTS * ROWS) {
-        n.rows = left < PARTS * ROWS ? left : PARTS * ROWS;
-        const int64_t parts = (n.rows + ROWS - 1) / ROWS;
-        ttt_cpu_split(b, parts, 4 * ROWS * n.width, run_backward_parts, &(backward_parts){&n, task});
+    backward_parts p = {.norm = &n, .task = task};
+    for (; p.first < n.rows; p.first += PARTS * ROWS) {
+        const int64_t left = (n.rows - p.first + ROWS - 1) / ROWS, parts = left < PARTS ? left : PARTS;
+        ttt_cpu_split(b, parts, 4 * ROWS * n.width, run_backward_parts, &p);
         for (int64_t part = 0; part < parts; part++) {
             n.kernels->add(dw, n.sums + part * 2 * n.width, n.width);
             if (dbias) n.kernels->add(dbias, n.sums + (part * 2 + 1) * n.width, n.width);
         }
-        n.x += step, n.dy += step, n.dx += step;
-        if (n.gate) n.gate += step, n.dgate += step;
     }
 }
 
@@ -114,18 +108,22 @@ static void norm_gate(const ttt_backend *b, void *y, const void *x, const void *
 
 static void norm_gate_backward_row(const norm *n, int64_t row, float *dw, float *dbias)
 {
+    const int64_t at = row * n->width;
     ttt_norm_row part = norm_row(n, row);
+    part.dy = n->y + at;
+    part.dx = n->dx + at;
+    part.dgate = n->gate ? n->dgate + at : NULL;
     part.dw = dw;
     part.dbias = dbias;
     n->kernels->norm_gate_backward(&part);
 }
 
-static void norm_gate_backward(const ttt_backend *b, void *dx, void *dgate, void *dw, void *dbias, const void *dy,
+static void norm_gate_backward(const ttt_backend *b, void *dx, void *dgate, void *dw, void *dbias, void *dy,
                                const void *x, const void *w, const void *bias, const void *gate, int64_t rows,
                                int64_t width)
 {
     const norm n = {
-        .dx = dx, .dgate = dgate, .dy = dy, .x = x, .w = w, .bias = bias, .gate = gate, .rows = rows, .width = width};
+        .y = dy, .dx = dx, .dgate = dgate, .x = x, .w = w, .bias = bias, .gate = gate, .rows = rows, .width = width};
     backward(b, n, dw, dbias, norm_gate_backward_row);
 }
 

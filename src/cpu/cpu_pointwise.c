@@ -7,7 +7,7 @@
 typedef struct pointwise {
     const ttt_kernels *kernels;
     float *y, *dgate, *dup;
-    const float *gate, *up, *dy, *bias;
+    const float *gate, *up, *bias;
     int64_t width;
     float scale;
 } pointwise;
@@ -27,14 +27,12 @@ static void swiglu(const ttt_backend *b, void *y, const void *gate, const void *
 static void swiglu_backward_part(void *context, int64_t begin, int64_t end)
 {
     const pointwise *p = context;
-    p->kernels->swiglu_backward(p->dgate + begin, p->dup + begin, p->dy + begin, p->gate + begin, p->up + begin,
-                                end - begin);
+    p->kernels->swiglu_backward(p->y + begin, p->dgate + begin, p->dup + begin, end - begin);
 }
 
-static void swiglu_backward(const ttt_backend *b, void *dgate, void *dup, const void *dy, const void *gate,
-                            const void *up, int64_t n)
+static void swiglu_backward(const ttt_backend *b, void *dy, void *gate, void *up, int64_t n)
 {
-    pointwise p = {.kernels = ttt_cpu_kernels(b), .dgate = dgate, .dup = dup, .dy = dy, .gate = gate, .up = up};
+    pointwise p = {.kernels = ttt_cpu_kernels(b), .y = dy, .dgate = gate, .dup = up};
     ttt_cpu_split(b, n, 4, swiglu_backward_part, &p);
 }
 

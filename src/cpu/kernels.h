@@ -69,7 +69,7 @@ typedef struct ttt_conv {
 /* One row of norm_gate and its backward; dw and dbias +=. */
 typedef struct ttt_norm_row {
     const float *x, *w, *bias, *gate; /* gate may be NULL */
-    const float *dy;
+    float *dy;                        /* becomes the forward's y */
     float *dx, *dgate, *dw, *dbias;
     int64_t width;
 } ttt_norm_row;
@@ -84,7 +84,7 @@ typedef struct ttt_kernels {
 
     void (*add)(float *y, const float *x, int64_t n);
     void (*swiglu)(float *y, const float *gate, const float *up, int64_t n);
-    void (*swiglu_backward)(float *dgate, float *dup, const float *dy, const float *gate, const float *up, int64_t n);
+    void (*swiglu_backward)(float *dy, float *gate, float *up, int64_t n); /* in place, as in backend.h */
 
     /* One row; dx and dw += */
     void (*rmsnorm)(float *y, const float *x, const float *w, int64_t width, float eps);

@@ -43,7 +43,6 @@ ttt_block_scratch ttt_block_scratch_layout(ttt_arena *arena, const ttt_block_sha
     const int64_t R = pass->rows, C = shape->width, F = shape->hidden;
     ttt_block_scratch scratch = {
         .x = reals(arena, pass, R, C), .dx = reals(arena, pass, R, C), .hidden = reals(arena, pass, R, F)};
-    if (pass->train) scratch.dhidden = reals(arena, pass, R, F);
     scratch.layer = ttt_layer_scratch_layout(arena, &shape->layer, pass);
     return scratch;
 }
@@ -87,14 +86,13 @@ static void ffn_backward(const ttt_pass *pass, const ttt_block_shape *shape, con
     const ttt_backend *b = pass->backend;
     const int64_t R = pass->rows, C = shape->width, F = shape->hidden;
     b->ops->rmsnorm(b, t->x, s->ffn_in, w->ffn_norm.values, R, C, shape->eps);
-    b->ops->swiglu(b, t->hidden, s->gate, s->up, R * F);
-    b->ops->linear_backward_weight(b, &g->down, dh, t->hidden, R);
     b->ops->linear_backward_input(b, t->hidden, dh, &w->down, R, false);
-    b->ops->swiglu_backward(b, t->hidden, t->dhidden, t->hidden, s->gate, s->up, R * F); /* gradients of gate and up */
-    b->ops->linear_backward_weight(b, &g->gate, t->hidden, t->x, R);
-    b->ops->linear_backward_weight(b, &g->up, t->dhidden, t->x, R);
-    b->ops->linear_backward_input(b, t->dx, t->hidden, &w->gate, R, false);
-    b->ops->linear_backward_input(b, t->dx, t->dhidden, &w->up, R, true);
+    b->ops->swiglu_backward(b, t->hidden, s->gate, s->up, R * F); /* gate and up: now their gradients */
+    b->ops->linear_backward_weight(b, &g->down, dh, t->hidden, R);
+    b->ops->linear_backward_weight(b, &g->gate, s->gate, t->x, R);
+    b->ops->linear_backward_weight(b, &g->up, s->up, t->x, R);
+    b->ops->linear_backward_input(b, t->dx, s->gate, &w->gate, R, false);
+    b->ops->linear_backward_input(b, t->dx, s->up, &w->up, R, true);
     b->ops->rmsnorm_backward(b, dh, g->ffn_norm.values, t->dx, s->ffn_in, w->ffn_norm.values, R, C, shape->eps);
 }
 

@@ -116,8 +116,8 @@ typedef struct ttt_block_saved {
 } ttt_block_saved;
 
 typedef struct ttt_block_scratch {
-    void *x, *dx;           /* [R,C] */
-    void *hidden, *dhidden; /* [R,F] */
+    void *x, *dx; /* [R,C] */
+    void *hidden; /* [R,F] */
     ttt_layer_scratch layer;
 } ttt_block_scratch;
 
@@ -128,7 +128,7 @@ ttt_block_scratch ttt_block_scratch_layout(ttt_arena *arena, const ttt_block_sha
 /* h [R,C] in place. */
 void ttt_block_forward(const ttt_pass *pass, const ttt_block_shape *shape, const ttt_block_weights *weights,
                        const ttt_block_saved *saved, const ttt_block_scratch *scratch, void *h);
-/* dh [R,C] in place: gradient of the block's output to that of its input. */
+/* dh [R,C] in place: gradient of the block's output to that of its input. What was saved is used up. */
 void ttt_block_backward(const ttt_pass *pass, const ttt_block_shape *shape, const ttt_block_weights *weights,
                         const ttt_block_weights *grads, const ttt_block_saved *saved, const ttt_block_scratch *scratch,
                         void *dh);

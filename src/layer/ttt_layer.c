@@ -168,11 +168,10 @@ static void output_backward(const ttt_pass *pass, const ttt_layer_shape *shape, 
 {
     const ttt_backend *b = pass->backend;
     const int64_t R = pass->rows, C = shape->width;
-    b->ops->norm_gate(b, t->o, s->z, w->post.values, w->post_bias.values, s->gate, R, C);
-    b->ops->linear_backward_weight(b, &g->o, dy, t->o, R);
-    b->ops->linear_backward_input(b, t->o, dy, &w->o, R, false); /* o is not needed any more: now its gradient */
+    b->ops->linear_backward_input(b, t->o, dy, &w->o, R, false); /* the gradient of o, and after this o itself: */
     b->ops->norm_gate_backward(b, t->dz, t->dgate, g->post.values, g->post_bias.values, t->o, s->z, w->post.values,
                                w->post_bias.values, s->gate, R, C);
+    b->ops->linear_backward_weight(b, &g->o, dy, t->o, R);
     b->ops->zero(b, dx, R * C);
     if (!shape->use_gate) return;
     b->ops->linear_backward_weight(b, &g->gate, t->dgate, x, R);

@@ -56,7 +56,7 @@ static void norm_gate(const ttt_backend *b, void *yv, const void *xv, const void
     }
 }
 
-static void norm_gate_backward(const ttt_backend *b, void *dxv, void *dgatev, void *dwv, void *dbiasv, const void *dyv,
+static void norm_gate_backward(const ttt_backend *b, void *dxv, void *dgatev, void *dwv, void *dbiasv, void *dyv,
                                const void *xv, const void *wv, const void *biasv, const void *gatev, int64_t rows,
                                int64_t C)
 {
@@ -64,11 +64,13 @@ static void norm_gate_backward(const ttt_backend *b, void *dxv, void *dgatev, vo
     double *dw = dwv, *dbias = dbiasv;
     const double *w = wv, *bias = biasv;
     for (int64_t r = 0; r < rows; r++) {
-        const double *dy = (const double *)dyv + r * C, *gate = gatev ? (const double *)gatev + r * C : NULL;
+        double *dy = (double *)dyv + r * C;
+        const double *gate = gatev ? (const double *)gatev + r * C : NULL;
         const double sigma = ref_standardise(xhat, (const double *)xv + r * C, C);
         for (int64_t c = 0; c < C; c++) {
-            const double dnorm = gate ? dy[c] * ref_gelu(gate[c]) : dy[c];
-            if (gate) ((double *)dgatev)[r * C + c] = dy[c] * (xhat[c] * w[c] + bias[c]) * ref_gelu_slope(gate[c]);
+            const double norm = xhat[c] * w[c] + bias[c], factor = gate ? ref_gelu(gate[c]) : 1, dnorm = dy[c] * factor;
+            if (gate) ((double *)dgatev)[r * C + c] = dy[c] * norm * ref_gelu_slope(gate[c]);
+            dy[c] = norm * factor;
             dw[c] += dnorm * xhat[c];
             dbias[c] += dnorm;
             dxhat[c] = dnorm * w[c];

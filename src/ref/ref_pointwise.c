@@ -13,16 +13,15 @@ static void swiglu(const ttt_backend *b, void *yv, const void *gatev, const void
     for (int64_t i = 0; i < n; i++) y[i] = gate[i] * ref_sigmoid(gate[i]) * up[i];
 }
 
-static void swiglu_backward(const ttt_backend *b, void *dgatev, void *dupv, const void *dyv, const void *gatev,
-                            const void *upv, int64_t n)
+static void swiglu_backward(const ttt_backend *b, void *dyv, void *gatev, void *upv, int64_t n)
 {
     (void)b;
-    double *dgate = dgatev, *dup = dupv;
-    const double *dy = dyv, *gate = gatev, *up = upv;
+    double *dy = dyv, *gate = gatev, *up = upv;
     for (int64_t i = 0; i < n; i++) {
-        const double s = ref_sigmoid(gate[i]), d = dy[i];
-        dgate[i] = d * up[i] * s * (1 + gate[i] * (1 - s));
-        dup[i] = d * gate[i] * s;
+        const double x = gate[i], u = up[i], d = dy[i], s = ref_sigmoid(x);
+        dy[i] = x * s * u;
+        gate[i] = d * u * s * (1 + x * (1 - s));
+        up[i] = d * x * s;
     }
 }
 

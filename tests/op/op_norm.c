@@ -55,7 +55,7 @@ static void terms_rmsnorm_backward(const op_case *c, double *const *before, doub
     }
 }
 
-/* ---- norm_gate: y, x, w, bias, gate; backward: dx, dgate, dw, dbias, dy, x, w, bias, gate ---- */
+/* ---- norm_gate: y, x, w, bias, gate; backward: dx, dgate, dw, dbias, dy (then y), x, w, bias, gate ---- */
 
 static void run_norm_gate(const ttt_backend *b, const op_case *c, void *const *x, int64_t begin, int64_t end)
 {
@@ -137,6 +137,8 @@ static void terms_norm_gate_backward(const op_case *c, double *const *before, do
                     terms[3][i] += d;
                     if (c->dims[2] == 2)
                         terms[1][r * C + i] = dy * (normal[i] * fabs(w[i]) + fabs(bias[i])) * slope_terms(gate);
+                    terms[4][r * C + i] = (normal[i] * fabs(w[i]) + fabs(bias[i])) *
+                                          (c->dims[2] == 2 ? gelu_terms(gate) : 1);
                 } else {
                     terms[0][r * C + i] = scale * (g + mean + normal[i] * along);
                 }
@@ -183,7 +185,7 @@ static void check_norms(int64_t R, int64_t C)
                                                     {OP_OUT, gated == 2 ? R * C : 0, 1},
                                                     {OP_ADD, C, 1},
                                                     {OP_ADD, C, 1},
-                                                    {OP_IN, R * C, 1},
+                                                    {OP_ADD, R * C, 1},
                                                     {OP_IN, R * C, 1},
                                                     {OP_IN, C, 1},
                                                     {OP_IN, C, 1},

@@ -32,7 +32,7 @@ static void run_convert(const ttt_backend *b, const op_case *c, void *const *x, 
     free(halves);
 }
 
-/* ---- swiglu: y, gate, up; backward: dgate, dup, dy, gate, up, and with dgate in place of dy ---- */
+/* ---- swiglu: y, gate, up; backward: dy (then y), gate, up (then their gradients) ---- */
 
 static void run_swiglu(const ttt_backend *b, const op_case *c, void *const *x, int64_t begin, int64_t end)
 {
@@ -44,8 +44,7 @@ static void run_swiglu(const ttt_backend *b, const op_case *c, void *const *x, i
 static void run_swiglu_backward(const ttt_backend *b, const op_case *c, void *const *x, int64_t begin, int64_t end)
 {
     (void)begin, (void)end;
-    b->ops->swiglu_backward(b, x[0], x[1], x[2], x[3], x[4], c->dims[0]);
-    b->ops->swiglu_backward(b, x[5], x[6], x[5], x[3], x[4], c->dims[0]);
+    b->ops->swiglu_backward(b, x[0], x[1], x[2], c->dims[0]);
 }
 
 static void terms_swiglu(const op_case *c, double *const *before, double *const *after, double *const *terms)
@@ -57,9 +56,8 @@ static void terms_swiglu_backward(const op_case *c, double *const *before, doubl
 {
     (void)after;
     for (int64_t i = 0; i < c->dims[0]; i++) {
-        const double gate = before[3][i], s = 1 / (1 + exp(-gate)), slope = s * (1 + fabs(gate));
-        terms[0][i] = fabs(before[2][i] * before[4][i]) * slope;
-        terms[5][i] = fabs(before[5][i] * before[4][i]) * slope;
+        const double gate = before[1][i], s = 1 / (1 + exp(-gate)), slope = s * (1 + fabs(gate));
+        terms[1][i] = fabs(before[0][i] * before[2][i]) * slope;
     }
 }
 
@@ -114,13 +112,7 @@ static void check_sizes(int64_t n)
     op_check(&convert);
     const op_case backward = {.name = "swiglu_backward",
                               .dims = {n},
-                              .operands = {{OP_OUT, n, 1},
-                                           {OP_OUT, n, 1},
-                                           {OP_IN, n, 1},
-                                           {OP_IN, n, 3},
-                                           {OP_IN, n, 1},
-                                           {OP_ADD, n, 1},
-                                           {OP_OUT, n, 1}},
+                              .operands = {{OP_ADD, n, 1}, {OP_ADD, n, 3}, {OP_ADD, n, 1}},
                               .run = run_swiglu_backward,
                               .terms = terms_swiglu_backward,
                               .c = 8};
@@ -169,15 +161,15 @@ static double slope(double x)
 static void check_functions(const ttt_backend *b)
 {
     static float x[POINTS], zero[POINTS], one[POINTS], sigmoid[POINTS], silu[POINTS], gelu[POINTS], dgate[POINTS],
-        dx[POINTS], dw[POINTS], dbias[POINTS];
+        dx[POINTS], dw[POINTS], dbias[POINTS], dy[POINTS];
     const double eps = 1.1920928955078125e-7;
-    for (int i = 0; i < POINTS; i++) x[i] = -80 + (float)i * (160.0f / POINTS), one[i] = 1;
+    for (int i = 0; i < POINTS; i++) x[i] = -80 + (float)i * (160.0f / POINTS), one[i] = dy[i] = 1;
     memcpy(sigmoid, x, sizeof x);
     b->ops->rate(b, sigmoid, zero, 1, POINTS, 1);
     b->ops->swiglu(b, silu, x, one, POINTS);
     for (int i = 0; i < POINTS; i++) x[i] /= 16; /* gelu: beyond 5 it is x or 0 */
     b->ops->norm_gate(b, gelu, one, zero, one, x, 1, POINTS);
-    b->ops->norm_gate_backward(b, dx, dgate, dw, dbias, one, one, zero, one, x, 1, POINTS);
+    b->ops->norm_gate_backward(b, dx, dgate, dw, dbias, dy, one, zero, one, x, 1, POINTS);
     double worst[4] = {0};
     for (int i = 0; i < POINTS; i++) {
         const double gate = (double)x[i], wide = 16 * gate, s = 1 / (1 + exp(-wide)), u = gelu_argument(gate);
