@@ -9,7 +9,7 @@
 
 #include "common.h"
 
-enum { KEY_CONFIG = 0x1000, KEY_PRECISION };
+enum { KEY_CONFIG = 0x1000, KEY_PRECISION, KEY_WEIGHTS };
 
 typedef struct options {
     const char *in, *out;
@@ -25,6 +25,11 @@ static error_t parse(int key, char *argument, struct argp_state *state)
         if (strcmp(argument, "f32") != 0 && strcmp(argument, "bf16") != 0 && strcmp(argument, "f16") != 0)
             ttt_app_usage(state, "--precision is \"%s\": give f32, bf16 or f16", argument);
         o->convert.precision = argument;
+        return 0;
+    case KEY_WEIGHTS:
+        if (strcmp(argument, "q8") != 0 && strcmp(argument, "q4") != 0 && strcmp(argument, "f32") != 0)
+            ttt_app_usage(state, "--weights is \"%s\": give q8, q4 or f32", argument);
+        o->convert.weights = argument;
         return 0;
     case ARGP_KEY_ARG:
         if (state->arg_num == 0)
@@ -50,6 +55,9 @@ int ttt_cmd_convert(int argc, char **argv)
          "the one that fits)",
          0},
         {"precision", KEY_PRECISION, "NAME", 0, "f32, bf16 or f16; default: the type of each tensor is kept", 0},
+        {"weights", KEY_WEIGHTS, "NAME", 0,
+         "q8 or q4: quantises the matrices (embedding and head too) in blocks of 32; f32: makes them floating again",
+         0},
         {0}};
     static const struct argp argp = {
         .options = list,

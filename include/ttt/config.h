@@ -59,7 +59,8 @@ TTT_API TTT_NODISCARD ttt_status ttt_config_check(const ttt_config *config, cons
 TTT_API TTT_NODISCARD ttt_status ttt_config_load(ttt_config *config, const char *path);
 
 /* Writes a config.json that ttt-lm-pytorch reads. `base` (NULL: none) is an existing config.json whose keys that this
- * version does not know are kept. `dtype` is the torch_dtype: "float32", "bfloat16" or "float16". */
+ * version does not know are kept. `dtype` is the torch_dtype: "float32", "bfloat16" or "float16"; or
+ * "q8" or "q4", float32 with quantised matrices. */
 TTT_API TTT_NODISCARD ttt_status ttt_config_save(const ttt_config *config, const char *path, const char *base,
                                                  const char *dtype);
 

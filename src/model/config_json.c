@@ -176,7 +176,14 @@ static bool set(json_t *object, const char *key, json_t *value) { return json_ob
 
 static bool fill_object(json_t *object, const ttt_config *config, const char *dtype)
 {
+    const bool q8 = strcmp(dtype, "q8") == 0, q4 = strcmp(dtype, "q4") == 0;
+    json_object_del(object, "quantization_config");
+    if (q8 || q4) dtype = "float32";
     bool ok = set(object, "architectures", json_pack("[s]", "TTTForCausalLM"));
+    if (q8 || q4)
+        ok = set(object, "quantization_config",
+                 json_pack("{s:s, s:i, s:i}", "quant_method", "ttt", "bits", q8 ? 8 : 4, "group_size", 32)) &&
+             ok;
     ok = set(object, "model_type", json_string("ttt")) && ok;
     ok = set(object, "hidden_act", json_string("silu")) && ok;
     ok = set(object, "torch_dtype", json_string(dtype)) && ok;

@@ -13,6 +13,7 @@
 #include "base/alloc.h"
 #include "base/file.h"
 #include "model/param_names.h"
+#include "store/convert_weights.h"
 #include "store/infer_config.h"
 #include "store/jax_stream.h"
 #include "store/safetensors.h"
@@ -89,56 +90,104 @@ static ttt_status choose_config(ttt_config *config, const char **base, const sou
     return ttt_config_check(config, in->path);
 }
 
-typedef struct precision {
+typedef struct type {
     const char *name;
     ttt_dtype dtype;
     const char *torch;
-} precision;
+} type;
 
-static const precision precisions[] = {{"f32", TTT_F32, "float32"},
-                                       {"bf16", TTT_BF16, "bfloat16"},
-                                       {"f16", TTT_F16, "float16"},
-                                       {"f64", TTT_F64, "float64"}};
-enum { PRECISIONS = sizeof precisions / sizeof *precisions, KEPT = -1 };
+static const type types[] = {{"f32", TTT_F32, "float32"},
+                             {"bf16", TTT_BF16, "bfloat16"},
+                             {"f16", TTT_F16, "float16"},
+                             {"f64", TTT_F64, "float64"}};
+enum { TYPES = sizeof types / sizeof *types, KEPT = -1 };
 
-static ttt_status find_precision(int *index, const char *name)
+static ttt_status find_type(int *index, const char *name)
 {
     *index = KEPT;
-    for (int i = 0; name && i < PRECISIONS - 1; i++)
-        if (strcmp(precisions[i].name, name) == 0) *index = i;
+    for (int i = 0; name && i < TYPES - 1; i++)
+        if (strcmp(types[i].name, name) == 0) *index = i;
     if (name && *index == KEPT)
         return ttt_fail(TTT_ERR_ARGUMENT, "precision %s is not known; there are f32, bf16 and f16", name);
+    return TTT_OK;
+}
+
+static ttt_status find_weights(int *precision, const char *name)
+{
+    static const ttt_precision known[] = {TTT_PRECISION_F32, TTT_PRECISION_Q8, TTT_PRECISION_Q4};
+    *precision = KEPT;
+    for (size_t i = 0; name && i < sizeof known / sizeof *known; i++)
+        if (strcmp(ttt_precision_name(known[i]), name) == 0) *precision = (int)known[i];
+    if (name && *precision == KEPT)
+        return ttt_fail(TTT_ERR_ARGUMENT, "weights %s are not known; there are f32, q8 and q4", name);
     return TTT_OK;
 }
 
 /* The name that config.json gives a type. */
 static const char *torch_name(ttt_dtype dtype)
 {
-    for (int i = 0; i < PRECISIONS; i++)
-        if (precisions[i].dtype == dtype) return precisions[i].torch;
+    for (int i = 0; i < TYPES; i++)
+        if (types[i].dtype == dtype) return types[i].torch;
     return "float32";
 }
 
-/* Lines up the tensors of the source with the parameters of the configuration: a new array in *outs. */
-static ttt_status plan(ttt_tensor_out **outs, int64_t *count, const source *in, const ttt_config *config, int type)
+/* What is written. */
+typedef struct plan {
+    int type, weights; /* index in types and ttt_precision, or KEPT: floating tensors, and matrices */
+    ttt_tensor_out *outs;
+    int64_t count;
+    ttt_weights_job *jobs; /* one a parameter; those of matrices are in use */
+    ttt_pool *pool;
+    const char *dtype; /* for config.json */
+} plan;
+
+static void plan_deinit(plan *p)
+{
+    ttt_free(p->outs);
+    ttt_free(p->jobs);
+    ttt_pool_free(p->pool);
+}
+
+static void plan_outs(plan *p, const source *in, const ttt_param_spec *specs, const ttt_param_found *found,
+                      int64_t count, ttt_precision stored)
+{
+    const ttt_precision precision = p->weights == KEPT ? stored : (ttt_precision)p->weights;
+    p->dtype = ttt_precision_is_blocks(precision) ? ttt_precision_name(precision) : NULL;
+    for (int64_t i = 0; i < count; i++) {
+        const bool transposed = in->stream && ttt_jax_stream_transposed(in->stream, found[i].tensor - in->tensors);
+        ttt_weights_job *job = &p->jobs[i];
+        *job = (ttt_weights_job){
+            .matrix = ttt_param_matrix(&specs[i], &found[i]), .precision = TTT_PRECISION_F32, .pool = p->pool};
+        job->matrix.transposed = transposed;
+        if (specs[i].matrix) job->precision = precision;
+        ttt_tensor_out *out = &p->outs[p->count];
+        p->count += ttt_weights_outs(out, job, &specs[i], &found[i]);
+        if (!ttt_dtype_is_float(out->dtype)) continue;
+        if (specs[i].matrix && p->weights == TTT_PRECISION_F32) out->dtype = TTT_F32;
+        if (p->type != KEPT) out->dtype = types[p->type].dtype;
+        if (!p->dtype) p->dtype = torch_name(out->dtype);
+    }
+}
+
+/* Lines up the tensors of the source with the parameters of the configuration. */
+static ttt_status plan_make(plan *p, const source *in, const ttt_config *config)
 {
     ttt_param_spec *specs;
-    ttt_param_found *found = NULL;
+    ttt_param_found *found;
     ttt_precision stored;
-    *outs = NULL;
-    TTT_TRY(ttt_param_list(config, &specs, count));
-    ttt_status status = ttt_param_match(specs, *count, in->tensors, in->count, in->path, &found, &stored);
-    ttt_free(specs);
-    TTT_TRY(status);
-    *outs = ttt_alloc((size_t)*count, sizeof **outs);
-    for (int64_t i = 0; *outs && i < *count; i++) {
-        ttt_tensor_out *out = &(*outs)[i];
-        out->tensor = *found[i].tensor;
-        out->dtype = type == KEPT ? found[i].tensor->dtype : precisions[type].dtype;
-        out->transposed = in->stream && ttt_jax_stream_transposed(in->stream, found[i].tensor - in->tensors);
+    int64_t count;
+    TTT_TRY(ttt_param_list(config, &specs, &count));
+    ttt_status status = ttt_param_match(specs, count, in->tensors, in->count, in->path, &found, &stored);
+    if (status == TTT_OK) status = ttt_pool_new(&p->pool, ttt_processor_count());
+    if (status == TTT_OK) {
+        p->outs = ttt_alloc(2 * (size_t)count, sizeof *p->outs);
+        p->jobs = ttt_alloc((size_t)count, sizeof *p->jobs);
+        status = p->outs && p->jobs ? TTT_OK : TTT_ERR_MEMORY;
     }
+    if (status == TTT_OK) plan_outs(p, in, specs, found, count, stored);
     ttt_free(found);
-    return *outs ? TTT_OK : TTT_ERR_MEMORY;
+    ttt_free(specs);
+    return status;
 }
 
 static ttt_status copy_file(const char *from_folder, const char *to_folder, const char *name)
@@ -165,19 +214,14 @@ static ttt_status copy_companions(const source *in, const char *out)
 }
 
 /* Everything but the choice of the folder. Weights come first: they need the most room. */
-static ttt_status write_folder(const source *in, const char *out, const ttt_config *config, const char *base, int type)
+static ttt_status write_folder(const source *in, const char *out, const ttt_config *config, const char *base,
+                               const plan *p)
 {
-    ttt_tensor_out *outs;
-    int64_t count;
-    TTT_TRY(plan(&outs, &count, in, config, type));
-    ttt_status status = ttt_folder_make(out);
-    if (status == TTT_OK) status = ttt_safetensors_save_folder(out, outs, count, TTT_SHARD_BYTES);
-    const char *dtype = torch_name(outs[0].dtype);
-    ttt_free(outs);
-    TTT_TRY(status);
+    TTT_TRY(ttt_folder_make(out));
+    TTT_TRY(ttt_safetensors_save_folder(out, p->outs, p->count, TTT_SHARD_BYTES));
     char *path = ttt_path_join(out, "config.json");
     if (!path) return TTT_ERR_MEMORY;
-    status = ttt_config_save(config, path, base, dtype);
+    const ttt_status status = ttt_config_save(config, path, base, p->dtype);
     ttt_free(path);
     TTT_TRY(status);
     return copy_companions(in, out);
@@ -222,13 +266,14 @@ static void remove_folder(const char *folder)
 }
 
 /* A new folder is built beside its final name and renamed when it is whole. */
-static ttt_status write_fresh(const source *in, const char *out, const ttt_config *config, const char *base, int type)
+static ttt_status write_fresh(const source *in, const char *out, const ttt_config *config, const char *base,
+                              const plan *p)
 {
     ttt_buffer temporary = {0};
     size_t length = strlen(out);
     while (length > 1 && out[length - 1] == '/') length--;
     TTT_TRY(ttt_buffer_print(&temporary, "%.*s.tmp-%ld", (int)length, out, (long)getpid()));
-    ttt_status status = write_folder(in, temporary.data, config, base, type);
+    ttt_status status = write_folder(in, temporary.data, config, base, p);
     if (status == TTT_OK && rename(temporary.data, out) != 0)
         status = ttt_fail(TTT_ERR_IO, "cannot create folder %s: %s", out, strerror(errno));
     if (status != TTT_OK) remove_folder(temporary.data);
@@ -239,13 +284,17 @@ static ttt_status write_fresh(const source *in, const char *out, const ttt_confi
 static ttt_status convert(const source *in, const char *out, const ttt_convert_options *options, ttt_config *config)
 {
     const char *base;
-    int type;
+    plan p = {0};
     bool fresh;
-    TTT_TRY(find_precision(&type, options->precision));
+    TTT_TRY(find_type(&p.type, options->precision));
+    TTT_TRY(find_weights(&p.weights, options->weights));
     TTT_TRY(check_out(in->path, out, &fresh));
     TTT_TRY(choose_config(config, &base, in, options->config));
-    if (fresh) return write_fresh(in, out, config, base, type);
-    return write_folder(in, out, config, base, type);
+    ttt_status status = plan_make(&p, in, config);
+    if (status == TTT_OK)
+        status = fresh ? write_fresh(in, out, config, base, &p) : write_folder(in, out, config, base, &p);
+    plan_deinit(&p);
+    return status;
 }
 
 ttt_status ttt_convert(const char *in, const char *out, const ttt_convert_options *options, ttt_config *config)

@@ -34,11 +34,14 @@ const ttt_tensor *ttt_safetensors_find(const ttt_safetensors *file, const char *
 const char *ttt_safetensors_metadata(const ttt_safetensors *file, const char *key);
 
 /* One tensor to write. */
-typedef struct ttt_tensor_out {
+typedef struct ttt_tensor_out ttt_tensor_out;
+struct ttt_tensor_out {
     ttt_tensor tensor; /* name and shape as written; type and bytes as they lie in memory */
     ttt_dtype dtype;   /* type to write: tensor.dtype itself, or both are floating */
     bool transposed;   /* memory holds the matrix [shape[0], last of shape] (all between are 1) column by column */
-} ttt_tensor_out;
+    ttt_status (*make)(const ttt_tensor_out *out, void *bytes); /* NULL, or makes tensor.bytes when they are written */
+    const void *context;                                        /* for make */
+};
 
 /* Writes one file in the canonical order (type descending, then name). `metadata`: key, value, key, value, ..., NULL;
  * NULL for none. The data begins at a multiple of 64 bytes. Two tensors of one name are

@@ -157,13 +157,26 @@ static ttt_status write_data(ttt_writer *writer, const ttt_tensor_out *out)
     return TTT_OK;
 }
 
+/* Memory for the tensor is there while it is written. */
+static ttt_status write_made(ttt_writer *writer, const ttt_tensor_out *out)
+{
+    void *bytes = ttt_alloc(out->tensor.bytes, 1);
+    if (!bytes) return TTT_ERR_MEMORY;
+    ttt_tensor_out made = *out;
+    made.tensor.data = bytes;
+    ttt_status status = out->make(out, bytes);
+    if (status == TTT_OK) status = write_data(writer, &made);
+    ttt_free(bytes);
+    return status;
+}
+
 static ttt_status write_file(ttt_writer *writer, const ttt_buffer *header, const ttt_tensor_out *const *order,
                              int64_t count)
 {
     const uint64_t length = header->size;
     TTT_TRY(ttt_writer_write(writer, &length, sizeof length));
     TTT_TRY(ttt_writer_write(writer, header->data, header->size));
-    for (int64_t i = 0; i < count; i++) TTT_TRY(write_data(writer, order[i]));
+    for (int64_t i = 0; i < count; i++) TTT_TRY(order[i]->make ? write_made(writer, order[i]) : write_data(writer, order[i]));
     return TTT_OK;
 }
 

@@ -95,6 +95,24 @@ bool ttt_matrix_block(const ttt_matrix *m, ttt_precision precision, int64_t row,
     return zeros == 0 && ttt_scales_sound(scale, 1);
 }
 
+bool ttt_matrix_quantize(const ttt_matrix *m, ttt_precision precision, int64_t row, unsigned char *codes,
+                         uint16_t *scales)
+{
+    bool finite = true;
+    for (int64_t block = 0; block < ttt_blocks(m->columns); block++) {
+        int8_t c[TTT_BLOCK];
+        uint16_t scale;
+        finite = ttt_matrix_block(m, precision, row, block, c, &scale) && finite;
+        if (scales) scales[block] = scale;
+        const int64_t column = block * TTT_BLOCK;
+        const int64_t count = m->columns - column < TTT_BLOCK ? m->columns - column : TTT_BLOCK;
+        if (codes && precision == TTT_PRECISION_Q8) memcpy(codes + column, c, (size_t)count);
+        for (int64_t i = 0; codes && precision == TTT_PRECISION_Q4 && i < count; i += 2)
+            codes[(column + i) / 2] = (unsigned char)((c[i] + 8) | (c[i + 1] + 8) << 4);
+    }
+    return finite;
+}
+
 bool ttt_scales_sound(const void *scales, int64_t count)
 {
     const uint16_t limit = (127 + 120) << 7; /* 2^120: times a code of 8 bits it is still finite */
@@ -115,34 +133,37 @@ static float nearest(float x)
     return (x + shift) - shift;
 }
 
-static float clamped(float x, float low, float high) { return x < low ? low : x > high ? high : x; }
+typedef struct range {
+    float low, high;
+} range;
 
-static float sum_lanes(const float *lanes)
+/* The nearest codes to values / scale, as floats. The difference of distances clamps without a branch. */
+static void find_codes(float codes[TTT_BLOCK], const float *values, float scale, range r)
 {
-    float sum = 0;
-    for (int l = 0; l < LANES; l++) sum += lanes[l];
-    return sum;
+    const float inverse = 1 / scale, sum = r.low + r.high;
+    for (int i = 0; i < TTT_BLOCK; i++) {
+        const float x = values[i] * inverse;
+        codes[i] = nearest((fabsf(x - r.low) - fabsf(x - r.high) + sum) * 0.5f);
+    }
 }
 
-/* The codes nearest to values / scale as floats, and *error, the squared error; returns the best scale for the codes.
- */
-static float fit(const float *values, float scale, float low, float high, float *codes, float *error)
+/* The scale with the least squared error for these codes, and by how much it lessens the sum of squares. */
+static float best_scale(const float *codes, const float *values, float *gain)
 {
-    float squares[LANES] = {0}, products[LANES] = {0}, errors[LANES] = {0};
-    const float inverse = 1 / scale;
+    float squares[LANES] = {0}, products[LANES] = {0}, square = 0, product = 0;
     for (int i = 0; i < TTT_BLOCK; i += LANES) {
         for (int l = 0; l < LANES; l++) {
-            const float code = nearest(clamped(values[i + l] * inverse, low, high));
-            const float rest = values[i + l] - scale * code;
-            codes[i + l] = code;
-            squares[l] += code * code;
-            products[l] += values[i + l] * code;
-            errors[l] += rest * rest;
+            squares[l] += codes[i + l] * codes[i + l];
+            products[l] += codes[i + l] * values[i + l];
         }
     }
-    *error = sum_lanes(errors);
-    const float sum = sum_lanes(squares);
-    return sum > 0 ? sum_lanes(products) / sum : scale;
+    for (int l = 0; l < LANES; l++) {
+        square += squares[l];
+        product += products[l];
+    }
+    const float scale = square > 0 ? product / square : 0;
+    *gain = scale * product;
+    return scale;
 }
 
 static uint16_t to_bf16(float x)
@@ -152,58 +173,58 @@ static uint16_t to_bf16(float x)
     return bits;
 }
 
-typedef struct candidate {
-    uint16_t scale;
-    float error;
-    float codes[TTT_BLOCK];
-} candidate;
-
-/* Keeps `scale` if it is better than the best so far; returns what least squares makes of its codes. */
-static float consider(candidate *best, const float *values, float scale, float low, float high)
+static float squared_error(const float *values, float scale, range r)
 {
-    candidate c = {.scale = to_bf16(scale)};
-    const float rounded = ttt_bf16_value(c.scale);
-    if (!(fabsf(rounded) >= 0x1p-100f)) return 0;
-    scale = fit(values, rounded, low, high, c.codes, &c.error);
-    if (c.error < best->error) *best = c;
-    return c.error < 2 * best->error ? scale : 0;
+    float codes[TTT_BLOCK], sum = 0;
+    find_codes(codes, values, scale, r);
+    for (int i = 0; i < TTT_BLOCK; i++) sum += (values[i] - scale * codes[i]) * (values[i] - scale * codes[i]);
+    return sum;
 }
 
 /* The largest magnitude gets each code in turn, on the side of 7 and on that of -8, and some beyond the last, which
  * cut it off; the codes of each ask for a scale of their own. The small ones are there for what was quantised before.
- */
-static void search(candidate *best, const float *values, float largest)
+ * Of scales whose gains are as good as equal the one with the smaller error counts, after it is rounded. */
+static float search(const float *values, float largest, range r)
 {
-    enum { LOW = -8, HIGH = 7, LAST = 10 };
+    enum { LAST = 10 };
+    const float hair = 0x1p-16f;
+    float most = 0, scale = 0, least = INFINITY;
     for (int halves = 2; halves <= 2 * LAST; halves++) {
         if (halves < 10 && halves % 2) continue;
         for (int sign = -1; sign <= 1; sign += 2) {
-            const float scale = largest * 2 / (float)(sign * halves);
-            const float better = consider(best, values, scale, LOW, HIGH);
-            if (halves >= 10) (void)consider(best, values, better, LOW, HIGH);
-            if (best->error <= 0) return;
+            float codes[TTT_BLOCK], gain;
+            find_codes(codes, values, largest * 2 / (float)(sign * halves), r);
+            const float best = ttt_bf16_value(to_bf16(best_scale(codes, values, &gain)));
+            if (gain < most * (1 - hair)) continue;
+            if (gain > most) most = gain;
+            const float error = squared_error(values, best, r);
+            if (error < least) {
+                least = error;
+                scale = best;
+            }
         }
     }
+    return scale;
 }
 
 uint16_t ttt_quantize_weights(ttt_precision precision, int8_t codes[TTT_BLOCK], const float values[TTT_BLOCK])
 {
-    float largest = 0;
-    candidate best = {.error = INFINITY};
+    const range r = precision == TTT_PRECISION_Q8 ? (range){-127, 127} : (range){-8, 7};
+    float largest = 0, scaled[TTT_BLOCK], found[TTT_BLOCK];
     for (int i = 0; i < TTT_BLOCK; i++)
         if (fabsf(values[i]) > fabsf(largest)) largest = values[i];
-    /* Scaled so that no square leaves the range of floats; a power of two changes no rounding. */
+    memset(codes, 0, TTT_BLOCK);
+    if (!(fabsf(largest) >= 0x1p-100f && fabsf(largest) < INFINITY)) return 0;
+    /* A power of two changes no rounding, and no square leaves the range of floats. */
     int exponent;
-    frexpf(largest, &exponent);
-    float scaled[TTT_BLOCK];
-    for (int i = 0; i < TTT_BLOCK; i++) scaled[i] = ldexpf(values[i], -exponent);
-    largest = ldexpf(largest, -exponent);
-    if (precision == TTT_PRECISION_Q8)
-        (void)consider(&best, scaled, fabsf(largest) / 127, -127, 127);
-    else
-        search(&best, scaled, largest);
-    for (int i = 0; i < TTT_BLOCK; i++) codes[i] = best.error < INFINITY ? (int8_t)best.codes[i] : 0;
-    return best.error < INFINITY ? to_bf16(ldexpf(ttt_bf16_value(best.scale), exponent)) : 0;
+    largest = frexpf(largest, &exponent);
+    const float down = ldexpf(1, -exponent / 2), rest = ldexpf(1, -exponent - -exponent / 2);
+    for (int i = 0; i < TTT_BLOCK; i++) scaled[i] = values[i] * down * rest;
+    const uint16_t bits = to_bf16(precision == TTT_PRECISION_Q8 ? fabsf(largest) / 127 : search(scaled, largest, r));
+    const float scale = ttt_bf16_value(bits);
+    find_codes(found, scaled, scale, r);
+    for (int i = 0; i < TTT_BLOCK; i++) codes[i] = found[i] >= r.low && found[i] <= r.high ? (int8_t)found[i] : 0;
+    return to_bf16(ldexpf(scale, exponent));
 }
 
 /* ---- quantising rows ---- */

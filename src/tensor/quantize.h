@@ -62,11 +62,15 @@ void ttt_matrix_read(const ttt_matrix *matrix, int64_t row, int64_t column, int6
 bool ttt_matrix_block(const ttt_matrix *matrix, ttt_precision precision, int64_t row, int64_t block,
                       int8_t codes[TTT_BLOCK], uint16_t *scale);
 
+/* A whole row of codes, laid out as in a matrix, and of scales; either may be NULL. False as above. */
+bool ttt_matrix_quantize(const ttt_matrix *matrix, ttt_precision precision, int64_t row, unsigned char *codes,
+                         uint16_t *scales);
+
 /* Whether all scales are usable: finite, and no code times a scale is infinite. */
 bool ttt_scales_sound(const void *scales, int64_t count);
 
 /* A block of weights, the rest of which is 0: the bf16 scale, and the nearest codes to it; q4 searches the scale with
- * the least squared error. Quantising what these codes stand for gives them again. */
+ * the least squared error. Quantising what these codes stand for changes no value. */
 uint16_t ttt_quantize_weights(ttt_precision precision, int8_t codes[TTT_BLOCK], const float values[TTT_BLOCK]);
 
 /* A block of a row to be multiplied, `count` numbers: codes round(x 127 / largest), to even, and the scale largest /
