@@ -158,7 +158,7 @@ static void test_writes(const char *backend)
 
 static ttt_status convert(void *context)
 {
-    const ttt_convert_options options = {.precision = "bf16"};
+    const ttt_convert_options options = {.precision = "bf16", .weights = "q4"};
     return ttt_convert(context, "converted", &options, NULL);
 }
 

@@ -177,6 +177,164 @@ static void test_faults(void)
     ttt_free(in);
 }
 
+/* ---- quantised weights ---- */
+
+#define OTHER FOLDER "/other"
+
+/* Every matrix of OUT is what the quantiser makes of the source's, everything else is as it was. */
+static void check_quantised(const char *source_path, ttt_precision precision)
+{
+    ttt_safetensors *source, *out;
+    CHECK_OK(ttt_safetensors_open(&source, source_path));
+    CHECK_OK(ttt_safetensors_open(&out, OUT));
+    int64_t matrices = 0;
+    for (int64_t i = 0; i < ttt_safetensors_count(source); i++) {
+        const ttt_tensor *a = ttt_safetensors_at(source, i), *b = ttt_safetensors_find(out, a->name);
+        char name[128];
+        snprintf(name, sizeof name, "%s.scales", a->name);
+        const ttt_tensor *scales = ttt_safetensors_find(out, name);
+        const bool matrix = strstr(a->name, "proj.weight") || strstr(a->name, "embed") || strstr(a->name, "lm_head");
+        CHECK(b && matrix == (scales != NULL));
+        if (!matrix) {
+            CHECK(b->dtype == a->dtype && b->bytes == a->bytes && memcmp(a->data, b->data, a->bytes) == 0);
+            continue;
+        }
+        matrices++;
+        const ttt_matrix m = {.dtype = a->dtype, .values = a->data, .rows = a->shape[0], .columns = a->shape[1]};
+        const int64_t bytes = ttt_code_bytes(precision, m.columns), blocks = ttt_blocks(m.columns);
+        CHECK(b->dtype == (precision == TTT_PRECISION_Q8 ? TTT_I8 : TTT_U8) && scales->dtype == TTT_BF16);
+        CHECK(b->shape[0] == m.rows && b->shape[1] == bytes && scales->shape[0] == m.rows &&
+              scales->shape[1] == blocks);
+        unsigned char codes[512];
+        uint16_t s[16];
+        for (int64_t r = 0; r < m.rows; r++) {
+            CHECK(ttt_matrix_quantize(&m, precision, r, codes, s));
+            CHECK(memcmp(codes, (const char *)b->data + r * bytes, (size_t)bytes) == 0);
+            CHECK(memcmp(s, (const char *)scales->data + 2 * r * blocks, 2 * (size_t)blocks) == 0);
+        }
+    }
+    CHECK(matrices >= 7);
+    CHECK_EQ(ttt_safetensors_count(out), ttt_safetensors_count(source) + matrices);
+    ttt_safetensors_close(source);
+    ttt_safetensors_close(out);
+}
+
+static void same_file(const char *a, const char *b)
+{
+    ttt_map left, right;
+    CHECK_OK(ttt_map_open(&left, a));
+    CHECK_OK(ttt_map_open(&right, b));
+    CHECK(left.size == right.size && memcmp(left.data, right.data, left.size) == 0);
+    ttt_map_close(&left);
+    ttt_map_close(&right);
+}
+
+/* The same numbers; a zero may have either sign. */
+static void same_values(const char *a, const char *b)
+{
+    ttt_safetensors *left, *right;
+    CHECK_OK(ttt_safetensors_open(&left, a));
+    CHECK_OK(ttt_safetensors_open(&right, b));
+    CHECK_EQ(ttt_safetensors_count(left), ttt_safetensors_count(right));
+    for (int64_t i = 0; i < ttt_safetensors_count(left); i++) {
+        const ttt_tensor *x = ttt_safetensors_at(left, i), *y = ttt_safetensors_at(right, i);
+        CHECK(x->dtype == TTT_F32 && y->dtype == TTT_F32 && x->bytes == y->bytes);
+        for (size_t k = 0; k < x->bytes; k += sizeof(float)) {
+            float v[2];
+            memcpy(&v[0], (const char *)x->data + k, sizeof(float));
+            memcpy(&v[1], (const char *)y->data + k, sizeof(float));
+            CHECK(v[0] == v[1]);
+        }
+    }
+    ttt_safetensors_close(left);
+    ttt_safetensors_close(right);
+}
+
+static bool file_says(const char *path, const char *text)
+{
+    ttt_buffer buffer = {0};
+    CHECK_OK(ttt_file_read(&buffer, path, 1 << 20));
+    const bool found = strstr(buffer.data, text) != NULL;
+    ttt_buffer_deinit(&buffer);
+    return found;
+}
+
+static void test_weights(const char *folder)
+{
+    char *in = shared(folder);
+    if (!in) {
+        SKIP("no ../shared/%s", folder);
+        return;
+    }
+    *strrchr(in, '/') = '\0';
+    static const char *const names[] = {"q8", "q4"};
+    for (int i = 0; i < 2; i++) {
+        const ttt_convert_options quantise = {.weights = names[i]}, back = {.weights = "f32"};
+        clear();
+        CHECK_OK(ttt_convert(in, OUT, &quantise, NULL));
+        char *model = ttt_path_join(in, "model.safetensors");
+        check_quantised(model, i == 0 ? TTT_PRECISION_Q8 : TTT_PRECISION_Q4);
+        ttt_free(model);
+        CHECK(file_says(OUT "/config.json", i == 0 ? "\"bits\": 8" : "\"bits\": 4"));
+        /* Codes stay as they are; and so do the values that they stand for, there and back. */
+        CHECK_OK(ttt_convert(OUT, OTHER, NULL, NULL));
+        same_file(OUT "/model.safetensors", OTHER "/model.safetensors");
+        same_file(OUT "/config.json", OTHER "/config.json");
+        CHECK_OK(
+            ttt_convert(OUT "/model.safetensors", OTHER, &(ttt_convert_options){.config = OUT "/config.json"}, NULL));
+        same_file(OUT "/model.safetensors", OTHER "/model.safetensors");
+        CHECK_OK(ttt_convert(OUT, OTHER, &back, NULL));
+        CHECK(!file_says(OTHER "/config.json", "quantization_config"));
+        CHECK_OK(ttt_convert(OTHER, OUT, &quantise, NULL));
+        CHECK_OK(ttt_convert(OUT, FOLDER "/third", &back, NULL));
+        same_values(OTHER, FOLDER "/third");
+    }
+    CHECK_FAILS(ttt_convert(in, OUT, &(ttt_convert_options){.weights = "q5"}, NULL), TTT_ERR_ARGUMENT, "weights q5");
+    ttt_free(in);
+}
+
+/* Codes need scales of the right shape, type and values, and all matrices one precision. */
+static void test_match_codes(void)
+{
+    const int8_t codes[2 * 40] = {1};
+    uint16_t scales[4] = {0x3f80, 0x3f80, 0x3f80, 0x3f80};
+    const float values[2 * 40] = {0};
+    const ttt_param_spec specs[] = {{.name = "a", .rank = 2, .shape = {2, 40}, .matrix = true},
+                                    {.name = "b", .rank = 2, .shape = {2, 40}, .matrix = true}};
+    const ttt_tensor sound[] = {{"a", TTT_I8, 2, {2, 40}, codes, 80},
+                                {"a.scales", TTT_BF16, 2, {2, 2}, scales, 8},
+                                {"b", TTT_I8, 2, {2, 40}, codes, 80},
+                                {"b.scales", TTT_BF16, 2, {2, 2}, scales, 8}};
+    ttt_param_found *found;
+    ttt_precision stored;
+    CHECK_OK(ttt_param_match(specs, 2, sound, 4, "m", &found, &stored));
+    CHECK(stored == TTT_PRECISION_Q8 && found[1].tensor == &sound[2] && found[1].scales == &sound[3]);
+    ttt_free(found);
+    CHECK_FAILS(ttt_param_match(specs, 2, sound, 3, "m", &found, &stored), TTT_ERR_FORMAT, "b.scales is missing");
+    CHECK_FAILS(ttt_param_match(specs, 1, sound, 4, "m", &found, &stored), TTT_ERR_FORMAT, "tensor b of shape");
+    const struct {
+        int which;
+        ttt_tensor tensor;
+        const char *sentence;
+    } faults[] = {
+        {0, {"a", TTT_I8, 2, {2, 20}, codes, 40}, "a has shape [2, 20] where q8 codes need [2, 40]"},
+        {0, {"a", TTT_U8, 2, {2, 40}, codes, 80}, "a has shape [2, 40] where q4 codes need [2, 20]"},
+        {0, {"a", TTT_U8, 2, {2, 20}, codes, 40}, "tensor b has type I8 and a U8: matrices are of one precision"},
+        {2, {"b", TTT_F32, 2, {2, 40}, values, 320}, "tensor b has type F32 and a I8: matrices are of one precision"},
+        {1, {"a.scales", TTT_BF16, 2, {2, 1}, scales, 4}, "a.scales has shape [2, 1] where q8 codes need [2, 2]"},
+        {1, {"a.scales", TTT_F32, 2, {2, 2}, values, 16}, "a.scales has type F32; scales are BF16"},
+    };
+    for (size_t i = 0; i < sizeof faults / sizeof *faults; i++) {
+        ttt_tensor tensors[4];
+        memcpy(tensors, sound, sizeof sound);
+        tensors[faults[i].which] = faults[i].tensor;
+        CHECK_FAILS(ttt_param_match(specs, 2, tensors, faults[i].which == 2 ? 3 : 4, "m", &found, &stored),
+                    TTT_ERR_FORMAT, faults[i].sentence);
+    }
+    scales[3] = 0x7f80;
+    CHECK_FAILS(ttt_param_match(specs, 2, sound, 4, "m", &found, &stored), TTT_ERR_FORMAT, "a.scales holds a scale");
+}
+
 /* A tied head may be stored once more, and only if it is the same. */
 static void test_match(void)
 {
@@ -223,7 +381,10 @@ int main(void)
     test_options();
     test_folder();
     test_faults();
+    test_weights("goldens/linear_mamba_preconv/config.json");
+    test_weights("goldens/mlp_transformer/config.json");
     test_match();
+    test_match_codes();
     test_complete();
     return test_end();
 }
