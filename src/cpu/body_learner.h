@@ -83,10 +83,10 @@ static void map_end(const ttt_tile *t, int m)
             map_add_rows(f, filled, -c, f->w, f->b, next->w, next->b);
         }
     }
-    memset(next->g, 0, (size_t)(f->slots * f->out) * sizeof(float));
+    if (!t->replay) memset(next->g, 0, (size_t)(f->slots * f->out) * sizeof(float));
 }
 
-/* Backward of map_end: dW, dS become those before the end of the tile, and the rows of dmap get their gradients.
+/* Backward of map_end: dW, dS become those before the end of the tile, and the rows of dmap get their first gradients.
  * work.rows is overwritten. */
 static void map_end_backward(const ttt_tile *t, int m)
 {
@@ -99,9 +99,9 @@ static void map_end_backward(const ttt_tile *t, int m)
     float *along = t->work.rows, *dread = &t->dread[(t->count - 1) * t->heads];
     mm(filled, f->out, f->in, 1, rows_of(f->x, f->in), rows_of(dw, f->out), same_row(db), along, f->out);
     if (update) *dread -= row_dot(along, f->g, filled * f->out);
-    row_add(d->g, alpha, along, filled * f->out);
-    mm_turned(filled, f->in, f->out, alpha, rows_of(f->g, f->out), rows_of(dw, f->out), rows_of(d->x, f->in), d->x,
-              f->in, t->work.panel);
+    row_scale(d->g, alpha, along, filled * f->out);
+    mm_turned(filled, f->in, f->out, alpha, rows_of(f->g, f->out), rows_of(dw, f->out), none(), d->x, f->in,
+              t->work.panel);
     if (update && f->sw) {
         *dread -= row_dot(f->sw, d->w, size);
         row_scale(d->sw, alpha, d->w, size);
@@ -153,7 +153,7 @@ static void map_read_backward(const ttt_tile *t, int m, view x, const float *dz,
 {
     const ttt_map *f = &t->map[m], *d = &t->dmap[m];
     const int64_t n = t->count;
-    mm_turned(n, f->in, f->out, 1, rows_of(dz, f->out), rows_of(f->w, f->out), none(), dx, f->in, t->work.panel);
+    mm_panels(n, f->in, f->out, 1, rows_of(dz, f->out), t->work.turned[m], none(), dx, f->in);
     mm(f->in, f->out, n, 1, columns_of(x.x, x.row), rows_of(dz, f->out), rows_of(d->w, f->out), d->w, f->out);
     add_rows(d->b, 1, dz, n, f->out);
     map_edges_backward(t, m, x, dz, dx);
@@ -166,17 +166,20 @@ static void map_predict_backward(const ttt_tile *t, int m, const float *dz)
     const ttt_map *f = &t->map[m], *d = &t->dmap[m];
     const float *x = f->x + t->first * f->in;
     float *dx = d->x + t->first * f->in;
-    mm_turned(t->count, f->in, f->out, 1, rows_of(dz, f->out), rows_of(f->w, f->out), rows_of(dx, f->in), dx, f->in,
-              t->work.panel);
+    mm_panels(t->count, f->in, f->out, 1, rows_of(dz, f->out), t->work.turned[m], rows_of(dx, f->in), dx, f->in);
     mm(f->in, f->out, t->count, 1, columns_of(x, f->in), rows_of(dz, f->out), rows_of(d->w, f->out), d->w, f->out);
     add_rows(d->b, 1, dz, t->count, f->out);
 }
 
-/* What the backward of a tile begins with: dread to zero, and the end of the tile. */
+/* What the backward of a tile begins with: dread to zero, the end of the tile, and the weights turned. */
 static void tile_backward_begin(const ttt_tile *t, int maps)
 {
     for (int64_t i = 0; i < t->count; i++) t->dread[i * t->heads] = 0;
-    for (int m = 0; m < maps; m++) map_end_backward(t, m);
+    for (int m = 0; m < maps; m++) {
+        const ttt_map *f = &t->map[m];
+        map_end_backward(t, m);
+        turn_all(t->work.turned[m], rows_of(f->w, f->out), f->in, f->out);
+    }
 }
 
 /* Backward of G = r g of the last map: dwrite, and the gradient dg [count, D] of g. */

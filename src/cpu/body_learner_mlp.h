@@ -47,14 +47,19 @@ static void times_slope(float *x, const float *z, const float *gate, int64_t n)
     }
 }
 
-/* G1 = r back gelu'(z1). work.rows is overwritten. */
+/* G1 = r back gelu'(z1) */
 static void hidden_write(const ttt_tile *t)
 {
-    const int64_t size = t->count * t->map[0].out;
-    float *g1 = t->work.rows;
-    memcpy(g1, t->trace.back, (size_t)size * sizeof *g1);
-    times_slope(g1, t->trace.z, t->gate, size);
-    map_write(t, 0, g1);
+    const int64_t hidden = t->map[0].out;
+    for (int64_t i = 0; i < t->count; i++) {
+        const vf r = vf_set(t->write[i * t->heads]);
+        float *g1 = t->map[0].g + (t->first + i) * hidden;
+        for (int64_t h = 0; h < hidden; h += VF) {
+            const int64_t lanes = lanes_at(h, hidden), at = i * hidden + h;
+            const vf slope = gelu_slope_of(vf_load_n(t->trace.z + at, lanes), vf_load_n(t->gate + at, lanes));
+            vf_store_n(g1 + h, vf_mul(r, vf_mul(vf_load_n(t->trace.back + at, lanes), slope)), lanes);
+        }
+    }
 }
 
 static void learner_mlp_forward(const ttt_tile *t)

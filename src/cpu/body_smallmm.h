@@ -131,8 +131,10 @@ static void mm(int64_t m, int64_t n, int64_t k, float alpha, view a, view b, vie
         mm_by_columns(&p);
 }
 
-/* panel [depth, TTT_TURN] = rows [count, depth], count <= TTT_TURN, transposed; what is left of whole vectors is zero.
- */
+/* Columns of a matrix turned at a time: as many as a block is wide. */
+enum { MM_TURN = VF * VF_BLOCK_VECTORS < TTT_TURN ? VF * VF_BLOCK_VECTORS : TTT_TURN };
+
+/* panel [depth, MM_TURN] = rows [count, depth], count <= MM_TURN, transposed; what is left of whole vectors is zero. */
 static void turn(float *panel, view rows, int64_t count, int64_t depth)
 {
     for (int64_t r = 0; r < count; r += VF) {
@@ -144,21 +146,41 @@ static void turn(float *panel, view rows, int64_t count, int64_t depth)
             for (int i = 0; i < VF; i++) square[i] = r + i < count ? vf_load_n(from + i * rows.row, lanes) : vf_zero();
             vf_transpose(square);
 #pragma GCC unroll 16
-            for (int i = 0; i < VF; i++) vf_store(panel + (l + i) * TTT_TURN + r, square[i]);
+            for (int i = 0; i < VF; i++) vf_store(panel + (l + i) * MM_TURN + r, square[i]);
         }
     }
 }
 
-/* c [m, n] = init + alpha a [m, k] b^T, b [n, k] by rows; `panel` is scratch. */
+/* Reals of a panel of `depth`. */
+static inline int64_t panel_size(int64_t depth) { return (depth + VF - 1) / VF * VF * MM_TURN; }
+
+/* b [n, k], by rows, turned into panels for mm_panels */
+static void turn_all(float *panels, view b, int64_t n, int64_t k)
+{
+    for (int64_t j = 0; j < n; j += MM_TURN, panels += panel_size(k)) {
+        turn(panels, rows_of(b.x + j * b.row, b.row), n - j < MM_TURN ? n - j : MM_TURN, k);
+    }
+}
+
+/* c [m, n] = init + alpha a [m, k] b^T, b [n, k] in panels */
+static void mm_panels(int64_t m, int64_t n, int64_t k, float alpha, view a, const float *panels, view init, float *c,
+                      int64_t c_row)
+{
+    for (int64_t j = 0; j < n; j += MM_TURN, panels += panel_size(k)) {
+        const view from = {init.x ? init.x + j : NULL, init.row, 1};
+        mm(m, n - j < MM_TURN ? n - j : MM_TURN, k, alpha, a, rows_of(panels, MM_TURN), from, c + j, c_row);
+    }
+}
+
+/* The same with b by rows; `panel` is scratch for one panel. */
 static void mm_turned(int64_t m, int64_t n, int64_t k, float alpha, view a, view b, view init, float *c, int64_t c_row,
                       float *panel)
 {
-    enum { WIDTH = VF * VF_BLOCK_VECTORS < TTT_TURN ? VF * VF_BLOCK_VECTORS : TTT_TURN };
-    for (int64_t j = 0; j < n; j += WIDTH) {
-        const int64_t width = n - j < WIDTH ? n - j : WIDTH;
-        turn(panel, rows_of(b.x + j * b.row, b.row), width, k);
+    for (int64_t j = 0; j < n; j += MM_TURN) {
+        const int64_t width = n - j < MM_TURN ? n - j : MM_TURN;
         const view from = {init.x ? init.x + j : NULL, init.row, 1};
-        mm(m, width, k, alpha, a, rows_of(panel, TTT_TURN), from, c + j, c_row);
+        turn(panel, rows_of(b.x + j * b.row, b.row), width, k);
+        mm(m, width, k, alpha, a, rows_of(panel, MM_TURN), from, c + j, c_row);
     }
 }
 

@@ -174,16 +174,21 @@ static ttt_tile_work carve_work(ttt_arena *arena, const ttt_cpu_learner *learner
     }
     const int64_t D = dims->head_size, wide = (width * D + TTT_TILE - 1) / TTT_TILE * TTT_TILE,
                   hidden = learner->hidden ? 4 * D : 0;
-    return (ttt_tile_work){.panel = push(arena, wide * TTT_TURN),
-                           .dx = push(arena, wide * TTT_TILE),
-                           .dz = push(arena, wide * TTT_TILE),
-                           .rows = push(arena, wide * TTT_TILE),
-                           .dz2 = push(arena, D * TTT_TILE),
-                           .dk = push(arena, D * TTT_TILE),
-                           .edge = push(arena, TTT_TILE * TTT_TILE),
-                           .dedge = push(arena, TTT_TILE * TTT_TILE),
-                           .abar = push(arena, hidden * TTT_TILE),
-                           .gate_bar = push(arena, hidden * TTT_TILE)};
+    ttt_tile_work work = {.panel = push(arena, wide * TTT_TURN),
+                          .dx = push(arena, wide * TTT_TILE),
+                          .dz = push(arena, wide * TTT_TILE),
+                          .rows = push(arena, wide * TTT_TILE),
+                          .dz2 = push(arena, D * TTT_TILE),
+                          .dk = push(arena, D * TTT_TILE),
+                          .edge = push(arena, TTT_TILE * TTT_TILE),
+                          .dedge = push(arena, TTT_TILE * TTT_TILE),
+                          .abar = push(arena, hidden * TTT_TILE),
+                          .gate_bar = push(arena, hidden * TTT_TILE)};
+    for (int m = 0; m < learner->maps; m++) {
+        const int64_t in = learner->in[m] * D + TTT_TURN - 1, out = learner->out[m] * D + TTT_TURN - 1;
+        work.turned[m] = push(arena, in / TTT_TURN * TTT_TURN * (out / TTT_TURN * TTT_TURN));
+    }
+    return work;
 }
 
 /* Measures with base NULL. */
@@ -355,7 +360,6 @@ static void group_backward(const walk *w, const ttt_run *run, int64_t head, int6
         ttt_tile t = tile_in_group(w, run, head, i, i - from, kept, s);
         add_gradients(w, &t, run, head, partial);
         w->backward(&t);
-        clear_rows(t.dmap, w->learner->maps, t.first);
     }
 }
 
@@ -372,16 +376,15 @@ static void backward_item(void *context, int64_t item, int thread)
     float *partial = (float *)call->partial + item * 2 * call->dims.head_size;
     memset(partial, 0, (size_t)(2 * call->dims.head_size) * sizeof *partial);
 
-    ttt_map dmap[TTT_MAPS];
-    find_maps(dmap, w->learner, &call->dims, head_block(w, run->dstate, head));
-    const bool open = tile_of(w, run, head, tiles - 1, &s).end == TTT_TILE_OPEN;
-    if (!open) clear_rows(dmap, w->learner->maps, 0);
     for (int64_t g = (tiles - 1) / group; g >= 0; g--) {
         const float *start = g == 0 ? kept.state : kept.closed + (g - 1) * closed;
         memcpy(state_at(&s, 0), start, (size_t)(g == 0 ? size : closed) * sizeof *start);
         const int64_t end = (g + 1) * group;
         group_backward(w, run, head, g * group, end < tiles ? end : tiles, &kept, &s, partial);
     }
+    ttt_map dmap[TTT_MAPS]; /* only the slots that are filled on entry have a gradient there */
+    find_maps(dmap, w->learner, &call->dims, head_block(w, run->dstate, head));
+    clear_rows(dmap, w->learner->maps, tile_of(w, run, head, 0, &s).first);
 }
 
 void ttt_cpu_learner_backward(const ttt_cpu_learner *learner, const ttt_backend *backend, const ttt_learner_call *call,

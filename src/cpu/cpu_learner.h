@@ -37,11 +37,12 @@ typedef struct ttt_trace {
 
 /* Scratch of the kernels; `width` is the widest side of a map, rounded up to whole vectors. */
 typedef struct ttt_tile_work {
-    float *panel;           /* [width, TTT_TURN]: some rows of a matrix as columns */
-    float *dx, *dz, *rows;  /* [tile, width] */
-    float *dz2, *dk;        /* [tile, D] */
-    float *edge, *dedge;    /* [tile, tile]: x_i . x_j + 1 for j <= i, else 0; its gradient */
-    float *abar, *gate_bar; /* mlp, [tile, 4D]: gelu(z1bar), sigmoid with gelu(z1bar) = z1bar sigmoid */
+    float *turned[TTT_MAPS]; /* backward: W^T in panels, both sides of W rounded up to TTT_TURN */
+    float *panel;            /* [width, TTT_TURN]: some rows of a matrix as columns */
+    float *dx, *dz, *rows;   /* [tile, width] */
+    float *dz2, *dk;         /* [tile, D] */
+    float *edge, *dedge;     /* [tile, tile]: x_i . x_j + 1 for j <= i, else 0; its gradient */
+    float *abar, *gate_bar;  /* mlp, [tile, 4D]: gelu(z1bar), sigmoid with gelu(z1bar) = z1bar sigmoid */
 } ttt_tile_work;
 
 /* Some consecutive tokens of one head in one tile. Row i of the token arrays is at i * stride, rates at i * heads. */
@@ -60,8 +61,8 @@ typedef struct ttt_tile {
     float *gate; /* mlp, [tile, 4D]: sigmoid with gelu(z1) = z1 sigmoid */
     ttt_tile_work work;
 
-    ttt_map dmap[TTT_MAPS]; /* backward: gradients after the tile on entry, before it on return; slots from `first` on
-                               are left with anything */
+    ttt_map dmap[TTT_MAPS]; /* backward: gradients after the tile on entry, before it on return; slots of a tile that
+                               ends have none on entry, and slots from `first` on are left with anything */
     const float *dout;
     float *dq, *dk, *dv, *dwrite, *dread;
     float *dweight, *dbias; /* += */
