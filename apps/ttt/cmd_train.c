@@ -35,6 +35,7 @@ enum {
     KEY_FORCE,
     KEY_DRY,
     KEY_PROFILE,
+    KEY_RECOMPUTE,
     KEY_SPECIAL
 };
 
@@ -59,6 +60,8 @@ static const struct argp_option list[] = {
     {"batch", KEY_BATCH, "TOKENS", 0, "tokens of an update (default by configuration)", GROUP_TEXT},
     {"accumulate", KEY_ACCUMULATE, "N", 0, "passes an update is made of", GROUP_TEXT},
     {"segment", KEY_SEGMENT, "N", 0, "go through sequences in segments of N tokens: less memory", GROUP_TEXT},
+    {"recompute", KEY_RECOMPUTE, NULL, 0, "compute layers again in the backward pass: less memory, same bits",
+     GROUP_TEXT},
     {NULL, 0, NULL, 0, "Length (default: one epoch) and rate:", GROUP_LENGTH},
     {"steps", KEY_STEPS, "N", 0, "updates", GROUP_LENGTH},
     {"epochs", KEY_EPOCHS, "X", 0, "times that the text is gone through", GROUP_LENGTH},
@@ -127,6 +130,7 @@ static error_t parse(int key, char *text, struct argp_state *state)
     case KEY_SPECIAL: a->run.parse_special = true; return 0;
     case KEY_SCHEDULE: a->run.schedule = text; return 0;
     case KEY_FORCE: a->run.force = true; return 0;
+    case KEY_RECOMPUTE: a->run.recompute = true; return 0;
     case KEY_PROFILE: a->run.profile = true; return 0;
     case KEY_DRY: a->dry = true; return 0;
     case ARGP_KEY_ARGS:

@@ -55,8 +55,8 @@ typedef struct ttt_train_run_options {
 
     const char *backend, *precision; /* these three as in ttt_model_options; may change, with a warning */
     int threads;
-    bool profile; /* as in ttt_train_options */
-    bool force;   /* begins anew whatever the folder holds; files that are not a run's stay */
+    bool recompute, profile; /* as in ttt_train_options */
+    bool force;              /* begins anew whatever the folder holds; files that are not a run's stay */
 
     /* Asked between updates: true ends the run's present part with a checkpoint and TTT_ERR_INTERRUPTED. */
     bool (*stopped)(void *context);

@@ -39,7 +39,9 @@ typedef struct ttt_train_options {
     double warmup;      /* fraction of the steps, 0.1 */
     ttt_schedule schedule;
     double beta1, beta2, eps, decay, clip;
-    bool profile; /* measure every operation: ttt_trainer_profile */
+    bool recompute; /* keep of each block only its input and compute the rest again: less memory, a third more time,
+                       and the same bits */
+    bool profile;   /* measure every operation: ttt_trainer_profile */
 } ttt_train_options;
 
 TTT_API void ttt_train_options_init(ttt_train_options *options);
@@ -94,7 +96,7 @@ TTT_API TTT_NODISCARD ttt_status ttt_trainer_save_model(const ttt_trainer *train
  * that comes back on load (data position, hashes). */
 TTT_API TTT_NODISCARD ttt_status ttt_trainer_save(const ttt_trainer *trainer, const char *path, const char *note);
 /* Makes a trainer from a checkpoint. Of `how`, what a checkpoint does not hold is taken: backend, precision, threads,
- * profile. *note is a new string: release with ttt_string_free. */
+ * recompute, profile. *note is a new string: release with ttt_string_free. */
 TTT_API TTT_NODISCARD ttt_status ttt_trainer_load(ttt_trainer **trainer, const char *path, const ttt_train_options *how,
                                                   char **note);
 TTT_API void ttt_string_free(char *text);

@@ -19,6 +19,7 @@ typedef struct ttt_pass {
     int64_t rows;                      /* R, the sum of the runs' counts */
     int64_t longest;                   /* the largest count */
     bool train;                        /* keep what backward needs */
+    bool recompute;                    /* but of each block only its input: the rest is computed again in backward */
     struct ttt_inspection *inspection; /* NULL, or where the inner loop's losses go */
 } ttt_pass;
 

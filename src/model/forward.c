@@ -18,9 +18,11 @@ static void workspace_layout(ttt_workspace *w, ttt_arena *arena, const ttt_lm *l
     w->logits = ttt_arena_push(arena, w->chunk * lm->config.vocab_size, real);
     w->losses = ttt_arena_push(arena, R, sizeof *w->losses);
     w->scratch = ttt_block_scratch_layout(arena, &lm->blocks[0], pass);
-    const int64_t kept = pass->train ? lm->config.num_hidden_layers : 1;
-    for (int64_t i = 0; i < kept; i++) {
-        const ttt_block_saved saved = ttt_block_saved_layout(arena, &lm->blocks[i], pass);
+    const int64_t L = lm->config.num_hidden_layers;
+    if (pass->recompute) w->inputs = ttt_arena_push(arena, L * R * C, real);
+    ttt_block_saved saved = {0};
+    for (int64_t i = 0; i < L; i++) {
+        if (i == 0 || (pass->train && !pass->recompute)) saved = ttt_block_saved_layout(arena, &lm->blocks[i], pass);
         if (w->saved) w->saved[i] = saved;
     }
 }
@@ -55,11 +57,14 @@ void ttt_workspace_deinit(ttt_workspace *workspace)
 void ttt_lm_blocks_forward(const ttt_lm *lm, const ttt_pass *pass, const ttt_lm_weights *weights,
                            const ttt_workspace *workspace, const int32_t *ids, const ttt_trace *trace)
 {
-    lm->backend->ops->embed(lm->backend, workspace->h, ids, &weights->embedding, pass->rows);
+    const ttt_backend *b = lm->backend;
+    const int64_t size = pass->rows * lm->config.hidden_size;
+    b->ops->embed(b, workspace->h, ids, &weights->embedding, pass->rows);
     for (int64_t i = 0; i < lm->config.num_hidden_layers; i++) {
         if (pass->inspection) pass->inspection->layer = i;
-        ttt_block_forward(pass, &lm->blocks[i], &weights->blocks[i], &workspace->saved[pass->train ? i : 0],
-                          &workspace->scratch, workspace->h);
+        if (pass->recompute) b->ops->copy(b, ttt_at(b, workspace->inputs, i * size), workspace->h, size);
+        ttt_block_forward(pass, &lm->blocks[i], &weights->blocks[i], &workspace->saved[i], &workspace->scratch,
+                          workspace->h);
         if (trace) trace->rows(trace->context, pass, i, workspace->h);
     }
 }

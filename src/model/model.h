@@ -63,7 +63,8 @@ typedef struct ttt_workspace {
     double *losses; /* [R] */
     int64_t chunk;  /* rows of logits at a time */
     ttt_block_scratch scratch;
-    ttt_block_saved *saved; /* [L] when training, else one that all blocks share; its own allocation */
+    void *inputs;           /* with recompute: the residual stream before each block [L,R,C] */
+    ttt_block_saved *saved; /* [L], its own allocation; the same for all blocks unless training without recompute */
 } ttt_workspace;
 
 /* Bytes that ttt_workspace_init will take for such a pass. */

@@ -11,12 +11,19 @@ static size_t states_bytes(const ttt_backprop *p)
     return (size_t)(p->sequences * p->lm->state_size) * p->lm->backend->real;
 }
 
-static ttt_backprop plan(const ttt_lm *lm, int64_t sequences, int64_t context, int64_t segment)
+static ttt_backprop plan(const ttt_lm *lm, int64_t sequences, int64_t context, int64_t segment, bool recompute)
 {
     return (ttt_backprop){.lm = lm,
                           .sequences = sequences,
                           .context = context,
+                          .recompute = recompute,
                           .segment = segment > 0 && segment < context ? segment : context};
+}
+
+/* States at the starts of segments that are kept: some of the forward will be computed again from there. */
+static int64_t kept_starts(const ttt_backprop *p)
+{
+    return segment_count(p) > 1 || p->recompute ? segment_count(p) : 0;
 }
 
 static ttt_pass largest_pass(const ttt_backprop *p)
@@ -25,23 +32,24 @@ static ttt_pass largest_pass(const ttt_backprop *p)
                       .run_count = p->sequences,
                       .rows = p->sequences * p->segment,
                       .longest = p->segment,
-                      .train = true};
+                      .train = true,
+                      .recompute = p->recompute};
 }
 
-size_t ttt_backprop_bytes(const ttt_lm *lm, int64_t sequences, int64_t context, int64_t segment)
+size_t ttt_backprop_bytes(const ttt_lm *lm, int64_t sequences, int64_t context, int64_t segment, bool recompute)
 {
-    const ttt_backprop p = plan(lm, sequences, context, segment);
+    const ttt_backprop p = plan(lm, sequences, context, segment, recompute);
     const ttt_pass pass = largest_pass(&p);
-    const int64_t kept = segment_count(&p) > 1 ? segment_count(&p) : 0;
-    return ttt_workspace_bytes(lm, &pass) + (size_t)(kept + 2) * states_bytes(&p);
+    return ttt_workspace_bytes(lm, &pass) + (size_t)(kept_starts(&p) + 2) * states_bytes(&p);
 }
 
-ttt_status ttt_backprop_init(ttt_backprop *p, const ttt_lm *lm, int64_t sequences, int64_t context, int64_t segment)
+ttt_status ttt_backprop_init(ttt_backprop *p, const ttt_lm *lm, int64_t sequences, int64_t context, int64_t segment,
+                             bool recompute)
 {
-    *p = plan(lm, sequences, context, segment);
+    *p = plan(lm, sequences, context, segment, recompute);
     const ttt_pass pass = largest_pass(p);
     TTT_TRY(ttt_workspace_init(&p->workspace, lm, &pass));
-    p->starts = ttt_alloc(segment_count(p) > 1 ? (size_t)segment_count(p) : 0, states_bytes(p));
+    p->starts = ttt_alloc((size_t)kept_starts(p), states_bytes(p));
     p->states = ttt_alloc(1, states_bytes(p));
     p->dstates = ttt_alloc(1, states_bytes(p));
     p->runs = ttt_alloc((size_t)sequences, sizeof *p->runs);
@@ -85,7 +93,8 @@ static ttt_pass segment_pass(ttt_backprop *p, int64_t index, const int32_t *toke
                       .run_count = p->sequences,
                       .rows = p->sequences * count,
                       .longest = count,
-                      .train = true};
+                      .train = true,
+                      .recompute = p->recompute};
 }
 
 /* Final norm, head and cross entropy, a chunk of rows at a time so that [R,V] is never held. With grads, workspace.dh
@@ -113,14 +122,29 @@ static void loss_and_head(ttt_backprop *p, const ttt_pass *pass, const ttt_lm_we
                              lm->config.rms_norm_eps);
 }
 
+/* Computes a block's activations again, from its input and the states at the segment's start. Those of the last block
+ * are still there. */
+static void block_again(const ttt_backprop *p, const ttt_pass *pass, const ttt_lm_weights *weights, int64_t block)
+{
+    const ttt_lm *lm = p->lm;
+    const ttt_backend *b = lm->backend;
+    const ttt_workspace *w = &p->workspace;
+    const int64_t size = pass->rows * lm->config.hidden_size;
+    if (block + 1 == lm->config.num_hidden_layers) return;
+    b->ops->copy(b, w->h, ttt_at(b, w->inputs, block * size), size);
+    ttt_block_forward(pass, &lm->blocks[block], &weights->blocks[block], &w->saved[block], &w->scratch, w->h);
+}
+
 static void blocks_backward(ttt_backprop *p, const ttt_pass *pass, const ttt_lm_weights *weights,
                             const ttt_lm_weights *grads)
 {
     const ttt_lm *lm = p->lm;
     const ttt_workspace *w = &p->workspace;
-    for (int64_t i = lm->config.num_hidden_layers - 1; i >= 0; i--)
+    for (int64_t i = lm->config.num_hidden_layers - 1; i >= 0; i--) {
+        if (p->recompute) block_again(p, pass, weights, i);
         ttt_block_backward(pass, &lm->blocks[i], &weights->blocks[i], &grads->blocks[i], &w->saved[i], &w->scratch,
                            w->dh);
+    }
     lm->backend->ops->embed_backward(lm->backend, &grads->embedding, p->ids, w->dh, pass->rows);
 }
 
@@ -148,7 +172,7 @@ double ttt_backprop_run(ttt_backprop *p, const ttt_lm_weights *weights, const tt
     ttt_lm_reset(lm, &pass, weights);
     for (int64_t s = 0; s < segments; s++) { /* to the end, keeping the states at the starts */
         pass = segment_pass(p, s, tokens);
-        if (segments > 1) b->ops->copy(b, ttt_at(b, p->starts, s * states), p->states, states);
+        if (kept_starts(p) > 0) b->ops->copy(b, ttt_at(b, p->starts, s * states), p->states, states);
         ttt_lm_blocks_forward(lm, &pass, weights, &p->workspace, p->ids, NULL);
         if (grads) continue;
         loss_and_head(p, &pass, weights, NULL, 0);
@@ -164,6 +188,7 @@ double ttt_backprop_run(ttt_backprop *p, const ttt_lm_weights *weights, const tt
         }
         loss_and_head(p, &pass, weights, grads, scale);
         loss += add_losses(p, &pass, losses);
+        if (p->recompute) b->ops->copy(b, p->states, ttt_at(b, p->starts, s * states), states);
         blocks_backward(p, &pass, weights, grads);
     }
     for (int64_t i = 0; i < lm->config.num_hidden_layers; i++)

@@ -3,7 +3,7 @@
  * The loss of some sequences and its gradient by every parameter. A sequence may be gone through in segments: the
  * states at their starts are kept, each segment is computed again in the backward, and the state's gradient is carried
  * from one to the one before. The loss and gradients are the same to rounding, and memory is that of one segment and
- * one state per segment.
+ * one state per segment. With recompute it is that of one block, and the bits are the same.
  */
 #ifndef TTT_TRAIN_BACKPROP_H
 #define TTT_TRAIN_BACKPROP_H
@@ -13,8 +13,9 @@
 typedef struct ttt_backprop {
     const ttt_lm *lm;
     int64_t sequences, context, segment; /* B, T, tokens of a segment */
+    bool recompute;                      /* of each block only its input is kept */
     ttt_workspace workspace;
-    char *starts;           /* [segments, B, state] states at the segments' starts; absent with one segment */
+    char *starts;           /* [segments, B, state] states at the segments' starts; absent where nothing is repeated */
     char *states;           /* [B, state] */
     char *dstates;          /* [B, state] */
     ttt_run *runs;          /* [B] */
@@ -23,10 +24,10 @@ typedef struct ttt_backprop {
 
 /* segment 0: the whole context. */
 TTT_NODISCARD ttt_status ttt_backprop_init(ttt_backprop *backprop, const ttt_lm *lm, int64_t sequences, int64_t context,
-                                           int64_t segment);
+                                           int64_t segment, bool recompute);
 void ttt_backprop_deinit(ttt_backprop *backprop);
 /* Bytes that it takes. */
-size_t ttt_backprop_bytes(const ttt_lm *lm, int64_t sequences, int64_t context, int64_t segment);
+size_t ttt_backprop_bytes(const ttt_lm *lm, int64_t sequences, int64_t context, int64_t segment, bool recompute);
 
 /* Sum over all tokens of the cross entropy of tokens[:,1:] given tokens[:,:-1]; tokens [B, T+1]. With `grads` the
  * gradient of scale times the sum is added to them; NULL: only the loss. `losses` (NULL allowed): the sum of each

@@ -111,6 +111,7 @@ static ttt_status load(ttt_train_run *run, int64_t step)
     const ttt_train_options how = {.backend = run->said.backend,
                                    .precision = run->said.precision,
                                    .threads = run->said.threads,
+                                   .recompute = run->said.recompute,
                                    .profile = run->said.profile};
     if (status == TTT_OK) status = ttt_trainer_load(&run->trainer, path, &how, &text);
     if (status == TTT_OK) status = ttt_run_note_parse(&run->note, text, path);

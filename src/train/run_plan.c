@@ -225,6 +225,7 @@ static ttt_status make_options(const ttt_train_run_options *said, const ttt_conf
     train->backend = said->backend;
     train->precision = said->precision;
     train->threads = said->threads;
+    train->recompute = said->recompute;
     train->profile = said->profile;
     train->context = said->context ? said->context : config->max_position_embeddings;
     TTT_TRY(make_batch(said, config, found ? found->batch : FILE_SEQUENCES * train->context, train));

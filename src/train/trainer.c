@@ -50,7 +50,8 @@ static ttt_status init(ttt_trainer *trainer, const ttt_config *config)
     if (o->profile) TTT_TRY(ttt_timed_start(trainer->lm.backend));
     trainer->options.precision = ttt_precision_name(precision);
     TTT_TRY(ttt_optimizer_init(&trainer->optimizer, &trainer->lm));
-    return ttt_backprop_init(&trainer->backprop, &trainer->lm, o->batch / o->accumulate, o->context, o->segment);
+    return ttt_backprop_init(&trainer->backprop, &trainer->lm, o->batch / o->accumulate, o->context, o->segment,
+                             o->recompute);
 }
 
 ttt_status ttt_trainer_new_empty(ttt_trainer **out, const ttt_config *config, const ttt_train_options *options)
@@ -91,8 +92,8 @@ ttt_status ttt_trainer_memory(const ttt_config *config, const ttt_train_options 
     ttt_lm lm;
     TTT_TRY(check_options(options));
     TTT_TRY(ttt_lm_init(&lm, config, options->backend ? options->backend : "auto", options->threads, options->group));
-    *bytes = ttt_optimizer_bytes(&lm) +
-             ttt_backprop_bytes(&lm, options->batch / options->accumulate, options->context, options->segment);
+    *bytes = ttt_optimizer_bytes(&lm) + ttt_backprop_bytes(&lm, options->batch / options->accumulate, options->context,
+                                                           options->segment, options->recompute);
     ttt_lm_deinit(&lm);
     return TTT_OK;
 }

@@ -333,6 +333,7 @@ ttt_status ttt_trainer_load(ttt_trainer **trainer, const char *path, const ttt_t
         options.backend = how->backend;
         options.precision = how->precision;
         options.threads = how->threads;
+        options.recompute = how->recompute;
         options.profile = how->profile;
         status = ttt_trainer_new_empty(trainer, &config, &options);
     }

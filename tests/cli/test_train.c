@@ -343,6 +343,13 @@ static void test_dry(void)
     CHECK(access("dry", F_OK) != 0);
 }
 
+static void test_recompute(void)
+{
+    CLI_OK(TRAIN "-o recomputed --steps 40 --recompute --segment 10");
+    CLI_OK(TRAIN "-o segmented --steps 40 --segment 10");
+    CHECK(same_model("segmented", "recomputed"));
+}
+
 static void test_profile(void)
 {
     CLI_SAYS(0, "linear_backward_weight", TRAIN "-o profiled --steps 40 --profile");
@@ -381,6 +388,7 @@ int main(void)
     test_fine_tuning();
     test_minutes();
     test_dry();
+    test_recompute();
     test_profile();
     test_lock();
     return test_end();

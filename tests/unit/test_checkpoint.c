@@ -66,7 +66,8 @@ static void test_round_trip(ttt_learner_kind learner, const char *backend)
     char *note;
     (void)steps(trainer, 5);
     CHECK_OK(ttt_trainer_save(trainer, path, "a note, \"quoted\" \xc3\xa9"));
-    CHECK_OK(ttt_trainer_load(&loaded, path, &(ttt_train_options){.backend = backend, .threads = 2}, &note));
+    CHECK_OK(ttt_trainer_load(&loaded, path, &(ttt_train_options){.backend = backend, .threads = 2, .recompute = true},
+                              &note));
     CHECK_STR(note, "a note, \"quoted\" \xc3\xa9");
     ttt_string_free(note);
     CHECK_EQ(ttt_trainer_step_count(loaded), 5);
