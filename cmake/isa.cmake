@@ -5,4 +5,6 @@ set(TTT_FLAGS_AVX512 -mavx512f -mavx512bw -mavx512dq -mavx512vl -mavx2 -mfma -mf
 set(TTT_FLAGS_AMX ${TTT_FLAGS_AVX512} -mamx-tile -mamx-bf16)
 if(CMAKE_SYSTEM_PROCESSOR MATCHES "^(x86_64|AMD64)$")
   set(TTT_X86 ON)
+elseif(CMAKE_SYSTEM_PROCESSOR MATCHES "^(aarch64|arm64)$")
+  set(TTT_ARM64 ON) # NEON is part of every one and needs no flags
 endif()

@@ -1,20 +1,28 @@
 # SPDX-License-Identifier: MIT
 # What the library stands on. oneDNN is optional; without it the project's own products do all the work.
+add_library(ttt_libraries INTERFACE)
+find_package(Threads REQUIRED)
+target_link_libraries(ttt_libraries INTERFACE Threads::Threads m)
+
+# Headers alone, by a link of their own: what else lies beside them may be for another processor than that compiled for.
+find_path(RANDOM123_INCLUDE Random123/philox.h REQUIRED)
+file(MAKE_DIRECTORY ${PROJECT_BINARY_DIR}/include)
+file(CREATE_LINK ${RANDOM123_INCLUDE}/Random123 ${PROJECT_BINARY_DIR}/include/Random123 SYMBOLIC)
+target_include_directories(ttt_libraries SYSTEM INTERFACE ${PROJECT_BINARY_DIR}/include)
+
+set(TTT_HAVE_ONEDNN OFF)
+if(TTT_KERNELS_ONLY)
+  return()
+endif()
+
 find_package(PkgConfig REQUIRED)
 pkg_check_modules(JANSSON REQUIRED IMPORTED_TARGET jansson)
 pkg_check_modules(UTF8PROC REQUIRED IMPORTED_TARGET libutf8proc)
 pkg_check_modules(ZSTD REQUIRED IMPORTED_TARGET libzstd)
-find_path(RANDOM123_INCLUDE Random123/philox.h REQUIRED)
-
-add_library(ttt_libraries INTERFACE)
-target_include_directories(ttt_libraries SYSTEM INTERFACE ${RANDOM123_INCLUDE})
-target_link_libraries(ttt_libraries INTERFACE PkgConfig::JANSSON PkgConfig::UTF8PROC PkgConfig::ZSTD m)
-find_package(Threads REQUIRED)
-target_link_libraries(ttt_libraries INTERFACE Threads::Threads)
+target_link_libraries(ttt_libraries INTERFACE PkgConfig::JANSSON PkgConfig::UTF8PROC PkgConfig::ZSTD)
 
 # oneDNN brings its own OpenMP threads along; each of its calls is told to use one (src/cpu/product_onednn.c). Not by its
 # CMake package, which on Debian asks for OpenCL's headers too.
-set(TTT_HAVE_ONEDNN OFF)
 if(TTT_ONEDNN)
   find_package(OpenMP QUIET COMPONENTS C)
   find_path(DNNL_INCLUDE oneapi/dnnl/dnnl.h)

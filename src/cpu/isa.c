@@ -16,7 +16,7 @@
 
 #include "cpu/kernels.h"
 
-static const char *const names[TTT_ISA_COUNT] = {"scalar", "avx2", "avx512", "amx"};
+static const char *const names[TTT_ISA_COUNT] = {"scalar", "neon", "avx2", "avx512", "amx"};
 
 const char *ttt_isa_name(ttt_isa isa) { return names[isa]; }
 
@@ -50,6 +50,7 @@ static bool machine_has(ttt_isa isa)
 {
     switch (isa) {
     case TTT_ISA_SCALAR: return true;
+    case TTT_ISA_NEON: return false;
     case TTT_ISA_AVX2: return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma");
     case TTT_ISA_AVX512: return machine_has(TTT_ISA_AVX2) && has_avx512();
     case TTT_ISA_AMX: return machine_has(TTT_ISA_AVX512) && has_amx() && amx_permitted();
@@ -58,7 +59,8 @@ static bool machine_has(ttt_isa isa)
     return false;
 }
 #else
-static bool machine_has(ttt_isa isa) { return isa == TTT_ISA_SCALAR; }
+/* Each 64-bit ARM has NEON. */
+static bool machine_has(ttt_isa isa) { return isa == TTT_ISA_SCALAR || isa == TTT_ISA_NEON; }
 #endif
 
 bool ttt_isa_supported(ttt_isa isa) { return ttt_kernels_of(isa) && machine_has(isa); }

@@ -9,10 +9,10 @@
 
 #include "base/error.h"
 
-/* In ascending order: each machine that has one has those before it. */
-typedef enum ttt_isa { TTT_ISA_SCALAR, TTT_ISA_AVX2, TTT_ISA_AVX512, TTT_ISA_AMX, TTT_ISA_COUNT } ttt_isa;
+/* In ascending order: of those that a machine has, the last is the best. */
+typedef enum ttt_isa { TTT_ISA_SCALAR, TTT_ISA_NEON, TTT_ISA_AVX2, TTT_ISA_AVX512, TTT_ISA_AMX, TTT_ISA_COUNT } ttt_isa;
 
-const char *ttt_isa_name(ttt_isa isa); /* "scalar", "avx2", "avx512", "amx": values of the environment's TTT_ISA */
+const char *ttt_isa_name(ttt_isa isa); /* "scalar", "neon", "avx2", "avx512", "amx": what TTT_ISA may say */
 
 /* Whether the processor and the operating system both support it, and this build holds its kernels. */
 bool ttt_isa_supported(ttt_isa isa);

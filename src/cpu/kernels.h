@@ -110,7 +110,8 @@ typedef struct ttt_kernels {
     ttt_tile_kernel *learner_mlp_forward, *learner_mlp_backward;
 } ttt_kernels;
 
-extern const ttt_kernels ttt_kernels_scalar, ttt_kernels_avx2, ttt_kernels_avx512, ttt_kernels_amx; /* isa_*.c */
+extern const ttt_kernels ttt_kernels_scalar, ttt_kernels_neon, ttt_kernels_avx2, ttt_kernels_avx512,
+    ttt_kernels_amx; /* isa_*.c */
 
 /* NULL if this build does not hold the ISA. */
 const ttt_kernels *ttt_kernels_of(ttt_isa isa);

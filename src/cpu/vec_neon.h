@@ -1,0 +1,82 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * The vector vocabulary on NEON, which every 64-bit ARM has: 4 floats. The contract of each function is in
+ * vec_scalar.h. NEON has no masks: the last, short vector of a row is read and written lane by lane.
+ */
+#ifndef TTT_CPU_VEC_NEON_H
+#define TTT_CPU_VEC_NEON_H
+
+#include <arm_neon.h>
+#include <stdint.h>
+
+enum { VF = 4, VF_BLOCK_ROWS = 6, VF_BLOCK_VECTORS = 4 };
+typedef float32x4_t vf;
+
+static inline vf vf_zero(void) { return vdupq_n_f32(0); }
+static inline vf vf_set(float x) { return vdupq_n_f32(x); }
+static inline vf vf_load(const float *x) { return vld1q_f32(x); }
+static inline void vf_store(float *y, vf a) { vst1q_f32(y, a); }
+
+static inline vf vf_load_n(const float *x, int64_t n)
+{
+    if (n >= VF) return vf_load(x);
+    vf a = vf_zero();
+    if (n > 0) a = vld1q_lane_f32(x, a, 0);
+    if (n > 1) a = vld1q_lane_f32(x + 1, a, 1);
+    if (n > 2) a = vld1q_lane_f32(x + 2, a, 2);
+    return a;
+}
+
+static inline void vf_store_n(float *y, vf a, int64_t n)
+{
+    if (n >= VF) {
+        vf_store(y, a);
+        return;
+    }
+    if (n > 0) vst1q_lane_f32(y, a, 0);
+    if (n > 1) vst1q_lane_f32(y + 1, a, 1);
+    if (n > 2) vst1q_lane_f32(y + 2, a, 2);
+}
+
+/* a where the mask's bits are set, else b */
+static inline vf vf_choose(uint32x4_t mask, vf a, vf b) { return vbslq_f32(mask, a, b); }
+
+static inline vf vf_first(vf a, int64_t n)
+{
+    static const int32_t lane[VF] = {0, 1, 2, 3};
+    return vf_choose(vcgtq_s32(vdupq_n_s32((int32_t)n), vld1q_s32(lane)), a, vf_zero());
+}
+
+static inline vf vf_add(vf a, vf b) { return vaddq_f32(a, b); }
+static inline vf vf_sub(vf a, vf b) { return vsubq_f32(a, b); }
+static inline vf vf_mul(vf a, vf b) { return vmulq_f32(a, b); }
+static inline vf vf_div(vf a, vf b) { return vdivq_f32(a, b); }
+static inline vf vf_fma(vf a, vf b, vf c) { return vfmaq_f32(c, a, b); }
+static inline vf vf_fnma(vf a, vf b, vf c) { return vfmsq_f32(c, a, b); }
+static inline vf vf_max(vf a, vf b) { return vf_choose(vcgtq_f32(a, b), a, b); } /* NEON's own gives NaN for NaN */
+static inline vf vf_min(vf a, vf b) { return vf_choose(vcltq_f32(a, b), a, b); }
+static inline vf vf_sqrt(vf a) { return vsqrtq_f32(a); }
+static inline vf vf_round(vf a) { return vrndnq_f32(a); }
+
+static inline vf vf_power2(vf n)
+{
+    return vreinterpretq_f32_s32(vshlq_n_s32(vaddq_s32(vcvtnq_s32_f32(n), vdupq_n_s32(127)), 23));
+}
+
+static inline __attribute__((always_inline)) void vf_transpose(vf *rows)
+{
+    const float32x4x2_t low = vzipq_f32(rows[0], rows[2]), high = vzipq_f32(rows[1], rows[3]);
+    const float32x4x2_t first = vzipq_f32(low.val[0], high.val[0]), last = vzipq_f32(low.val[1], high.val[1]);
+    rows[0] = first.val[0], rows[1] = first.val[1];
+    rows[2] = last.val[0], rows[3] = last.val[1];
+}
+
+static inline float vf_sum(vf a)
+{
+    const float32x2_t half = vadd_f32(vget_low_f32(a), vget_high_f32(a));
+    return vget_lane_f32(half, 0) + vget_lane_f32(half, 1);
+}
+
+static inline float vf_top(vf a) { return vmaxvq_f32(a); }
+
+#endif
