@@ -7,6 +7,7 @@
 #define TTT_TEST_H
 
 #include <math.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -94,6 +95,9 @@ static inline int test_end(void)
     if (test_failures || (test_checks == 0 && test_skips == 0)) return 1;
     return test_checks == 0 ? 77 : 0;
 }
+
+/* Whether TTT_TEST_SMALL asks for the small cases alone, as where the processor is emulated and slow. */
+static inline bool test_small(void) { return getenv("TTT_TEST_SMALL") != NULL; }
 
 /* A file of ../shared, or NULL where that folder does not exist (the test then skips). The string is static. */
 static inline const char *test_shared(const char *name)
