@@ -63,6 +63,29 @@ static inline vf vf_power2(vf n)
     return vreinterpretq_f32_s32(vshlq_n_s32(vaddq_s32(vcvtnq_s32_f32(n), vdupq_n_s32(127)), 23));
 }
 
+/* bf16 in the high halves, anything in the low ones. */
+static inline uint32x4_t vf_bf16(vf a)
+{
+    const uint32x4_t bits = vreinterpretq_u32_f32(a), odd = vandq_u32(vshrq_n_u32(bits, 16), vdupq_n_u32(1));
+    const uint32x4_t rounded = vaddq_u32(bits, vaddq_u32(odd, vdupq_n_u32(0x7fff)));
+    return vbslq_u32(vceqq_f32(a, a), rounded, vdupq_n_u32(0x7fc00000));
+}
+static inline vf vf_pairs(vf even, vf odd)
+{
+    return vreinterpretq_f32_u32(vsriq_n_u32(vf_bf16(odd), vf_bf16(even), 16));
+}
+static inline vf vf_even(vf words) { return vreinterpretq_f32_u32(vshlq_n_u32(vreinterpretq_u32_f32(words), 16)); }
+static inline vf vf_odd(vf words)
+{
+    return vreinterpretq_f32_u32(vandq_u32(vreinterpretq_u32_f32(words), vdupq_n_u32(0xffff0000)));
+}
+
+static inline void vf_split(vf *a, vf *b)
+{
+    const float32x4x2_t both = vuzpq_f32(*a, *b);
+    *a = both.val[0], *b = both.val[1];
+}
+
 static inline __attribute__((always_inline)) void vf_transpose(vf *rows)
 {
     const float32x4x2_t low = vzipq_f32(rows[0], rows[2]), high = vzipq_f32(rows[1], rows[3]);
