@@ -44,7 +44,10 @@ static ttt_status print_machine(void)
     printf("instructions  %s: %s (of", machine.isa,
            machine.isa_asked ? "TTT_ISA says so" : "the best this machine has");
     for (int i = 0; machine.isas[i]; i++) printf(" %s", machine.isas[i]);
-    printf(")\nproducts      %s\n", machine.products);
+    printf(")\n");
+    for (int i = 0; machine.lacks[i].name; i++)
+        printf("              not %s: %s\n", machine.lacks[i].name, machine.lacks[i].why);
+    printf("products      %s, with %s\n", machine.products, machine.products_isa);
     return TTT_OK;
 }
 

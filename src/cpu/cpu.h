@@ -55,6 +55,7 @@ typedef struct ttt_multiply {
 } ttt_multiply;
 
 extern const char ttt_multiply_name[];
+const char *ttt_multiply_isa(ttt_isa isa); /* what it multiplies with when the backend has `isa` */
 ttt_status ttt_multiply_init(ttt_backend *backend, ttt_isa isa);
 void ttt_multiply_run(const ttt_backend *b, const ttt_multiply *m);
 

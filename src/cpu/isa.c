@@ -1,10 +1,12 @@
 /* SPDX-License-Identifier: MIT
  *
- * Detection by CPUID. __builtin_cpu_supports also asks XGETBV whether the operating system saves the registers; the
- * registers of AMX are large, so Linux gives them only to a process that asks.
+ * Detection: CPUID says what the processor has, XGETBV which registers the operating system keeps from one process to
+ * the next. Those of AMX are large, so Linux gives them only to a process that asks.
  */
 #include "cpu/isa.h"
 
+#include <stdint.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -21,21 +23,26 @@ static const char *const names[TTT_ISA_COUNT] = {"scalar", "neon", "avx2", "avx5
 const char *ttt_isa_name(ttt_isa isa) { return names[isa]; }
 
 #ifdef TTT_X86
-static bool has_avx512(void)
+/* What each needs beside what those before it do: bits of CPUID's leaves 1 and 7, and of the register XCR0. */
+typedef struct need {
+    unsigned leaf1_c, leaf7_b, leaf7_d, saved;
+    bool permission;
+} need;
+
+static const need needs[TTT_ISA_COUNT] = {
+    [TTT_ISA_AVX2] = {.leaf1_c = bit_OSXSAVE | bit_AVX | bit_FMA | bit_F16C, .leaf7_b = bit_AVX2, .saved = 0x6},
+    [TTT_ISA_AVX512] = {.leaf7_b = bit_AVX512F | bit_AVX512BW | bit_AVX512DQ | bit_AVX512VL, .saved = 0xe0},
+    [TTT_ISA_AMX] = {.leaf7_d = 1u << 24 | 1u << 22, .saved = 0x60000, .permission = true}, /* tiles, their bf16 */
+};
+
+static unsigned saved_registers(void)
 {
-    return __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
-           __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vl");
+    unsigned low, high;
+    __asm__ volatile("xgetbv" : "=a"(low), "=d"(high) : "c"(0));
+    return low;
 }
 
-/* CPUID leaf 7: AMX's tiles and its bf16 products. */
-static bool has_amx(void)
-{
-    unsigned a, b, c, d;
-    const unsigned wanted = 1u << 24 | 1u << 22;
-    return __get_cpuid_count(7, 0, &a, &b, &c, &d) && (d & wanted) == wanted;
-}
-
-/* Asks Linux for the tile registers, for all threads of this process; asking again is harmless. */
+/* For all threads of this process; asking again is harmless. */
 static bool amx_permitted(void)
 {
 #ifdef SYS_arch_prctl
@@ -46,24 +53,46 @@ static bool amx_permitted(void)
 #endif
 }
 
-static bool machine_has(ttt_isa isa)
+static const char *machine_lacks(ttt_isa isa)
 {
-    switch (isa) {
-    case TTT_ISA_SCALAR: return true;
-    case TTT_ISA_NEON: return false;
-    case TTT_ISA_AVX2: return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma");
-    case TTT_ISA_AVX512: return machine_has(TTT_ISA_AVX2) && has_avx512();
-    case TTT_ISA_AMX: return machine_has(TTT_ISA_AVX512) && has_amx() && amx_permitted();
-    case TTT_ISA_COUNT: break;
+    unsigned a, b, c, d, leaf1_c = 0, leaf7_b = 0, leaf7_d = 0;
+    if (__get_cpuid(1, &a, &b, &c, &d)) leaf1_c = c;
+    if (__get_cpuid_count(7, 0, &a, &b, &c, &d)) leaf7_b = b, leaf7_d = d;
+    for (int i = 0; i <= (int)isa; i++) {
+        const need *n = &needs[i];
+        if (n->leaf1_c & ~leaf1_c || n->leaf7_b & ~leaf7_b || n->leaf7_d & ~leaf7_d)
+            return "the processor has not all of its instructions (CPUID)";
+        if (n->saved && n->saved & ~saved_registers())
+            return "the operating system does not keep its registers (XGETBV)";
+        if (n->permission && !amx_permitted()) return "Linux refuses this process its registers (arch_prctl)";
     }
-    return false;
+    return NULL;
 }
 #else
-/* Each 64-bit ARM has NEON. */
-static bool machine_has(ttt_isa isa) { return isa == TTT_ISA_SCALAR || isa == TTT_ISA_NEON; }
+static const char *machine_lacks(ttt_isa isa)
+{
+    (void)isa;
+    return NULL; /* every 64-bit ARM has NEON */
+}
 #endif
 
-bool ttt_isa_supported(ttt_isa isa) { return ttt_kernels_of(isa) && machine_has(isa); }
+const char *ttt_isa_lacks(ttt_isa isa)
+{
+    return ttt_kernels_of(isa) ? machine_lacks(isa) : "this build is for another processor";
+}
+
+bool ttt_isa_supported(ttt_isa isa) { return !ttt_isa_lacks(isa); }
+
+/* TTT_ISA names none that can be used: says why, and what there is. */
+static ttt_status fail_wanted(const char *wanted, const char *why, ttt_status status)
+{
+    char have[8 * TTT_ISA_COUNT] = "";
+    size_t length = 0;
+    for (int i = 0; i < TTT_ISA_COUNT; i++)
+        if (ttt_isa_supported((ttt_isa)i))
+            length += (size_t)snprintf(have + length, sizeof have - length, " %s", names[i]);
+    return ttt_fail(status, "TTT_ISA=%s: %s; unset it or choose from:%s", wanted, why, have);
+}
 
 ttt_status ttt_isa_choose(ttt_isa *isa)
 {
@@ -71,14 +100,12 @@ ttt_status ttt_isa_choose(ttt_isa *isa)
     if (wanted && !*wanted) wanted = NULL;
     for (int i = TTT_ISA_COUNT - 1; i >= 0; i--) {
         if (wanted && strcmp(wanted, names[i]) != 0) continue;
-        if (ttt_isa_supported((ttt_isa)i)) {
+        const char *lacks = ttt_isa_lacks((ttt_isa)i);
+        if (!lacks) {
             *isa = (ttt_isa)i;
             return TTT_OK;
         }
-        if (wanted) {
-            return ttt_fail(TTT_ERR_UNSUPPORTED, "TTT_ISA=%s: this machine or build does not have it; unset TTT_ISA",
-                            wanted);
-        }
+        if (wanted) return fail_wanted(wanted, lacks, TTT_ERR_UNSUPPORTED);
     }
-    return ttt_fail(TTT_ERR_ARGUMENT, "TTT_ISA=%s: unknown; use scalar, avx2, avx512 or amx", wanted ? wanted : "");
+    return fail_wanted(wanted ? wanted : "", "no such instruction set is known", TTT_ERR_ARGUMENT);
 }

@@ -14,7 +14,8 @@ typedef enum ttt_isa { TTT_ISA_SCALAR, TTT_ISA_NEON, TTT_ISA_AVX2, TTT_ISA_AVX51
 
 const char *ttt_isa_name(ttt_isa isa); /* "scalar", "neon", "avx2", "avx512", "amx": what TTT_ISA may say */
 
-/* Whether the processor and the operating system both support it, and this build holds its kernels. */
+/* Why it cannot be used here: the build, the processor or the operating system. NULL: it can. */
+const char *ttt_isa_lacks(ttt_isa isa);
 bool ttt_isa_supported(ttt_isa isa);
 
 /* The one TTT_ISA names (an error if it cannot be), or the best. */

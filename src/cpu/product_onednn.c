@@ -16,17 +16,34 @@ const char ttt_multiply_name[] = "oneDNN";
 
 /* oneDNN takes this once, before it first chooses its code: a backend made later under another TTT_ISA keeps the first
  * choice for these products. */
-ttt_status ttt_multiply_init(ttt_backend *backend, ttt_isa isa)
+static dnnl_status_t limit(ttt_isa isa)
 {
-    (void)backend;
     const dnnl_cpu_isa_t most[TTT_ISA_COUNT] = {[TTT_ISA_SCALAR] = dnnl_cpu_isa_sse41,
                                                 [TTT_ISA_AVX2] = dnnl_cpu_isa_avx2,
                                                 [TTT_ISA_AVX512] = dnnl_cpu_isa_avx512_core,
                                                 [TTT_ISA_AMX] = dnnl_cpu_isa_avx512_core};
-    const dnnl_status_t status = dnnl_set_max_cpu_isa(most[isa]);
+    return dnnl_set_max_cpu_isa(most[isa]);
+}
+
+ttt_status ttt_multiply_init(ttt_backend *backend, ttt_isa isa)
+{
+    (void)backend;
+    const dnnl_status_t status = limit(isa);
     if (status == dnnl_success || status == dnnl_invalid_arguments || status == dnnl_unimplemented) return TTT_OK;
     return ttt_fail(TTT_ERR_UNSUPPORTED, "oneDNN refuses the instruction set %s (status %d)", ttt_isa_name(isa),
                     (int)status);
+}
+
+const char *ttt_multiply_isa(ttt_isa isa)
+{
+    (void)limit(isa);
+    switch (dnnl_get_effective_cpu_isa()) {
+    case dnnl_cpu_isa_sse41: return "sse41";
+    case dnnl_cpu_isa_avx: return "avx";
+    case dnnl_cpu_isa_avx2: return "avx2";
+    case dnnl_cpu_isa_avx512_core: return "avx512_core";
+    default: return "as it finds best";
+    }
 }
 
 typedef struct panels {

@@ -21,6 +21,8 @@ typedef struct multiply_context {
     int64_t row_blocks;
 } multiply_context;
 
+const char *ttt_multiply_isa(ttt_isa isa) { return ttt_isa_name(isa); }
+
 ttt_status ttt_multiply_init(ttt_backend *backend, ttt_isa isa)
 {
     (void)isa;
