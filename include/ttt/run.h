@@ -53,7 +53,8 @@ typedef struct ttt_train_run_options {
     int64_t save_every; /* updates between checkpoints; default: those of ten minutes. May change on the way */
     int64_t eval_every; /* default: a tenth of the run. May change on the way */
 
-    const char *backend, *precision; /* these three as in ttt_model_options; may change, with a warning */
+    const char *backend, *precision; /* as in ttt_train_options; may change, with a warning. A run goes on in the
+                                        precision it has, if none is said */
     int threads;
     bool recompute, profile; /* as in ttt_train_options */
     bool force;              /* begins anew whatever the folder holds; files that are not a run's stay */

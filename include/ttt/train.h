@@ -95,8 +95,9 @@ TTT_API TTT_NODISCARD ttt_status ttt_trainer_save_model(const ttt_trainer *train
 /* A checkpoint is one file: parameters, moments, update count, configuration, options, and `note`, text of the caller's
  * that comes back on load (data position, hashes). */
 TTT_API TTT_NODISCARD ttt_status ttt_trainer_save(const ttt_trainer *trainer, const char *path, const char *note);
-/* Makes a trainer from a checkpoint. Of `how`, what a checkpoint does not hold is taken: backend, precision, threads,
- * recompute, profile. *note is a new string: release with ttt_string_free. */
+/* Makes a trainer from a checkpoint. Of `how`, what a checkpoint does not hold is taken: backend, threads, recompute,
+ * profile; and precision, if it is not NULL: else that of the checkpoint. *note is a new string: release with
+ * ttt_string_free. */
 TTT_API TTT_NODISCARD ttt_status ttt_trainer_load(ttt_trainer **trainer, const char *path, const ttt_train_options *how,
                                                   char **note);
 TTT_API void ttt_string_free(char *text);

@@ -13,12 +13,15 @@
 
 #include <string.h>
 
-enum { ROW_BYTES = 64, STEP_WORDS = TTT_PANEL * TTT_TILE_PAIRS };
+/* AHEAD: words between what is multiplied and what is fetched. */
+enum { ROW_BYTES = 64, STEP_WORDS = TTT_PANEL * TTT_TILE_PAIRS, AHEAD = 4 * STEP_WORDS };
 
 #define TILE_ZERO(t)                      __asm__ volatile("tilezero %%tmm" #t ::)
 #define TILE_LOAD(t, at, bytes)           __asm__ volatile("tileloadd (%0,%1,1), %%tmm" #t ::"r"(at), "r"(bytes) : "memory")
 #define TILE_STORE(at, bytes, t)          __asm__ volatile("tilestored %%tmm" #t ", (%0,%1,1)" ::"r"(at), "r"(bytes) : "memory")
 #define TILE_MULTIPLY(sum, rows, outputs) __asm__ volatile("tdpbf16ps %%tmm" #outputs ", %%tmm" #rows ", %%tmm" #sum ::)
+
+#define TILE_PREFETCH(at, bytes) __asm__ volatile("prefetcht0 (%0,%1,1)" ::"r"(at), "r"(bytes))
 
 /* What ldtilecfg reads: palette 1, and bytes a row and rows of each tile. */
 typedef struct tile_shapes {
@@ -138,7 +141,8 @@ static inline __attribute__((always_inline)) void two_blocks(const ttt_tile_prod
     if (outputs > 1) sum_end(3, place(p, below, tile + 1));
 }
 
-/* One block of rows by `outputs` tiles, 1 to 4: all there are. */
+/* One block of rows by `outputs` tiles, 1 to 4: all there are. Memory is asked for what comes some steps later, also
+ * past the end of a panel, where the next one lies. */
 static inline __attribute__((always_inline)) void one_block(const ttt_tile_product *p, int64_t row, const int outputs)
 {
     const int64_t line = ROW_BYTES;
@@ -146,6 +150,7 @@ static inline __attribute__((always_inline)) void one_block(const ttt_tile_produ
 #pragma GCC unroll 4
     for (int t = 0; t < outputs; t++) sum_begin(t, p->accumulate, place(p, row, t));
     for (int64_t steps = p->steps; steps > 0; steps--) {
+        for (int64_t i = 0; i < STEP_WORDS; i += 16) TILE_PREFETCH(panel, (AHEAD + i) * (int64_t)sizeof *panel);
         TILE_LOAD(4, x, line);
         TILE_LOAD(5, panel, line);
         TILE_MULTIPLY(0, 4, 5);

@@ -9,7 +9,15 @@
 #include "base/alloc.h"
 #include "eval/verify.h"
 
-ttt_status ttt_verifier_add(ttt_verifier *v, const char *name, double max_abs, double magnitude, double tolerance)
+/* docs/MATH.md, "Precisions", says where the factors of bf16 come from. */
+double ttt_verifier_tolerance(const ttt_verifier *v, ttt_verify_kind kind)
+{
+    static const double f32[] = {0, 3e-5, 3e-4, 1e-4}, f64[] = {0, 1e-10, 1e-10, 1e-10}, bf16[] = {0, 2, 7, 0.2};
+    if (v->rounding > 0) return v->rounding * bf16[kind];
+    return v->exact ? f64[kind] : f32[kind];
+}
+
+ttt_status ttt_verifier_add(ttt_verifier *v, const char *name, double max_abs, double magnitude, ttt_verify_kind kind)
 {
     ttt_verification *report = v->verification;
     if (report->count == v->capacity) {
@@ -19,10 +27,9 @@ ttt_status ttt_verifier_add(ttt_verifier *v, const char *name, double max_abs, d
         report->quantities = grown;
     }
     ttt_quantity *q = &report->quantities[report->count++];
-    *q = (ttt_quantity){.max_abs = max_abs, .tolerance = tolerance};
+    *q = (ttt_quantity){.max_abs = max_abs, .tolerance = ttt_verifier_tolerance(v, kind)};
     snprintf(q->name, sizeof q->name, "%s", name);
     if (max_abs > 0 || isnan(max_abs)) q->max_rel = max_abs / (magnitude > 0 ? magnitude : 1);
-    if (tolerance > 0 && v->exact) q->tolerance = TTT_VERIFY_EXACT;
     q->ok = q->max_rel <= q->tolerance;
     report->ok = report->ok && q->ok;
     return TTT_OK;
@@ -44,7 +51,7 @@ double *ttt_verifier_read(const ttt_verifier *v, const char *name, int64_t count
 }
 
 ttt_status ttt_verifier_compare(ttt_verifier *v, const char *name, const char *label, const double *values,
-                                int64_t count, const char *magnitude_of, double tolerance)
+                                int64_t count, const char *magnitude_of, ttt_verify_kind kind)
 {
     double *golden = ttt_verifier_read(v, name, count), *scale = NULL;
     if (!golden) return TTT_ERR_FORMAT;
@@ -61,7 +68,7 @@ ttt_status ttt_verifier_compare(ttt_verifier *v, const char *name, const char *l
     }
     ttt_free(golden);
     ttt_free(scale);
-    return ttt_verifier_add(v, label, difference, magnitude, tolerance);
+    return ttt_verifier_add(v, label, difference, magnitude, kind);
 }
 
 ttt_status ttt_verifier_tokens(const ttt_verifier *v, const char *name, int rank, int64_t shape[3], int32_t **tokens)

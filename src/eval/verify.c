@@ -61,6 +61,8 @@ static ttt_status verify_all(ttt_verifier *v)
     ttt_model *model;
     TTT_TRY(ttt_model_open(&model, v->folder, v->options));
     v->exact = model->lm.backend->dtype == TTT_F64;
+    const int64_t products = 4 * model->lm.config.num_hidden_layers + 1; /* one after another, up to the logits */
+    if (model->weights.head.precision == TTT_PRECISION_BF16) v->rounding = 0x1p-8 * sqrt((double)products);
     v->verification->uniform_loss = log((double)model->lm.config.vocab_size);
     ttt_status status = sentence_loss(v, model);
     if (status == TTT_OK && v->golden) status = ttt_verify_inference(v, model);
@@ -75,8 +77,10 @@ ttt_status ttt_verify(ttt_verification **out, const char *folder, const char *go
     *out = NULL;
     ttt_safetensors *file = NULL;
     if (golden) TTT_TRY(ttt_safetensors_open(&file, golden));
+    ttt_model_options f32 = options ? *options : (ttt_model_options){0};
+    if (!f32.precision) f32.precision = "f32"; /* golden values know no other */
     ttt_verifier verifier = {
-        .verification = ttt_alloc(1, sizeof(ttt_verification)), .folder = folder, .golden = file, .options = options};
+        .verification = ttt_alloc(1, sizeof(ttt_verification)), .folder = folder, .golden = file, .options = &f32};
     ttt_status status = TTT_ERR_MEMORY;
     if (verifier.verification) {
         verifier.verification->ok = true;

@@ -16,24 +16,29 @@ typedef struct ttt_verifier {
     const char *folder;
     const ttt_safetensors *golden; /* NULL: none */
     const ttt_model_options *options;
-    bool exact; /* the backend computes in f64 */
+    bool exact;      /* the backend computes in f64 */
+    double rounding; /* what is to be expected of bf16 in the logits; 0 in other precisions */
 } ttt_verifier;
 
-/* Bounds of the largest difference over the largest magnitude, for f32; in f64 all are TTT_VERIFY_EXACT. */
-#define TTT_VERIFY_EXACT      1e-10
-#define TTT_VERIFY_FORWARD    3e-5
-#define TTT_VERIFY_BACKWARD   3e-4
-#define TTT_VERIFY_TRAIN_LOSS 1e-4
+/* What a quantity is bounds its largest difference over its largest magnitude. SAME: by nothing. */
+typedef enum ttt_verify_kind {
+    TTT_VERIFY_SAME,
+    TTT_VERIFY_FORWARD,
+    TTT_VERIFY_BACKWARD,
+    TTT_VERIFY_TRAIN_LOSS
+} ttt_verify_kind;
 
-/* Appends a quantity: `tolerance` is that of f32. */
+double ttt_verifier_tolerance(const ttt_verifier *verifier, ttt_verify_kind kind);
+
+/* Appends a quantity. */
 TTT_NODISCARD ttt_status ttt_verifier_add(ttt_verifier *verifier, const char *name, double max_abs, double magnitude,
-                                          double tolerance);
+                                          ttt_verify_kind kind);
 
 /* Compares `count` values with the golden tensor `name`, under `label`. `magnitude_of`: the tensor whose largest
  * magnitude counts (NULL: itself). */
 TTT_NODISCARD ttt_status ttt_verifier_compare(ttt_verifier *verifier, const char *name, const char *label,
                                               const double *values, int64_t count, const char *magnitude_of,
-                                              double tolerance);
+                                              ttt_verify_kind kind);
 
 /* The golden tensor as doubles (release with ttt_free); NULL with the sentence recorded if it is absent, not floating
  * or has another number of elements. */

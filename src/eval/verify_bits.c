@@ -91,7 +91,7 @@ static ttt_status with_other_threads(ttt_verifier *v, ttt_model *model, const ou
     ttt_status status = outcome_init(&o, other);
     if (status == TTT_OK) status = read_in_splits(other, &o, tokens, TOKENS);
     if (status == TTT_OK)
-        status = ttt_verifier_add(v, "bits.threads=2", words_that_differ(alone, &o, &model->lm), 1, 0);
+        status = ttt_verifier_add(v, "bits.threads=2", words_that_differ(alone, &o, &model->lm), 1, TTT_VERIFY_SAME);
     outcome_deinit(&o);
     ttt_model_free(other);
     return status;
@@ -110,7 +110,7 @@ static ttt_status verify_bits(ttt_verifier *v, ttt_model *model, outcome *alone,
         char name[32];
         snprintf(name, sizeof name, "bits.split=%lld", (long long)splits[i]);
         TTT_TRY(read_in_splits(model, &others[0], tokens[0], splits[i]));
-        TTT_TRY(ttt_verifier_add(v, name, words_that_differ(alone, &others[0], &model->lm), 1, 0));
+        TTT_TRY(ttt_verifier_add(v, name, words_that_differ(alone, &others[0], &model->lm), 1, TTT_VERIFY_SAME));
     }
     TTT_TRY(with_other_threads(v, model, alone, tokens[0]));
     double differ = 0;
@@ -119,7 +119,7 @@ static ttt_status verify_bits(ttt_verifier *v, ttt_model *model, outcome *alone,
         TTT_TRY(read_in_splits(model, alone, tokens[s], TOKENS));
         differ += words_that_differ(alone, &others[s], &model->lm);
     }
-    return ttt_verifier_add(v, "bits.batch", differ, 1, 0);
+    return ttt_verifier_add(v, "bits.batch", differ, 1, TTT_VERIFY_SAME);
 }
 
 ttt_status ttt_verify_bits(ttt_verifier *v, ttt_model *model)

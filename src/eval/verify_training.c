@@ -33,8 +33,8 @@ static double run(ttt_trainer *trainer, const int32_t *tokens)
     const ttt_train_options *o = &trainer->options;
     const double scale = 1 / (double)(o->batch * o->context);
     trainer->lm.backend->ops->zero(trainer->lm.backend, trainer->optimizer.grads, trainer->lm.layout.size);
-    return scale * ttt_backprop_run(&trainer->backprop, &trainer->optimizer.weights, &trainer->optimizer.gradients,
-                                    tokens, scale, NULL);
+    return scale * ttt_backprop_run(&trainer->backprop, ttt_optimizer_weights(&trainer->optimizer),
+                                    &trainer->optimizer.gradients, tokens, scale, NULL);
 }
 
 static ttt_status verify_gradients(ttt_verifier *v, ttt_trainer *trainer, const int32_t *tokens)
@@ -85,6 +85,7 @@ static ttt_status open_trainer(const ttt_verifier *v, ttt_trainer **trainer, int
     ttt_train_options options;
     ttt_train_options_init(&options);
     options.backend = model->lm.backend->name;
+    options.precision = model->weights.head.precision == TTT_PRECISION_BF16 ? "bf16" : "f32";
     options.threads = model->lm.backend->threads;
     options.steps = 1;
     options.batch = batch;

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT
  *
  * The flat blocks of training (parameters, gradients, both moments, laid out alike) and one AdamW update over them,
- * MATH (clip) and (adamw).
+ * MATH (clip) and (adamw). Where products are not in f32, every matrix is also kept packed as they want it, and so is
+ * its transpose: made anew once after the values have changed.
  */
 #ifndef TTT_TRAIN_OPTIMIZER_H
 #define TTT_TRAIN_OPTIMIZER_H
@@ -11,12 +12,17 @@
 typedef struct ttt_optimizer {
     const ttt_lm *lm;
     char *values, *grads, *m, *v;      /* flat blocks of lm->layout.size reals */
-    ttt_lm_weights weights, gradients; /* views into values and grads */
+    char *packed;                      /* the matrices and their transposes in another precision than f32 */
+    bool stale;                        /* values have changed since they were packed; set it where you change them */
+    ttt_lm_weights weights, gradients; /* views into values and packed, and into grads */
 } ttt_optimizer;
 
-TTT_NODISCARD ttt_status ttt_optimizer_init(ttt_optimizer *optimizer, const ttt_lm *lm);
+TTT_NODISCARD ttt_status ttt_optimizer_init(ttt_optimizer *optimizer, const ttt_lm *lm, ttt_precision precision);
 void ttt_optimizer_deinit(ttt_optimizer *optimizer);
-size_t ttt_optimizer_bytes(const ttt_lm *lm);
+TTT_NODISCARD ttt_status ttt_optimizer_bytes(const ttt_lm *lm, ttt_precision precision, size_t *bytes);
+
+/* The weights as they are now. */
+const ttt_lm_weights *ttt_optimizer_weights(ttt_optimizer *optimizer);
 
 /* The global norm of the gradients. */
 double ttt_optimizer_norm(const ttt_optimizer *optimizer);

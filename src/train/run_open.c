@@ -139,21 +139,23 @@ static ttt_status load_newest(ttt_train_run *run, const ttt_checkpoints *checkpo
     return status;
 }
 
-/* The bits of a run depend on what computes it. */
+/* The bits of a run depend on what computes it, and in which precision. */
 static void compare_machine(ttt_train_run *run)
 {
     const char *backend = json_string_value(json_object_get(run->note, "backend"));
     const char *isa = json_string_value(json_object_get(run->note, "isa"));
+    const char *precision = json_string_value(json_object_get(run->note, "precision"));
+    const char *now = ttt_trainer_options(run->trainer)->precision;
+    if (!precision) precision = "f32"; /* runs that do not say */
     if (backend && isa && strcmp(backend, ttt_trainer_backend(run->trainer)) == 0 &&
-        strcmp(isa, ttt_trainer_isa(run->trainer)) == 0)
+        strcmp(isa, ttt_trainer_isa(run->trainer)) == 0 && strcmp(precision, now) == 0)
         return;
     char sentence[SENTENCE];
-    snprintf(
-        sentence, sizeof sentence,
-        "the run was computed by %s (%s) so far and goes on with %s (%s): the same bits as without an interruption "
-        "are not promised",
-        backend ? backend : "another backend", isa ? isa : "unknown", ttt_trainer_backend(run->trainer),
-        ttt_trainer_isa(run->trainer));
+    snprintf(sentence, sizeof sentence,
+             "the run was computed by %s (%s) in %s so far and goes on with %s (%s) in %s: the same bits as without an "
+             "interruption are not promised",
+             backend ? backend : "another backend", isa ? isa : "unknown", precision, ttt_trainer_backend(run->trainer),
+             ttt_trainer_isa(run->trainer), now);
     ttt_run_warn(run, sentence);
 }
 
@@ -188,6 +190,7 @@ static ttt_status update_note(ttt_train_run *run)
     if (run->said.save_every) TTT_TRY(set_note(run, "save_every", json_integer(run->said.save_every)));
     if (run->said.eval_every) TTT_TRY(set_note(run, "eval_every", json_integer(run->said.eval_every)));
     TTT_TRY(set_note(run, "backend", json_string(ttt_trainer_backend(run->trainer))));
+    TTT_TRY(set_note(run, "precision", json_string(ttt_trainer_options(run->trainer)->precision)));
     return set_note(run, "isa", json_string(ttt_trainer_isa(run->trainer)));
 }
 

@@ -36,6 +36,15 @@ static ttt_status check_options(const ttt_train_options *o)
     return TTT_OK;
 }
 
+/* Gradients are not for coarser precisions than bf16. */
+static ttt_status read_precision(ttt_precision *precision, const ttt_train_options *o, const ttt_lm *lm)
+{
+    TTT_TRY(ttt_precision_read(precision, o->precision, lm->backend->preferred));
+    if (*precision == TTT_PRECISION_F32 || *precision == TTT_PRECISION_BF16) return TTT_OK;
+    return ttt_fail(TTT_ERR_UNSUPPORTED, "training has no precision %s; use auto, f32 or bf16",
+                    ttt_precision_name(*precision));
+}
+
 static ttt_status init(ttt_trainer *trainer, const ttt_config *config)
 {
     const ttt_train_options *o = &trainer->options;
@@ -43,13 +52,10 @@ static ttt_status init(ttt_trainer *trainer, const ttt_config *config)
     TTT_TRY(ttt_lm_init(&trainer->lm, config, o->backend ? o->backend : "auto", o->threads, o->group));
     trainer->options.backend = trainer->lm.backend->name;
     ttt_precision precision;
-    TTT_TRY(ttt_precision_read(&precision, o->precision, trainer->lm.backend->preferred));
-    if (precision != TTT_PRECISION_F32)
-        return ttt_fail(TTT_ERR_UNSUPPORTED, "precision %s cannot train on backend %s; use auto or f32",
-                        ttt_precision_name(precision), trainer->lm.backend->name);
+    TTT_TRY(read_precision(&precision, o, &trainer->lm));
     if (o->profile) TTT_TRY(ttt_timed_start(trainer->lm.backend));
     trainer->options.precision = ttt_precision_name(precision);
-    TTT_TRY(ttt_optimizer_init(&trainer->optimizer, &trainer->lm));
+    TTT_TRY(ttt_optimizer_init(&trainer->optimizer, &trainer->lm, precision));
     return ttt_backprop_init(&trainer->backprop, &trainer->lm, o->batch / o->accumulate, o->context, o->segment,
                              o->recompute);
 }
@@ -90,12 +96,16 @@ void ttt_trainer_free(ttt_trainer *trainer)
 ttt_status ttt_trainer_memory(const ttt_config *config, const ttt_train_options *options, size_t *bytes)
 {
     ttt_lm lm;
+    ttt_precision precision;
     TTT_TRY(check_options(options));
     TTT_TRY(ttt_lm_init(&lm, config, options->backend ? options->backend : "auto", options->threads, options->group));
-    *bytes = ttt_optimizer_bytes(&lm) + ttt_backprop_bytes(&lm, options->batch / options->accumulate, options->context,
-                                                           options->segment, options->recompute);
+    ttt_status status = read_precision(&precision, options, &lm);
+    if (status == TTT_OK) status = ttt_optimizer_bytes(&lm, precision, bytes);
+    if (status == TTT_OK)
+        *bytes += ttt_backprop_bytes(&lm, options->batch / options->accumulate, options->context, options->segment,
+                                     options->recompute);
     ttt_lm_deinit(&lm);
-    return TTT_OK;
+    return status;
 }
 
 static ttt_status check_tokens(const ttt_trainer *trainer, const int32_t *tokens, int64_t sequences)
@@ -125,8 +135,8 @@ static ttt_status step(ttt_trainer *trainer, const int32_t *tokens, ttt_train_re
     double sum = 0;
     b->ops->zero(b, trainer->optimizer.grads, trainer->lm.layout.size);
     for (int64_t i = 0; i < o->accumulate; i++)
-        sum += ttt_backprop_run(&trainer->backprop, &trainer->optimizer.weights, &trainer->optimizer.gradients,
-                                tokens + i * each * (o->context + 1), scale, NULL);
+        sum += ttt_backprop_run(&trainer->backprop, ttt_optimizer_weights(&trainer->optimizer),
+                                &trainer->optimizer.gradients, tokens + i * each * (o->context + 1), scale, NULL);
     *result = (ttt_train_result){.loss = sum * scale,
                                  .rate = ttt_train_rate(o, trainer->step),
                                  .grad_norm = ttt_optimizer_norm(&trainer->optimizer)};
@@ -177,7 +187,7 @@ static ttt_status evaluate(ttt_trainer *trainer, const int32_t *tokens, int64_t 
             const int64_t source = first + n < sequences ? first + n : first;
             for (int64_t t = 0; t < length; t++) batch[n * length + t] = tokens[source * length + t];
         }
-        (void)ttt_backprop_run(&trainer->backprop, &trainer->optimizer.weights, NULL, batch, 0, losses);
+        (void)ttt_backprop_run(&trainer->backprop, ttt_optimizer_weights(&trainer->optimizer), NULL, batch, 0, losses);
         for (int64_t n = 0; n < each && first + n < sequences; n++) {
             const double mean = losses[n] / (double)o->context;
             *loss += mean / (double)sequences;

@@ -74,6 +74,7 @@ static ttt_status check_finite(const ttt_trainer *trainer, const char *where)
 
 static ttt_status load_model(ttt_trainer *trainer, const ttt_safetensors *file, const char *folder)
 {
+    trainer->optimizer.stale = true;
     const ttt_lm *lm = &trainer->lm;
     ttt_param_found *found;
     ttt_precision stored;
@@ -130,7 +131,8 @@ enum { OPTION_COUNT = sizeof option_fields / sizeof *option_fields };
 
 static json_t *options_json(const ttt_train_options *options)
 {
-    json_t *object = json_pack("{s:s}", "schedule", ttt_schedule_names[options->schedule]);
+    json_t *object = json_pack("{s:s, s:s}", "schedule", ttt_schedule_names[options->schedule], "precision",
+                               options->precision);
     for (int i = 0; i < OPTION_COUNT && object; i++) {
         const void *place = (const char *)options + option_fields[i].offset;
         json_t *value = option_fields[i].kind == OPTION_INTEGER ? json_integer(*(const int64_t *)place)
@@ -158,6 +160,13 @@ static ttt_status options_from_json(ttt_train_options *options, const json_t *ob
             *(double *)place = json_number_value(value);
     }
     const char *schedule = json_string_value(json_object_get(object, "schedule"));
+    const json_t *name = json_object_get(object, "precision");
+    ttt_precision precision = TTT_PRECISION_F32; /* of checkpoints that do not say */
+    if (name && (!json_is_string(name) ||
+                 ttt_precision_read(&precision, json_string_value(name), TTT_PRECISION_COUNT) != TTT_OK ||
+                 precision == TTT_PRECISION_COUNT))
+        return ttt_fail(TTT_ERR_FORMAT, "%s: the checkpoint's option \"precision\" is unknown", where);
+    options->precision = ttt_precision_name(precision);
     for (int i = 0; schedule && i < TTT_SCHEDULE_COUNT; i++) {
         if (strcmp(schedule, ttt_schedule_names[i]) != 0) continue;
         options->schedule = (ttt_schedule)i;
@@ -296,6 +305,7 @@ static ttt_status check_size(const ttt_safetensors *file, const ttt_config *conf
 
 static ttt_status load_tensors(ttt_trainer *trainer, const ttt_safetensors *file, const char *path)
 {
+    trainer->optimizer.stale = true;
     const ttt_param_layout *layout = &trainer->lm.layout;
     const ttt_backend *b = trainer->lm.backend;
     for (int64_t i = 0; i < 3 * layout->count; i++) {
@@ -331,7 +341,7 @@ ttt_status ttt_trainer_load(ttt_trainer **trainer, const char *path, const ttt_t
     if (status == TTT_OK) status = check_size(file, &config, path);
     if (status == TTT_OK) {
         options.backend = how->backend;
-        options.precision = how->precision;
+        if (how->precision) options.precision = how->precision;
         options.threads = how->threads;
         options.recompute = how->recompute;
         options.profile = how->profile;

@@ -110,15 +110,15 @@ static void test_info(void)
 static void test_generate(void)
 {
     /* stdout is the text and nothing else; the same from every source, with any number of threads. */
-    CLI_OK("$TTT generate -m model -p 'a prompt' -n 40 >one 2>figures");
+    CLI_OK("$TTT generate -m model --precision f32 -p 'a prompt' -n 40 >one 2>figures"); /* 40 without an end of text */
     CLI_SAYS(0, "prompt eval time", "cat figures");
     CLI_SAYS(0, "/       8 tokens", "cat figures");
     CLI_SAYS(0, "/      40 runs", "cat figures");
     CLI_SAYS(0, "12032 bytes after 48 tokens", "cat figures");
     CLI_OK("test -s one");
-    CLI_OK("printf 'a prompt' >prompt; $TTT generate -m model -f prompt -n 40 >two 2>/dev/null");
+    CLI_OK("printf 'a prompt' >prompt; $TTT generate -m model --precision f32 -f prompt -n 40 >two 2>/dev/null");
     CHECK(cli_same("one", "two"));
-    CLI_OK("$TTT generate -m model - --max-new-tokens 40 --threads 1 <prompt >two 2>/dev/null");
+    CLI_OK("$TTT generate -m model --precision f32 - --max-new-tokens 40 --threads 1 <prompt >two 2>/dev/null");
     CHECK(cli_same("one", "two"));
     CLI_OK("$TTT generate -m model -p 'a prompt' -n 40 --seed 1 >two 2>/dev/null");
     CHECK(!cli_same("one", "two"));

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: MIT
- * Golden folders here, and every TTT golden folder of ../shared, against the backend TTT_TEST_BACKEND names, quantity
- * by quantity, in one call and in splits. */
+ * Golden folders here, and every TTT golden folder of ../shared, against the backend TTT_TEST_BACKEND names, in the
+ * precision TTT_TEST_PRECISION names, quantity by quantity, in one call and in splits. */
 #include <ttt/verify.h>
 
+#include "cpu/isa.h"
 #include "test.h"
 
 static const char *const folders[] = {"linear_transformer",
@@ -53,7 +54,12 @@ static void verify_shared(const char *name, const ttt_model_options *options)
 int main(void)
 {
     const char *backend = getenv("TTT_TEST_BACKEND");
-    const ttt_model_options options = {.backend = backend ? backend : "ref"};
+    const ttt_model_options options = {.backend = backend ? backend : "ref", .precision = getenv("TTT_TEST_PRECISION")};
+    ttt_isa isa;
+    if (ttt_isa_choose(&isa) != TTT_OK) {
+        SKIP("%s", ttt_error_detail());
+        return test_end();
+    }
     verify(TTT_SOURCE_DIR "/tests/golden/linear_mamba_preconv", "linear_mamba_preconv", &options);
     verify(TTT_SOURCE_DIR "/tests/golden/mlp_transformer", "mlp_transformer", &options);
     verify(TTT_SOURCE_DIR "/tests/golden/linear_k64_batch", "linear_k64_batch", &options);

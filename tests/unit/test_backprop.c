@@ -37,7 +37,7 @@ static void setup(model *m, ttt_learner_kind learner, bool mamba, const char *ba
 {
     const ttt_config config = small_config(learner, mamba);
     CHECK_OK(ttt_lm_init(&m->lm, &config, backend, 1, 2));
-    CHECK_OK(ttt_optimizer_init(&m->optimizer, &m->lm));
+    CHECK_OK(ttt_optimizer_init(&m->optimizer, &m->lm, TTT_PRECISION_F32));
     const ttt_rng rng = {.seed = 7, .stream = TTT_RNG_TEST};
     for (int64_t i = 0; i < m->lm.layout.count; i++)
         ttt_lm_first_values(&m->lm, i, ttt_at(m->lm.backend, m->optimizer.values, m->lm.layout.offsets[i]), 3);
