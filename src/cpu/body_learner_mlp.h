@@ -10,22 +10,6 @@
 #include "cpu/body_learner_linear.h"
 #include "cpu/body_math.h"
 
-/* With s = sigmoid(u(x)), gelu = x s, u' = 2 c (1 + 3 * 0.044715 x^2), c = sqrt(2 / pi): gelu' = s + x s (1 - s) u' */
-static inline vf gelu_slope_of(vf x, vf s)
-{
-    const vf inner = vf_fma(vf_mul(x, x), vf_set(0.214064449f), vf_set(1.59576912f));
-    return vf_fma(vf_mul(vf_mul(x, inner), vf_sub(vf_set(1), s)), s, s);
-}
-
-/* gelu'' = s (1 - s) (2 u' + x u'' + x (1 - 2 s) u'^2), where x u'' = 2 (u' - 2 c) */
-static inline vf gelu_curve_of(vf x, vf s)
-{
-    const vf inner = vf_fma(vf_mul(x, x), vf_set(0.214064449f), vf_set(1.59576912f));
-    const vf skew = vf_mul(x, vf_fnma(vf_set(2), s, vf_set(1)));
-    const vf linear = vf_fma(vf_set(4), inner, vf_set(-3.19153824f));
-    return vf_mul(vf_mul(s, vf_sub(vf_set(1), s)), vf_fma(skew, vf_mul(inner, inner), linear));
-}
-
 /* y = gelu(z), gate = its sigmoid */
 static void gelu_rows(float *y, float *gate, const float *z, int64_t n)
 {
@@ -42,7 +26,7 @@ static void times_slope(float *x, const float *z, const float *gate, int64_t n)
 {
     for (int64_t i = 0; i < n; i += VF) {
         const int64_t lanes = lanes_at(i, n);
-        const vf slope = gelu_slope_of(vf_load_n(z + i, lanes), vf_load_n(gate + i, lanes));
+        const vf slope = vm_gelu_slope_of(vf_load_n(z + i, lanes), vf_load_n(gate + i, lanes));
         vf_store_n(x + i, vf_mul(vf_load_n(x + i, lanes), slope), lanes);
     }
 }
@@ -56,7 +40,7 @@ static void hidden_write(const ttt_tile *t)
         float *g1 = t->map[0].g + (t->first + i) * hidden;
         for (int64_t h = 0; h < hidden; h += VF) {
             const int64_t lanes = lanes_at(h, hidden), at = i * hidden + h;
-            const vf slope = gelu_slope_of(vf_load_n(t->trace.z + at, lanes), vf_load_n(t->gate + at, lanes));
+            const vf slope = vm_gelu_slope_of(vf_load_n(t->trace.z + at, lanes), vf_load_n(t->gate + at, lanes));
             vf_store_n(g1 + h, vf_mul(r, vf_mul(vf_load_n(t->trace.back + at, lanes), slope)), lanes);
         }
     }
@@ -105,10 +89,10 @@ static void hidden_gradient_backward(const ttt_tile *t, float *dz, float *dg2)
             const int64_t lanes = lanes_at(h, hidden), at = i * hidden + h;
             const vf z = vf_load_n(t->trace.z + at, lanes), s = vf_load_n(t->gate + at, lanes),
                      back = vf_load_n(t->trace.back + at, lanes), dgh = vf_load_n(dg + h, lanes);
-            const vf through = vf_mul(dgh, gelu_slope_of(z, s)), u = vf_mul(r, dgh);
+            const vf through = vf_mul(dgh, vm_gelu_slope_of(z, s)), u = vf_mul(r, dgh);
             dwrite = vf_fma(through, back, dwrite);
             vf_store_n(dback + at, vf_mul(r, through), lanes);
-            vf_store_n(dz + at, vf_mul(vf_mul(u, back), gelu_curve_of(z, s)), lanes);
+            vf_store_n(dz + at, vf_mul(vf_mul(u, back), vm_gelu_curve_of(z, s)), lanes);
         }
         t->dwrite[i * t->heads] += vf_sum(dwrite);
     }

@@ -176,7 +176,7 @@ static void check_functions(const ttt_backend *b)
         const double factor = 1 / (1 + exp(-u)), size = factor * (1 + fabs(gate) * 1.6 * (1 + 0.134145 * gate * gate));
         const double errors[4] = {fabs((double)sigmoid[i] / s - 1) / 4,
                                   fabs((double)silu[i] - wide * s) / fabs(wide * s) / 4,
-                                  fabs((double)gelu[i] - gate * factor) / fabs(gate * factor) / (6 + fabs(u)),
+                                  fabs((double)gelu[i] - gate * factor) / fabs(gate * factor) / (6 + 2 * fabs(u)),
                                   fabs((double)dgate[i] - slope(gate)) / size / (6 + fabs(u))};
         for (int f = 0; f < 4; f++)
             if (errors[f] / eps > worst[f]) worst[f] = errors[f] / eps; /* 0 / 0 at x = 0 compares false */
