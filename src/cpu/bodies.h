@@ -11,6 +11,7 @@
 
 #include "cpu/body_math.h"
 
+#include "cpu/body_blocks.h"
 #include "cpu/body_learner_linear.h"
 #include "cpu/body_learner_mlp.h"
 #include "cpu/body_limits.h"
@@ -22,14 +23,15 @@
 #include "cpu/body_sequence.h"
 #include "cpu/body_tiles.h"
 
-/* tile_multiply: `tile_product`, or the machine's own. */
-#define TTT_KERNELS(tile_multiply)                                                                                     \
+/* tile_multiply and block_multiply: `tile_product` and `block_product`, or the machine's own. */
+#define TTT_KERNELS(tile_multiply, block_multiply)                                                                     \
     {                                                                                                                  \
-        .fma_loop = fma_loop, .product = product, .tiles = tiles, .tile_product = tile_multiply, .add = add,           \
-        .swiglu = swiglu, .swiglu_backward = swiglu_backward, .rmsnorm = rmsnorm,                                      \
-        .rmsnorm_backward = rmsnorm_backward, .norm_gate = norm_gate, .norm_gate_backward = norm_gate_backward,        \
-        .rotate = rotate, .conv = conv, .conv_backward = conv_backward, .rate = rate, .cross_entropy = cross_entropy,  \
-        .sum_squares = sum_squares, .adamw = adamw, .learner_linear_forward = learner_linear_forward,                  \
+        .fma_loop = fma_loop, .product = product, .tiles = tiles, .tile_product = tile_multiply,                       \
+        .quantize_row = quantize_row, .block_product = block_multiply, .add = add, .swiglu = swiglu,                   \
+        .swiglu_backward = swiglu_backward, .rmsnorm = rmsnorm, .rmsnorm_backward = rmsnorm_backward,                  \
+        .norm_gate = norm_gate, .norm_gate_backward = norm_gate_backward, .rotate = rotate, .conv = conv,              \
+        .conv_backward = conv_backward, .rate = rate, .cross_entropy = cross_entropy, .sum_squares = sum_squares,      \
+        .adamw = adamw, .learner_linear_forward = learner_linear_forward,                                              \
         .learner_linear_backward = learner_linear_backward, .learner_mlp_forward = learner_mlp_forward,                \
         .learner_mlp_backward = learner_mlp_backward,                                                                  \
     }

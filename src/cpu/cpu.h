@@ -33,7 +33,7 @@ typedef struct ttt_cpu_format {
     void (*embed_row)(float *y, const ttt_param *w, int64_t id);
 } ttt_cpu_format;
 
-extern const ttt_cpu_format ttt_cpu_f32, ttt_cpu_bf16;
+extern const ttt_cpu_format ttt_cpu_f32, ttt_cpu_bf16, ttt_cpu_q8, ttt_cpu_q4;
 
 /* Scratch of the products in bf16; linear_backward_weight where dw's precision is bf16. */
 ttt_status ttt_bf16_init(ttt_backend *backend);

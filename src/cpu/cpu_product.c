@@ -8,8 +8,10 @@
 #include "base/threads.h"
 #include "cpu/cpu.h"
 
-static const ttt_cpu_format *const formats[TTT_PRECISION_COUNT] = {
-    [TTT_PRECISION_F32] = &ttt_cpu_f32, [TTT_PRECISION_BF16] = &ttt_cpu_bf16};
+static const ttt_cpu_format *const formats[TTT_PRECISION_COUNT] = {[TTT_PRECISION_F32] = &ttt_cpu_f32,
+                                                                   [TTT_PRECISION_BF16] = &ttt_cpu_bf16,
+                                                                   [TTT_PRECISION_Q8] = &ttt_cpu_q8,
+                                                                   [TTT_PRECISION_Q4] = &ttt_cpu_q4};
 
 static size_t packed_size(ttt_precision precision, int64_t rows, int64_t columns)
 {

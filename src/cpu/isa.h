@@ -10,9 +10,18 @@
 #include "base/error.h"
 
 /* In ascending order: of those that a machine has, the last is the best. */
-typedef enum ttt_isa { TTT_ISA_SCALAR, TTT_ISA_NEON, TTT_ISA_AVX2, TTT_ISA_AVX512, TTT_ISA_AMX, TTT_ISA_COUNT } ttt_isa;
+typedef enum ttt_isa {
+    TTT_ISA_SCALAR,
+    TTT_ISA_NEON,
+    TTT_ISA_AVX2,
+    TTT_ISA_AVX512,
+    TTT_ISA_VNNI, /* AVX-512 and its products of bytes */
+    TTT_ISA_AMX,
+    TTT_ISA_COUNT
+} ttt_isa;
 
-const char *ttt_isa_name(ttt_isa isa); /* "scalar", "neon", "avx2", "avx512", "amx": what TTT_ISA may say */
+/* "scalar", "neon", "avx2", "avx512", "vnni", "amx": what TTT_ISA may say */
+const char *ttt_isa_name(ttt_isa isa);
 
 /* Why it cannot be used here: the build, the processor or the operating system. NULL: it can. */
 const char *ttt_isa_lacks(ttt_isa isa);

@@ -1,11 +1,13 @@
 /* SPDX-License-Identifier: MIT
  *
- * The kernels on AVX-512, and those of machines that have AMX beside it.
+ * The kernels on AVX-512, and those of machines that have VNNI, or AMX too, beside it.
  */
 #include "cpu/vec_avx512.h"
 
 #include "cpu/bodies.h"
 #include "cpu/isa_amx.h"
+#include "cpu/isa_vnni.h"
 
-const ttt_kernels ttt_kernels_avx512 = TTT_KERNELS(tile_product);
-const ttt_kernels ttt_kernels_amx = TTT_KERNELS(ttt_amx_tile_product);
+const ttt_kernels ttt_kernels_avx512 = TTT_KERNELS(tile_product, block_product);
+const ttt_kernels ttt_kernels_vnni = TTT_KERNELS(tile_product, ttt_vnni_block_product);
+const ttt_kernels ttt_kernels_amx = TTT_KERNELS(ttt_amx_tile_product, ttt_vnni_block_product);

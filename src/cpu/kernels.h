@@ -54,6 +54,31 @@ typedef struct ttt_tile_product {
     bool accumulate;
 } ttt_tile_product;
 
+/* A block of a row in q8 and q4: its codes and scale, and what a sum over the block begins with: minus the sum of the
+ * codes times what the bytes of a panel have too much. */
+typedef struct ttt_row_block {
+    int8_t codes[TTT_BLOCK];
+    float scale;
+    int32_t start;
+} ttt_row_block;
+
+/* Bytes of a block of TTT_PANEL outputs in a panel: scales, then codes. body_blocks.h */
+static inline int64_t ttt_panel_block(ttt_precision precision)
+{
+    return TTT_PANEL * (2 + TTT_BLOCK / (precision == TTT_PRECISION_Q4 ? 2 : 1));
+}
+
+/* y [rows, columns] = rows [rows, blocks] times a panel of blocks, or += ; columns <= TTT_PANEL. */
+typedef struct ttt_block_product {
+    float *y;
+    const ttt_row_block *x;
+    const uint8_t *panel;
+    int64_t y_stride;
+    int64_t rows, columns, blocks;
+    bool halves; /* q4 */
+    bool accumulate;
+} ttt_block_product;
+
 /* Some columns of one run of conv and its backward; pointers are to the first of these columns. */
 enum { TTT_CONV_COLUMNS = 256, TTT_CONV_BACKWARD_COLUMNS = 64 }; /* at most */
 typedef struct ttt_conv {
@@ -81,6 +106,8 @@ typedef struct ttt_kernels {
     void (*product)(const ttt_product *p);
     void (*tiles)(const ttt_tiling *t);
     void (*tile_product)(const ttt_tile_product *p);
+    void (*quantize_row)(ttt_row_block *blocks, const float *x, int64_t columns, int32_t offset);
+    void (*block_product)(const ttt_block_product *p);
 
     void (*add)(float *y, const float *x, int64_t n);
     void (*swiglu)(float *y, const float *gate, const float *up, int64_t n);
@@ -110,7 +137,7 @@ typedef struct ttt_kernels {
     ttt_tile_kernel *learner_mlp_forward, *learner_mlp_backward;
 } ttt_kernels;
 
-extern const ttt_kernels ttt_kernels_scalar, ttt_kernels_neon, ttt_kernels_avx2, ttt_kernels_avx512,
+extern const ttt_kernels ttt_kernels_scalar, ttt_kernels_neon, ttt_kernels_avx2, ttt_kernels_avx512, ttt_kernels_vnni,
     ttt_kernels_amx; /* isa_*.c */
 
 /* NULL if this build does not hold the ISA. */

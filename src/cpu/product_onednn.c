@@ -21,6 +21,7 @@ static dnnl_status_t limit(ttt_isa isa)
     const dnnl_cpu_isa_t most[TTT_ISA_COUNT] = {[TTT_ISA_SCALAR] = dnnl_cpu_isa_sse41,
                                                 [TTT_ISA_AVX2] = dnnl_cpu_isa_avx2,
                                                 [TTT_ISA_AVX512] = dnnl_cpu_isa_avx512_core,
+                                                [TTT_ISA_VNNI] = dnnl_cpu_isa_avx512_core,
                                                 [TTT_ISA_AMX] = dnnl_cpu_isa_avx512_core};
     return dnnl_set_max_cpu_isa(most[isa]);
 }

@@ -7,6 +7,7 @@
 
 #include <immintrin.h>
 #include <stdint.h>
+#include <string.h>
 
 enum { VF = 8, VF_BLOCK_ROWS = 6, VF_BLOCK_VECTORS = 2 };
 typedef __m256 vf;
@@ -101,6 +102,45 @@ static inline float vf_top(vf a)
     __m128 half = _mm_max_ps(_mm256_castps256_ps128(a), _mm256_extractf128_ps(a, 1));
     half = _mm_max_ps(half, _mm_movehl_ps(half, half));
     return _mm_cvtss_f32(_mm_max_ss(half, _mm_movehdup_ps(half)));
+}
+
+/* ---- bytes: neighbours are widened and multiplied as 16-bit numbers, the even ones and the odd ones ---- */
+
+enum { VB_ROWS = 2, VB_VECTORS = 2 };
+typedef __m256i vb, vi;
+typedef struct vx {
+    __m256i even, odd;
+} vx;
+
+static inline vb vb_load(const uint8_t *x) { return _mm256_loadu_si256((const __m256i *)(const void *)x); }
+static inline vx vx_load(const int8_t *x)
+{
+    int32_t four;
+    memcpy(&four, x, sizeof four);
+    const __m256i bytes = _mm256_set1_epi32(four);
+    return (vx){_mm256_srai_epi16(_mm256_slli_epi16(bytes, 8), 8), _mm256_srai_epi16(bytes, 8)};
+}
+static inline vb vb_low(vb a) { return _mm256_and_si256(a, _mm256_set1_epi8(15)); }
+static inline vb vb_high(vb a) { return vb_low(_mm256_srli_epi16(a, 4)); }
+
+static inline vi vi_set(int32_t x) { return _mm256_set1_epi32(x); }
+static inline vi vi_dot(vi sum, vb w, vx x)
+{
+    const __m256i even = _mm256_madd_epi16(_mm256_and_si256(w, _mm256_set1_epi16(255)), x.even);
+    return _mm256_add_epi32(sum, _mm256_add_epi32(even, _mm256_madd_epi16(_mm256_srli_epi16(w, 8), x.odd)));
+}
+
+static inline vf vf_whole(vi a) { return _mm256_cvtepi32_ps(a); }
+static inline vf vf_scales(const uint8_t *x)
+{
+    const __m256i bits = _mm256_cvtepu16_epi32(_mm_loadu_si128((const __m128i *)(const void *)x));
+    return _mm256_castsi256_ps(_mm256_slli_epi32(bits, 16));
+}
+static inline void vf_store_codes(int8_t *y, vf a)
+{
+    const __m256i whole = _mm256_cvtps_epi32(a);
+    const __m128i words = _mm_packs_epi32(_mm256_castsi256_si128(whole), _mm256_extracti128_si256(whole, 1));
+    _mm_storel_epi64((__m128i *)(void *)y, _mm_packs_epi16(words, words));
 }
 
 #endif

@@ -7,6 +7,7 @@
 
 #include <immintrin.h>
 #include <stdint.h>
+#include <string.h>
 
 enum { VF = 16, VF_BLOCK_ROWS = 6, VF_BLOCK_VECTORS = 4 };
 typedef __m512 vf;
@@ -106,6 +107,53 @@ static inline float vf_top(vf a)
     __m128 quarter = _mm_max_ps(_mm256_castps256_ps128(half), _mm256_extractf128_ps(half, 1));
     quarter = _mm_max_ps(quarter, _mm_movehl_ps(quarter, quarter));
     return _mm_cvtss_f32(_mm_max_ss(quarter, _mm_movehdup_ps(quarter)));
+}
+
+/* ---- bytes: four products in one instruction, or as in vec_avx2.h ---- */
+
+enum { VB_ROWS = 6, VB_VECTORS = 2 };
+typedef __m512i vb, vi;
+
+static inline vb vb_load(const uint8_t *x) { return _mm512_loadu_si512(x); }
+static inline vb vb_low(vb a) { return _mm512_and_si512(a, _mm512_set1_epi8(15)); }
+static inline vb vb_high(vb a) { return vb_low(_mm512_srli_epi16(a, 4)); }
+static inline vi vi_set(int32_t x) { return _mm512_set1_epi32(x); }
+static inline __m512i vx_bytes(const int8_t *x)
+{
+    int32_t four;
+    memcpy(&four, x, sizeof four);
+    return _mm512_set1_epi32(four);
+}
+
+#ifdef __AVX512VNNI__
+typedef __m512i vx;
+static inline vx vx_load(const int8_t *x) { return vx_bytes(x); }
+static inline vi vi_dot(vi sum, vb w, vx x) { return _mm512_dpbusd_epi32(sum, w, x); }
+#else
+typedef struct vx {
+    __m512i even, odd;
+} vx;
+static inline vx vx_load(const int8_t *x)
+{
+    const __m512i bytes = vx_bytes(x);
+    return (vx){_mm512_srai_epi16(_mm512_slli_epi16(bytes, 8), 8), _mm512_srai_epi16(bytes, 8)};
+}
+static inline vi vi_dot(vi sum, vb w, vx x)
+{
+    const __m512i even = _mm512_madd_epi16(_mm512_and_si512(w, _mm512_set1_epi16(255)), x.even);
+    return _mm512_add_epi32(sum, _mm512_add_epi32(even, _mm512_madd_epi16(_mm512_srli_epi16(w, 8), x.odd)));
+}
+#endif
+
+static inline vf vf_whole(vi a) { return _mm512_cvtepi32_ps(a); }
+static inline vf vf_scales(const uint8_t *x)
+{
+    const __m512i bits = _mm512_cvtepu16_epi32(_mm256_loadu_si256((const __m256i *)(const void *)x));
+    return _mm512_castsi512_ps(_mm512_slli_epi32(bits, 16));
+}
+static inline void vf_store_codes(int8_t *y, vf a)
+{
+    _mm_storeu_si128((__m128i *)(void *)y, _mm512_cvtepi32_epi8(_mm512_cvtps_epi32(a)));
 }
 
 #endif

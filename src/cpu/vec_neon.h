@@ -8,6 +8,7 @@
 
 #include <arm_neon.h>
 #include <stdint.h>
+#include <string.h>
 
 enum { VF = 4, VF_BLOCK_ROWS = 6, VF_BLOCK_VECTORS = 4 };
 typedef float32x4_t vf;
@@ -101,5 +102,49 @@ static inline float vf_sum(vf a)
 }
 
 static inline float vf_top(vf a) { return vmaxvq_f32(a); }
+
+/* ---- bytes: widened and multiplied as 16-bit numbers, the even ones and the odd ones ---- */
+
+enum { VB_ROWS = 2, VB_VECTORS = 4 };
+typedef uint8x16_t vb;
+typedef int32x4_t vi;
+typedef struct vx {
+    int16x4_t even, odd;
+} vx;
+
+static inline vb vb_load(const uint8_t *x) { return vld1q_u8(x); }
+static inline vx vx_load(const int8_t *x)
+{
+    int32_t four;
+    memcpy(&four, x, sizeof four);
+    const int16x4_t bytes = vreinterpret_s16_s32(vdup_n_s32(four));
+    return (vx){vshr_n_s16(vshl_n_s16(bytes, 8), 8), vshr_n_s16(bytes, 8)};
+}
+static inline vb vb_low(vb a) { return vandq_u8(a, vdupq_n_u8(15)); }
+static inline vb vb_high(vb a) { return vshrq_n_u8(a, 4); }
+
+static inline vi vi_set(int32_t x) { return vdupq_n_s32(x); }
+static inline vi vi_dot(vi sum, vb w, vx x)
+{
+    const uint16x8_t pairs = vreinterpretq_u16_u8(w);
+    const int16x8_t even = vreinterpretq_s16_u16(vandq_u16(pairs, vdupq_n_u16(255))),
+                    odd = vreinterpretq_s16_u16(vshrq_n_u16(pairs, 8));
+    const int32x4_t low = vmlal_s16(vmull_s16(vget_low_s16(even), x.even), vget_low_s16(odd), x.odd);
+    const int32x4_t high = vmlal_s16(vmull_s16(vget_high_s16(even), x.even), vget_high_s16(odd), x.odd);
+    return vaddq_s32(sum, vpaddq_s32(low, high));
+}
+
+static inline vf vf_whole(vi a) { return vcvtq_f32_s32(a); }
+static inline vf vf_scales(const uint8_t *x)
+{
+    const uint16x4_t halves = vreinterpret_u16_u8(vld1_u8(x));
+    return vreinterpretq_f32_u32(vshll_n_u16(halves, 16));
+}
+static inline void vf_store_codes(int8_t *y, vf a)
+{
+    const int32x4_t whole = vcvtq_s32_f32(a);
+    const int8x8_t bytes = vmovn_s16(vcombine_s16(vmovn_s32(whole), vmovn_s32(whole)));
+    vst1_lane_s32((int32_t *)(void *)y, vreinterpret_s32_s8(bytes), 0);
+}
 
 #endif

@@ -95,4 +95,60 @@ static inline void vf_transpose(vf *rows) { (void)rows; }
 static inline float vf_sum(vf a) { return a; }
 static inline float vf_top(vf a) { return a; }
 
+/* Bytes: vb is four unsigned ones for each lane, vx four signed ones for all lanes, vi a 32-bit whole number for each.
+ */
+typedef struct vb {
+    uint8_t byte[4];
+} vb;
+typedef struct vx {
+    int8_t byte[4];
+} vx;
+typedef int32_t vi;
+
+/* The block of a product of bytes that the registers hold. */
+enum { VB_ROWS = 4, VB_VECTORS = 1 };
+
+static inline vb vb_load(const uint8_t *x) /* VF times four */
+{
+    vb bytes;
+    memcpy(&bytes, x, sizeof bytes);
+    return bytes;
+}
+static inline vx vx_load(const int8_t *x)
+{
+    vx bytes;
+    memcpy(&bytes, x, sizeof bytes);
+    return bytes;
+}
+
+/* The halves of every byte. */
+static inline vb vb_low(vb a)
+{
+    for (int i = 0; i < 4; i++) a.byte[i] &= 15;
+    return a;
+}
+static inline vb vb_high(vb a)
+{
+    for (int i = 0; i < 4; i++) a.byte[i] >>= 4;
+    return a;
+}
+
+static inline vi vi_set(int32_t x) { return x; }
+static inline vi vi_dot(vi sum, vb w, vx x) /* + the four products of each lane, exactly */
+{
+    for (int i = 0; i < 4; i++) sum += w.byte[i] * x.byte[i];
+    return sum;
+}
+
+static inline vf vf_whole(vi a) { return (float)a; }
+static inline vf vf_scales(const uint8_t *x) /* VF bf16, at any address */
+{
+    const uint32_t bits = (uint32_t)x[0] << 16 | (uint32_t)x[1] << 24;
+    float scale;
+    memcpy(&scale, &bits, sizeof scale);
+    return scale;
+}
+/* VF whole numbers in [-127, 127]. */
+static inline void vf_store_codes(int8_t *y, vf a) { *y = (int8_t)a; }
+
 #endif

@@ -133,6 +133,71 @@ static void check_products_bf16(int64_t R, int64_t N, int64_t M)
     op_check(&weight);
 }
 
+/* q8 and q4: the integers are exact, so the terms of a sum are its blocks' sums, scaled. */
+static void block_terms(const op_case *c, double *const *before, double *const *after, double *const *terms)
+{
+    (void)after;
+    const int64_t R = c->dims[0], N = c->dims[1], M = c->dims[2];
+    const ttt_matrix w = {.dtype = TTT_F64, .values = before[W], .rows = N, .columns = M};
+    for (int64_t i = 0; i < R * N; i++) terms[Y][i] = c->dims[3] == 2 ? fabs(before[Y][i]) : 0;
+    for (int64_t n = 0; n < N; n++) {
+        for (int64_t b = 0; b < ttt_blocks(M); b++) {
+            const int64_t first = b * TTT_BLOCK, count = M - first < TTT_BLOCK ? M - first : TTT_BLOCK;
+            int8_t weights[TTT_BLOCK], codes[TTT_BLOCK];
+            uint16_t scale;
+            CHECK(ttt_matrix_block(&w, (ttt_precision)c->dims[4], n, b, weights, &scale));
+            for (int64_t r = 0; r < R; r++) {
+                float values[TTT_BLOCK];
+                for (int64_t i = 0; i < count; i++) values[i] = (float)before[X][r * M + first + i];
+                const float row_scale = ttt_quantize_row(codes, values, count);
+                int sum = 0;
+                for (int64_t i = 0; i < count; i++) sum += codes[i] * weights[i];
+                terms[Y][r * N + n] += fabs((double)row_scale * (double)ttt_bf16_value(scale) * sum);
+            }
+        }
+    }
+}
+
+static void check_products_blocks(int64_t R, int64_t N, int64_t M)
+{
+    for (int64_t precision = TTT_PRECISION_Q8; precision <= TTT_PRECISION_Q4; precision++) {
+        for (int64_t accumulate = 1; accumulate <= 2; accumulate++) {
+            const op_case c = {
+                .name = "linear, blocks",
+                .dims = {R, N, M, accumulate, precision},
+                .operands = {{accumulate == 2 ? OP_ADD : OP_OUT, R * N, 1}, {OP_IN, R * M, 1}, {OP_IN, N * M, 1}},
+                .rows = R,
+                .run = run_packed,
+                .terms = block_terms,
+                .c = sum_bound(ttt_blocks(M))};
+            op_check(&c);
+        }
+    }
+}
+
+/* The largest codes on both sides, rows of zeros and rows that are not finite: no sum of bytes may wrap or saturate. */
+static void check_extremes(const ttt_backend *b, ttt_precision precision)
+{
+    enum { N = 70, M = 70 };
+    static float w[N * M], x[4 * M], y[4 * N];
+    const float largest = precision == TTT_PRECISION_Q8 ? 127 : 7;
+    for (int i = 0; i < N * M; i++) w[i] = i / M % 2 ? largest : -largest;
+    for (int i = 0; i < M; i++) {
+        x[i] = 127;
+        x[M + i] = -127;
+        x[2 * M + i] = 0;
+        x[3 * M + i] = i == 40 ? NAN : 1;
+    }
+    const ttt_param p = {
+        .rows = N, .columns = M, .precision = precision, .packed = packed(b, precision, w, N, M, false)};
+    b->ops->linear(b, y, x, &p, 4, false);
+    for (int n = 0; n < N; n++) {
+        const float expected = (n % 2 ? 127 : -127) * largest * M;
+        CHECK(y[n] == expected && y[N + n] == -expected && y[2 * N + n] == 0 && isnan(y[3 * N + n]));
+    }
+    free(p.packed);
+}
+
 /* dims: rows, vocabulary, width, precision */
 static int32_t *make_ids(const op_case *c)
 {
@@ -169,7 +234,7 @@ static void run_embed_backward(const ttt_backend *b, const op_case *c, void *con
 
 static void check_embedding(int64_t R, int64_t V, int64_t C)
 {
-    for (int64_t precision = TTT_PRECISION_F32; precision <= TTT_PRECISION_BF16; precision++) {
+    for (int64_t precision = TTT_PRECISION_F32; precision < TTT_PRECISION_COUNT; precision++) {
         const op_case forward = {.name = "embed",
                                  .dims = {R, V, C, precision},
                                  .operands = {[Y] = {OP_OUT, R * C, 1}, [W] = {OP_IN, V * C, 1}},
@@ -193,7 +258,15 @@ void op_product_tests(void)
         const int64_t R = sizes[i] % 23, N = sizes[(i * 5 + 3) % count], M = sizes[(i * 7 + 1) % count];
         check_products(R, N, M);
         check_products_bf16(R, N, M);
+        check_products_blocks(R, N, M);
     }
+    for (int isa = 0; isa < TTT_ISA_COUNT; isa++) {
+        if (!op_backend((ttt_isa)isa)) continue;
+        check_extremes(op_backend((ttt_isa)isa), TTT_PRECISION_Q8);
+        check_extremes(op_backend((ttt_isa)isa), TTT_PRECISION_Q4);
+    }
+    check_products_blocks(100, 70, 300);
+    check_products_blocks(14, 5, 700);
     check_products(200, 70, 300); /* more than one block of rows, and of the inner dimension */
     check_products(14, 12, 700);
     check_products(530, 300, 40);

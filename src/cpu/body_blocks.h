@@ -1,0 +1,133 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * MATH (quantised): rows in blocks of small integers times a panel of weights in such blocks. The sum over a block is
+ * exact in 32 bits; the blocks' sums, scaled, make one chain of fmas per output, in the order of the blocks. So neither
+ * the number of rows nor the instructions that multiply bytes change a bit.
+ *
+ * A panel is block after block of the inner dimension, for TTT_PANEL outputs: their bf16 scales, then groups of four
+ * inner indices, each [output, 4] bytes. Bytes are codes + 128 for q8; for q4 two groups, codes + 8, share the low and
+ * the high halves of one. What is too much is in `start` of a row's block, with which the sum begins.
+ */
+#ifndef TTT_CPU_BODY_BLOCKS_H
+#define TTT_CPU_BODY_BLOCKS_H
+
+#include "cpu/kernels.h"
+
+/* One block of outputs that stays in registers, as in body_product.h; `halves` tells q4. */
+static inline __attribute__((always_inline)) void blocks_product(const ttt_block_product *p, int64_t row,
+                                                                 int64_t column, const int rows, const int vectors,
+                                                                 const bool halves)
+{
+    enum { GROUP = 4 * TTT_PANEL, GROUPS = TTT_BLOCK / 4, SCALES = 2 * TTT_PANEL };
+    vf sum[VB_ROWS][TTT_PANEL / VF];
+    float *y = p->y + row * p->y_stride + column;
+    const int64_t columns = p->columns - column, blocks = p->blocks;
+    const int64_t size = ttt_panel_block(halves ? TTT_PRECISION_Q4 : TTT_PRECISION_Q8);
+    const uint8_t *panel = p->panel;
+#pragma GCC unroll 8
+    for (int r = 0; r < rows; r++) {
+#pragma GCC unroll 64
+        for (int v = 0; v < vectors; v++) {
+            const int64_t n = columns - v * VF;
+            sum[r][v] = p->accumulate && n > 0 ? vf_load_n(y + r * p->y_stride + v * VF, n < VF ? n : VF) : vf_zero();
+        }
+    }
+    const ttt_row_block *x = p->x + row * blocks;
+    for (int64_t b = 0; b < blocks; b++, x++, panel += size) {
+        vi whole[VB_ROWS][TTT_PANEL / VF];
+#pragma GCC unroll 8
+        for (int r = 0; r < rows; r++) {
+#pragma GCC unroll 64
+            for (int v = 0; v < vectors; v++) whole[r][v] = vi_set(x[r * blocks].start);
+        }
+        const uint8_t *group = panel + SCALES + 4 * column;
+#pragma GCC unroll 8
+        for (int g = 0; g < GROUPS; g += 1 + halves, group += GROUP) {
+            vb low[TTT_PANEL / VF], high[TTT_PANEL / VF];
+#pragma GCC unroll 64
+            for (int v = 0; v < vectors; v++) {
+                low[v] = vb_load(group + 4 * v * VF);
+                if (halves) {
+                    high[v] = vb_high(low[v]);
+                    low[v] = vb_low(low[v]);
+                }
+            }
+#pragma GCC unroll 8
+            for (int r = 0; r < rows; r++) {
+                const vx first = vx_load(x[r * blocks].codes + 4 * g);
+#pragma GCC unroll 64
+                for (int v = 0; v < vectors; v++) whole[r][v] = vi_dot(whole[r][v], low[v], first);
+                if (!halves) continue;
+                const vx second = vx_load(x[r * blocks].codes + 4 * g + 4);
+#pragma GCC unroll 64
+                for (int v = 0; v < vectors; v++) whole[r][v] = vi_dot(whole[r][v], high[v], second);
+            }
+        }
+#pragma GCC unroll 64
+        for (int v = 0; v < vectors; v++) {
+            const vf scale = vf_scales(panel + 2 * (column + v * VF));
+#pragma GCC unroll 8
+            for (int r = 0; r < rows; r++)
+                sum[r][v] = vf_fma(vf_whole(whole[r][v]), vf_mul(vf_set(x[r * blocks].scale), scale), sum[r][v]);
+        }
+    }
+#pragma GCC unroll 8
+    for (int r = 0; r < rows; r++) {
+#pragma GCC unroll 64
+        for (int v = 0; v < vectors; v++) {
+            const int64_t n = columns - v * VF;
+            if (n > 0) vf_store_n(y + r * p->y_stride + v * VF, sum[r][v], n < VF ? n : VF);
+        }
+    }
+}
+
+/* A single row takes the panel in order, as memory likes to be read; several share what is loaded of it. */
+static inline __attribute__((always_inline)) void blocks_rows(const ttt_block_product *p, const bool halves)
+{
+    enum { ALONE = TTT_PANEL / VF < 4 ? TTT_PANEL / VF : 4 };
+    int64_t row = 0;
+    for (; p->rows - row >= VB_ROWS && VB_ROWS > 1; row += VB_ROWS)
+        for (int64_t c = 0; c < p->columns; c += VB_VECTORS * VF)
+            blocks_product(p, row, c, VB_ROWS, VB_VECTORS, halves);
+    for (; p->rows - row >= 2 && VB_ROWS > 2; row += 2)
+        for (int64_t c = 0; c < p->columns; c += VB_VECTORS * VF) blocks_product(p, row, c, 2, VB_VECTORS, halves);
+    for (; row < p->rows; row++)
+        for (int64_t c = 0; c < p->columns; c += ALONE * VF) blocks_product(p, row, c, 1, ALONE, halves);
+}
+
+static void block_product(const ttt_block_product *p)
+{
+    if (p->halves)
+        blocks_rows(p, true);
+    else
+        blocks_rows(p, false);
+}
+
+/* ttt_quantize_row, block after block; `offset` is what the weights' bytes have too much. */
+static inline void quantize_row(ttt_row_block *blocks, const float *x, int64_t columns, int32_t offset)
+{
+    for (; columns > 0; columns -= TTT_BLOCK, x += TTT_BLOCK, blocks++) {
+        vf values[TTT_BLOCK / VF], top = vf_zero(), zeros = vf_zero(), sum = vf_zero();
+#pragma GCC unroll 4
+        for (int v = 0; v < TTT_BLOCK / VF; v++) {
+            const int64_t n = columns - v * VF;
+            values[v] = n >= VF ? vf_load(x + v * VF) : n > 0 ? vf_load_n(x + v * VF, n) : vf_zero();
+            top = vf_max(top, vf_max(values[v], vf_sub(vf_zero(), values[v])));
+            zeros = vf_fma(values[v], vf_zero(), zeros); /* NaN if one is not finite */
+        }
+        const float largest = vf_top(top);
+        *blocks = (ttt_row_block){.scale = vf_sum(zeros)};
+        if (!(blocks->scale == 0) || largest < 0x1p-100f) continue;
+        const vf inverse = vf_set(127 / largest);
+#pragma GCC unroll 4
+        for (int v = 0; v < TTT_BLOCK / VF; v++) {
+            const vf codes = vf_round(vf_mul(values[v], inverse));
+            vf_store_codes(blocks->codes + v * VF, codes);
+            sum = vf_add(sum, codes);
+        }
+        blocks->scale = largest / 127;
+        blocks->start = -offset * (int32_t)vf_sum(sum);
+    }
+}
+
+#endif
