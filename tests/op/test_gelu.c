@@ -11,6 +11,9 @@
 #elif defined(__AVX2__)
 #include "cpu/vec_avx2.h"
 #define SUPPORTED (__builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma"))
+#elif defined(__aarch64__)
+#include "cpu/vec_neon.h"
+#define SUPPORTED 1
 #else
 #include "cpu/vec_scalar.h"
 #define SUPPORTED 1
