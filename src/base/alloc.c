@@ -7,6 +7,7 @@
 
 #include <malloc.h>
 #include <stdatomic.h>
+#include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
@@ -51,10 +52,22 @@ static void *allocate(size_t count, size_t size)
     return block;
 }
 
+/* The pages of a large block are given back to Linux, which gives them again, zeroed, as each is first touched: what is
+ * never used costs nothing, and threads that fill a block share that work too. */
+static bool zero_later(void *block, size_t bytes)
+{
+#ifdef __linux__
+    return bytes >= LARGE && madvise(block, (bytes + HUGE_PAGE - 1) / HUGE_PAGE * HUGE_PAGE, MADV_DONTNEED) == 0;
+#else
+    (void)block, (void)bytes;
+    return false;
+#endif
+}
+
 void *ttt_alloc(size_t count, size_t size)
 {
     void *block = allocate(count, size);
-    if (block) memset(block, 0, count * size);
+    if (block && !zero_later(block, count * size)) memset(block, 0, count * size);
     return block;
 }
 

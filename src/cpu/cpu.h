@@ -39,6 +39,19 @@ extern const ttt_cpu_format ttt_cpu_f32, ttt_cpu_bf16, ttt_cpu_q8, ttt_cpu_q4;
 ttt_status ttt_bf16_init(ttt_backend *backend);
 void ttt_bf16_backward_weight(const ttt_backend *b, const ttt_param *dw, const float *dy, const float *x, int64_t rows);
 
+/* 0, or NaN if a value is not finite. */
+static inline float ttt_zeros(const float *x, int64_t n)
+{
+    enum { LANES = 16 };
+    float lanes[LANES] = {0}, sum = 0;
+    int64_t i = 0;
+    for (; i + LANES <= n; i += LANES)
+        for (int l = 0; l < LANES; l++) lanes[l] += 0 * x[i + l];
+    for (; i < n; i++) sum += 0 * x[i];
+    for (int l = 0; l < LANES; l++) sum += lanes[l];
+    return sum;
+}
+
 static inline int64_t ttt_panels(int64_t outputs) { return (outputs + TTT_PANEL - 1) / TTT_PANEL; }
 
 /* Lays `outputs` <= TTT_PANEL rows of a matrix, `steps` columns of them, side by side as a panel. */

@@ -52,10 +52,9 @@ typedef struct packing {
 /* `inner` columns of the rows of a panel, from a matrix that may lie in a file. */
 static void pack_piece(packing *p, ttt_tiling *t, int64_t row, int64_t column)
 {
-    float piece[TTT_PANEL * TTT_TILE_INNER], zeros = 0;
+    float piece[TTT_PANEL * TTT_TILE_INNER];
     for (int64_t j = 0; j < t->outer; j++) ttt_matrix_read(p->matrix, row + j, column, t->inner, piece + j * t->inner);
-    for (int64_t i = 0; i < t->outer * t->inner; i++) zeros += 0 * piece[i]; /* NaN if one is not finite */
-    if (!(zeros == 0)) p->damaged = true;
+    if (!(ttt_zeros(piece, t->outer * t->inner) == 0)) p->damaged = true;
     t->x = piece;
     t->stride = t->inner;
     p->kernels->tiles(t);

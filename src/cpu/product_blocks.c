@@ -35,20 +35,26 @@ typedef struct packing {
     atomic_bool damaged;
 } packing;
 
+/* The codes of an output go word by word, four inner indices at once: code + 128 is the sign turned over, and what q4
+ * takes off again leaves no borrow. */
 static void pack_block(packing *p, uint8_t *to, int64_t row, int64_t outputs, int64_t block)
 {
-    const int offset = offset_of(p->precision);
-    memset(to, 0, (size_t)ttt_panel_block(p->precision));
+    const bool halves = p->precision == TTT_PRECISION_Q4;
+    const uint32_t signs = 0x80808080, rest = 0x78787878;
+    uint8_t *words = to + 2 * TTT_PANEL;
+    if (outputs < TTT_PANEL) memset(to, 0, (size_t)ttt_panel_block(p->precision));
     for (int64_t j = 0; j < outputs; j++) {
         int8_t codes[TTT_BLOCK];
+        uint32_t word[TTT_BLOCK / 4];
         uint16_t scale;
         if (!ttt_matrix_block(p->matrix, p->precision, row + j, block, codes, &scale)) p->damaged = true;
         memcpy(to + 2 * j, &scale, sizeof scale);
-        for (int64_t i = 0; i < TTT_BLOCK; i++) {
-            int shift;
-            uint8_t *byte = to + place(p->precision, j, i, &shift);
-            *byte = (uint8_t)(*byte | (codes[i] + offset) << shift);
-        }
+        memcpy(word, codes, sizeof word);
+        for (int64_t g = 0; g < TTT_BLOCK / 4; g++) word[g] ^= signs;
+        for (int64_t g = 0; halves && g < TTT_BLOCK / 8; g++)
+            word[g] = (word[2 * g] - rest) | (word[2 * g + 1] - rest) << 4;
+        for (int64_t g = 0; g < TTT_BLOCK / (halves ? 8 : 4); g++)
+            memcpy(words + (g * TTT_PANEL + j) * 4, &word[g], sizeof word[g]);
     }
 }
 

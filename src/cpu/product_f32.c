@@ -47,7 +47,7 @@ static void pack_panels(void *context, int64_t begin, int64_t end)
         for (int64_t start = 0; start < columns; start += STEPS) {
             const int64_t steps = columns - start < STEPS ? columns - start : STEPS;
             for (int64_t j = 0; j < outputs; j++) ttt_matrix_read(p->matrix, row + j, start, steps, piece + j * steps);
-            for (int64_t i = 0; i < outputs * steps; i++) zeros += 0 * piece[i]; /* NaN if one is not finite */
+            zeros += ttt_zeros(piece, outputs * steps);
             ttt_panel_pack(p->packed + row * columns + start * TTT_PANEL, piece, steps, outputs, steps);
         }
     }

@@ -32,10 +32,12 @@ static void read_codes(const ttt_matrix *m, int64_t row, int64_t column, int64_t
         memcpy(codes, from + column, (size_t)count);
         return;
     }
-    for (int64_t i = 0; i < count; i++) {
-        const int pair = from[(column + i) / 2];
-        codes[i] = (int8_t)((i % 2 ? pair >> 4 : pair & 15) - 8);
+    from += column / 2;
+    for (int64_t i = 0; i < count / 2; i++) {
+        codes[2 * i] = (int8_t)((from[i] & 15) - 8);
+        codes[2 * i + 1] = (int8_t)((from[i] >> 4) - 8);
     }
+    if (count % 2) codes[count - 1] = (int8_t)((from[count / 2] & 15) - 8);
 }
 
 static void read_blocks(const ttt_matrix *m, int64_t row, int64_t column, int64_t count, float *values)
