@@ -358,7 +358,11 @@ int ttt_cmd_bench(int argc, char **argv)
     };
     options o = {.repetitions = 5, .batch = 1, .settings = calloc((size_t)argc, sizeof *o.settings)};
     bench *b = calloc(1, sizeof *b);
-    if (!o.settings || !b) return ttt_app_fail("out of memory");
+    if (!o.settings || !b) {
+        free(o.settings);
+        free(b);
+        return ttt_app_fail("out of memory");
+    }
     argp_parse(&argp, argc, argv, 0, NULL, &o);
     b->o = &o;
     b->table = (ttt_bench_table){.format = o.format.count ? (ttt_bench_format)o.format.values[0] : TTT_BENCH_MD,

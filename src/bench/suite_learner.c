@@ -21,7 +21,8 @@ static void reset_forward(ttt_suite *s)
 /* Read factors 1 / (i + 1) and rates as a trained model has them. */
 static void fill_factors(ttt_suite *s, void *read, void *write)
 {
-    double one = 0.5 / (double)(s->C / s->H);
+    const int64_t head_size = s->C / s->H;
+    double one = 0.5 / (double)head_size;
     for (int64_t i = 0; i < s->R * s->H; i++) s->b->ops->from(s->b, ttt_at(s->b, write, i), &one, TTT_F64, 1);
     for (int64_t i = 0; i < s->R; i++) {
         one = 1 / (double)(i % s->K + 1);

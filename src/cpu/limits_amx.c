@@ -31,5 +31,6 @@ double ttt_limits_amx_loop(int64_t steps)
         _tile_dpbf16ps(3, 5, 7);
     }
     _tile_release();
-    return 4 * 2.0 * TILE_ROWS * TILE_ROWS * (TILE_BYTES / 2) * (double)steps;
+    const int64_t operations = 4 * 2 * TILE_ROWS * TILE_ROWS * (TILE_BYTES / 2);
+    return (double)(operations * steps);
 }

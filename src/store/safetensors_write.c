@@ -176,7 +176,8 @@ static ttt_status write_file(ttt_writer *writer, const ttt_buffer *header, const
     const uint64_t length = header->size;
     TTT_TRY(ttt_writer_write(writer, &length, sizeof length));
     TTT_TRY(ttt_writer_write(writer, header->data, header->size));
-    for (int64_t i = 0; i < count; i++) TTT_TRY(order[i]->make ? write_made(writer, order[i]) : write_data(writer, order[i]));
+    for (int64_t i = 0; i < count; i++)
+        TTT_TRY(order[i]->make ? write_made(writer, order[i]) : write_data(writer, order[i]));
     return TTT_OK;
 }
 
