@@ -126,6 +126,7 @@ static json_t *case_record(const ttt_bench_table *table, const ttt_bench_case *c
     json_object_set_new(r, "limit", ok ? json_string(f.memory_bound ? "memory" : "compute") : json_null());
     json_object_set_new(r, "limit_fma_gflops", json_real(1e-9 * limits->fma));
     json_object_set_new(r, "limit_amx_gflops", limits->amx > 0 ? json_real(1e-9 * limits->amx) : json_null());
+    json_object_set_new(r, "limit_bytes_gops", json_real(1e-9 * limits->bytes));
     json_object_set_new(r, "limit_gb_per_s", json_real(1e-9 * limits->read));
     json_object_set_new(r, "peak_rss_bytes", ok ? json_integer(result->peak_bytes) : json_null());
     json_object_set_new(r, "samples", samples);
@@ -235,6 +236,7 @@ void ttt_bench_print_end(ttt_bench_table *table, const ttt_limits *limits, int c
         printf("limits of this machine, %d thread%s: %.1f GFLOP/s (FMA, %s), ", limits[i].threads,
                limits[i].threads == 1 ? "" : "s", 1e-9 * limits[i].fma, limits[i].isa);
         if (limits[i].amx > 0) printf("%.1f GFLOP/s (AMX, bf16), ", 1e-9 * limits[i].amx);
-        printf("%.1f GB/s (reading memory)\n", 1e-9 * limits[i].read);
+        printf("%.1f G/s (products of bytes, two operations each), %.1f GB/s (reading memory)\n",
+               1e-9 * limits[i].bytes, 1e-9 * limits[i].read);
     }
 }

@@ -18,9 +18,10 @@ extern "C" {
 typedef struct ttt_limits {
     const char *isa; /* that the FMAs are of: the one in use by the backend "cpu"; static */
     int threads;
-    double fma;  /* f32 operations per second of FMAs that stay in registers */
-    double amx;  /* bf16 operations per second of AMX products that stay in tiles; 0: not in use */
-    double read; /* bytes per second of reading memory */
+    double fma;   /* f32 operations per second of FMAs that stay in registers */
+    double amx;   /* bf16 operations per second of AMX products that stay in tiles; 0: not in use */
+    double bytes; /* operations per second of products of 8-bit integers, which q8 and q4 are made of */
+    double read;  /* bytes per second of reading memory */
 } ttt_limits;
 
 /* Takes about a second and, while it lasts, 512 MB. threads 0: TTT_THREADS if set, else one per processor. */
@@ -42,7 +43,8 @@ TTT_API void ttt_work_inference(ttt_work *work, const ttt_model *model, int64_t 
 TTT_API void ttt_work_training(ttt_work *work, const ttt_config *config, int64_t context, int64_t sequences);
 
 /* The least time this work can take, in seconds: that of its operations or of its bytes, whichever is longer; the
- * products at the rate of AMX if they are in `precision` "bf16" and the machine has it. *memory_bound (not NULL) tells
+ * products at the rate of what multiplies them: of AMX in `precision` "bf16" where the machine has it, of bytes in "q8"
+ * and "q4", else of FMAs. *memory_bound (not NULL) tells
  * which it was. */
 TTT_API double ttt_work_seconds(const ttt_work *work, const ttt_limits *limits, const char *precision,
                                 bool *memory_bound);

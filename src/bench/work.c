@@ -63,10 +63,17 @@ void ttt_work_training(ttt_work *work, const ttt_config *config, int64_t context
                        .bytes = PASSES * (double)sizeof(float) * (double)ttt_config_parameters(config)};
 }
 
+/* Operations per second at most of products in a precision. */
+static double product_rate(const ttt_limits *limits, const char *precision)
+{
+    const bool bytes = precision && (strcmp(precision, "q8") == 0 || strcmp(precision, "q4") == 0);
+    if (bytes) return limits->bytes;
+    return precision && strcmp(precision, "bf16") == 0 && limits->amx > 0 ? limits->amx : limits->fma;
+}
+
 double ttt_work_seconds(const ttt_work *work, const ttt_limits *limits, const char *precision, bool *memory_bound)
 {
-    const bool tiles = limits->amx > 0 && precision && strcmp(precision, "bf16") == 0;
-    const double computing = work->products / (tiles ? limits->amx : limits->fma) + work->others / limits->fma;
+    const double computing = work->products / product_rate(limits, precision) + work->others / limits->fma;
     const double reading = work->bytes / limits->read;
     if (memory_bound) *memory_bound = reading > computing;
     return reading > computing ? reading : computing;

@@ -23,10 +23,10 @@
 #include "cpu/body_sequence.h"
 #include "cpu/body_tiles.h"
 
-/* tile_multiply and block_multiply: `tile_product` and `block_product`, or the machine's own. */
-#define TTT_KERNELS(tile_multiply, block_multiply)                                                                     \
+/* tile_multiply, block_multiply and dots: `tile_product`, `block_product` and `dot_loop`, or the machine's own. */
+#define TTT_KERNELS(tile_multiply, block_multiply, dots)                                                               \
     {                                                                                                                  \
-        .fma_loop = fma_loop, .product = product, .tiles = tiles, .tile_product = tile_multiply,                       \
+        .fma_loop = fma_loop, .dot_loop = dots, .product = product, .tiles = tiles, .tile_product = tile_multiply,     \
         .quantize_row = quantize_row, .block_product = block_multiply, .add = add, .swiglu = swiglu,                   \
         .swiglu_backward = swiglu_backward, .rmsnorm = rmsnorm, .rmsnorm_backward = rmsnorm_backward,                  \
         .norm_gate = norm_gate, .norm_gate_backward = norm_gate_backward, .rotate = rotate, .conv = conv,              \

@@ -130,4 +130,28 @@ static inline void quantize_row(ttt_row_block *blocks, const float *x, int64_t c
     }
 }
 
+/* The most that products of bytes can do, as fma_loop (body_limits.h) is for floats. The bytes come from a little
+ * memory, at a place that changes, so that no product is taken out of the loop. */
+static double dot_loop(float *sink, int64_t steps)
+{
+    enum { CHAINS = 12, BYTES = 4 * VF, PLACES = 8 };
+    _Alignas(64) uint8_t bytes[(CHAINS + PLACES) * BYTES];
+    const int8_t four[4] = {1, -2, 3, -4};
+    const vx x = vx_load(four);
+    vi sums[CHAINS];
+    for (int i = 0; i < (CHAINS + PLACES) * BYTES; i++) bytes[i] = (uint8_t)((i + steps) & 127);
+#pragma GCC unroll 12
+    for (int c = 0; c < CHAINS; c++) sums[c] = vi_set(c);
+    for (int64_t i = 0; i < steps; i++) {
+        const uint8_t *at = bytes + i % PLACES * BYTES;
+#pragma GCC unroll 12
+        for (int c = 0; c < CHAINS; c++) sums[c] = vi_dot(sums[c], vb_load(at + c * BYTES), x);
+    }
+    vf total = vf_zero();
+#pragma GCC unroll 12
+    for (int c = 0; c < CHAINS; c++) total = vf_add(total, vf_whole(sums[c]));
+    *sink = vf_sum(total);
+    return 2.0 * 4 * CHAINS * VF * (double)steps;
+}
+
 #endif

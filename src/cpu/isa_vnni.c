@@ -9,3 +9,5 @@
 #include "cpu/body_blocks.h"
 
 void ttt_vnni_block_product(const ttt_block_product *p) { block_product(p); }
+
+double ttt_vnni_dot_loop(float *sink, int64_t steps) { return dot_loop(sink, steps); }

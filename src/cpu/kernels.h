@@ -102,6 +102,7 @@ typedef struct ttt_norm_row {
 typedef struct ttt_kernels {
     /* Dependent FMAs in registers, `steps` of every chain; returns the number of operations. For limits.c. */
     double (*fma_loop)(float *sink, int64_t steps);
+    double (*dot_loop)(float *sink, int64_t steps); /* the same of products of bytes */
 
     void (*product)(const ttt_product *p);
     void (*tiles)(const ttt_tiling *t);

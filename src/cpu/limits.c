@@ -23,15 +23,27 @@ typedef struct loops {
     double amount; /* operations or bytes of one loop */
 } loops;
 
+static void run_registers(loops *l, double (*loop)(float *sink, int64_t steps), int64_t item)
+{
+    float sink;
+    const double amount = loop(&sink, FMA_STEPS);
+    if (item != 0) return;
+    l->sink = sink;
+    l->amount = amount;
+}
+
 static void run_fma(void *context, int64_t item, int thread)
 {
     (void)thread;
     loops *l = context;
-    float sink;
-    const double amount = l->kernels->fma_loop(&sink, FMA_STEPS);
-    if (item != 0) return;
-    l->sink = sink;
-    l->amount = amount;
+    run_registers(l, l->kernels->fma_loop, item);
+}
+
+static void run_dot(void *context, int64_t item, int thread)
+{
+    (void)thread;
+    loops *l = context;
+    run_registers(l, l->kernels->dot_loop, item);
 }
 
 #ifdef TTT_X86
@@ -97,7 +109,10 @@ ttt_status ttt_limits_measure(ttt_limits *limits, int threads)
         ttt_backend_free(b);
         return TTT_ERR_MEMORY;
     }
-    *limits = (ttt_limits){.isa = ttt_isa_name(isa), .threads = b->threads, .fma = best_rate(b, &l, run_fma)};
+    *limits = (ttt_limits){.isa = ttt_isa_name(isa),
+                           .threads = b->threads,
+                           .fma = best_rate(b, &l, run_fma),
+                           .bytes = best_rate(b, &l, run_dot)};
 #ifdef TTT_X86
     if (isa == TTT_ISA_AMX) limits->amx = best_rate(b, &l, run_amx);
 #endif

@@ -51,13 +51,14 @@ static void counts(bool mlp)
 
 static void least_time(void)
 {
-    const ttt_limits limits = {.fma = 100, .amx = 1000, .read = 10};
+    const ttt_limits limits = {.fma = 100, .amx = 1000, .bytes = 500, .read = 10};
     bool memory;
     const ttt_work heavy = {.products = 1000, .others = 200, .bytes = 50};
     CHECK_NEAR(ttt_work_seconds(&heavy, &limits, "f32", &memory), 12, 1e-12);
     CHECK(!memory);
     CHECK_NEAR(ttt_work_seconds(&heavy, &limits, "bf16", &memory), 5, 1e-12); /* 1 + 2 seconds of operations */
     CHECK(memory);
+    CHECK_NEAR(ttt_work_seconds(&(ttt_work){.products = 1000}, &limits, "q4", &memory), 2, 1e-12);
     const ttt_limits without = {.fma = 100, .read = 10};
     CHECK_NEAR(ttt_work_seconds(&heavy, &without, "bf16", NULL), 12, 1e-12);
 }
