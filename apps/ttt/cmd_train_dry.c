@@ -1,13 +1,16 @@
 /* SPDX-License-Identifier: MIT
  *
  * ttt train --dry-run: what a run would take. The speed is measured: two updates of a few sequences, of the model
- * itself if it is small, else of one of its layers, and scaled by the FLOPs.
+ * itself if it is small, else of one of its layers, and scaled by the FLOPs. The memory is the trainer's, counted, and
+ * what the process holds beside one, as it is after the measurement.
  */
 #include <inttypes.h>
+#include <malloc.h>
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "cmd_train.h"
 #include "common.h"
@@ -128,6 +131,26 @@ static ttt_status print_length(const ttt_train_run_options *options, const ttt_t
     return TTT_OK;
 }
 
+/* Bytes that this process holds: after a measurement, what it has beside a trainer. */
+static double resident(void)
+{
+    long long pages = 0;
+    malloc_trim(0);
+    FILE *file = fopen("/proc/self/statm", "r");
+    if (file) {
+        if (fscanf(file, "%*d %lld", &pages) != 1) pages = 0;
+        fclose(file);
+    }
+    return (double)pages * (double)sysconf(_SC_PAGESIZE);
+}
+
+static void print_memory(double bytes)
+{
+    const bool large = bytes >= 1e9;
+    printf("memory            %.*f %s at most, the text beside it\n", large ? 2 : 0, bytes / (large ? 1e9 : 1e6),
+           large ? "GB" : "MB");
+}
+
 static ttt_status describe(const ttt_train_run_options *options)
 {
     ttt_config config;
@@ -140,7 +163,6 @@ static ttt_status describe(const ttt_train_run_options *options)
     status = ttt_trainer_memory(&config, &counted, &memory);
     if (status != TTT_OK) return status;
     printf("parameters        %" PRId64 "\n", ttt_config_parameters(&config));
-    printf("memory            %.2f GB, the text beside it\n", (double)memory / 1e9);
     printf("FLOPs per token   %.4g\n", flops_per_token(&config));
     printf("an update         %" PRId64 " tokens: %" PRId64 " sequences of %" PRId64 ", %" PRId64 " at a time\n",
            train.batch * train.context, train.batch, train.context, train.batch / train.accumulate);
@@ -148,6 +170,7 @@ static ttt_status describe(const ttt_train_run_options *options)
     double tokens_per_s;
     status = measure(&config, &counted, &tokens_per_s);
     if (status != TTT_OK) return status;
+    print_memory((double)memory + resident());
     printf("speed             about %.0f tokens/s, an update in ", tokens_per_s);
     print_time((double)(train.batch * train.context) / tokens_per_s);
     return print_length(options, &train, tokens_per_s);

@@ -3,6 +3,8 @@
  * ttt train as a user meets it: the folder it makes, resuming (bit for bit, after kills, with what contradicts), bad
  * input, signals, fine-tuning.
  */
+#include <sys/resource.h>
+
 #include "cli.h"
 
 #include <time.h>
