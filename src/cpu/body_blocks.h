@@ -13,12 +13,14 @@
 
 #include "cpu/kernels.h"
 
-/* One block of outputs that stays in registers, as in body_product.h; `halves` tells q4. */
+/* One block of outputs that stays in registers, as in body_product.h; `halves` tells q4. A single row asks for its
+ * panel AHEAD bytes before it needs it: the processor itself does not look far enough for so little work on every byte.
+ */
 static inline __attribute__((always_inline)) void blocks_product(const ttt_block_product *p, int64_t row,
                                                                  int64_t column, const int rows, const int vectors,
                                                                  const bool halves)
 {
-    enum { GROUP = 4 * TTT_PANEL, GROUPS = TTT_BLOCK / 4, SCALES = 2 * TTT_PANEL };
+    enum { AHEAD = 4096, GROUP = 4 * TTT_PANEL, GROUPS = TTT_BLOCK / 4, SCALES = 2 * TTT_PANEL };
     vf sum[VB_ROWS][TTT_PANEL / VF];
     float *y = p->y + row * p->y_stride + column;
     const int64_t columns = p->columns - column, blocks = p->blocks;
@@ -46,6 +48,7 @@ static inline __attribute__((always_inline)) void blocks_product(const ttt_block
             vb low[TTT_PANEL / VF], high[TTT_PANEL / VF];
 #pragma GCC unroll 64
             for (int v = 0; v < vectors; v++) {
+                if (rows == 1) __builtin_prefetch(group + 4 * v * VF + AHEAD);
                 low[v] = vb_load(group + 4 * v * VF);
                 if (halves) {
                     high[v] = vb_high(low[v]);
