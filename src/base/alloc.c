@@ -44,10 +44,12 @@ static void *allocate(size_t count, size_t size)
     if (allocation_faults() || __builtin_mul_overflow(count, size, &bytes) || bytes > PTRDIFF_MAX - HUGE_PAGE)
         return out_of_memory(count, size);
     const bool large = bytes >= LARGE;
-    void *block = aligned_alloc(large ? HUGE_PAGE : LINE, (bytes + LINE - 1) / LINE * LINE + (bytes == 0 ? LINE : 0));
+    const size_t page = large ? HUGE_PAGE : LINE, whole = (bytes + page - 1) / page * page;
+    void *block = aligned_alloc(page, whole + (bytes == 0 ? page : 0));
     if (!block) return out_of_memory(count, size);
 #ifdef MADV_HUGEPAGE
-    /* Whole pages, so that no memory beyond the block is taken. A wish: without it all is the same, slower. */
+    /* Not the last, partial page, of which small pages take no more than is used. A wish: without it all is the same,
+     * slower. */
     if (large) (void)madvise(block, bytes / HUGE_PAGE * HUGE_PAGE, MADV_HUGEPAGE);
 #endif
     return block;
