@@ -97,8 +97,8 @@ static ttt_status print_model(const options *o)
         printf("model         %s\n", o->model);
         print_config(ttt_model_config(model));
         printf("state         %zu bytes a sequence, however long\n", ttt_state_bytes(state));
-        printf("backend       %s (%s), %d thread%s\n", ttt_model_backend(model), ttt_model_isa(model),
-               ttt_model_threads(model), ttt_model_threads(model) == 1 ? "" : "s");
+        printf("backend       %s (%s), products in %s, %d thread%s\n", ttt_model_backend(model), ttt_model_isa(model),
+               ttt_model_precision(model), ttt_model_threads(model), ttt_model_threads(model) == 1 ? "" : "s");
         ttt_state_free(state);
         print_tokenizer(o->model, model);
     }

@@ -49,6 +49,24 @@ static void check_failure(int line, int code, const char *part, const char *comm
 }
 #define FAILS(code, part, command) check_failure(__LINE__, code, part, command)
 
+/* A quantised folder computes as it is quantised, unless asked otherwise, and is no beginning of a training run. */
+static void test_quantised(void)
+{
+    CLI_SAYS(0, "is it right?", "$TTT convert model q8 --weights q8");
+    CLI_SAYS(0, "is it right?", "$TTT convert q8 q4 --weights q4");
+    CLI_SAYS(0, "products in q8", "$TTT info -m q8");
+    CLI_SAYS(0, "products in q4", "$TTT info -m q4 --backend ref");
+    CLI_SAYS(0, "products in f32", "$TTT info -m q8 --precision f32");
+    CLI_SAYS(0, "within their tolerance", "$TTT verify -m q8");
+    CLI_SAYS(0, "within their tolerance", "$TTT verify -m q4");
+    CLI_SAYS(0, "", "$TTT generate -m q4 -n 4 -p text");
+    CLI_SAYS(0, "is it right?", "$TTT convert q8 floating --weights f32");
+    CLI_SAYS(0, "products in bf16", "$TTT info -m floating --precision bf16");
+    CLI_SAYS(64, "--weights is \"q5\"", "$TTT convert model q5 --weights q5");
+    FAILS(1, "q8 is quantised to q8, too coarse to be trained on",
+          "$TTT train -o tuned --init-from q8 --context 48 --batch 48 --steps 1 text");
+}
+
 static void test_program(void)
 {
     CLI_SAYS(0, "generate", "$TTT --help");
@@ -268,6 +286,7 @@ int main(void)
     CLI_OK("mkdir empty; rm bare/tokenizer.json");
     test_program();
     test_info();
+    test_quantised();
     test_generate();
     test_signals();
     test_memory();
