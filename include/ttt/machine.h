@@ -18,7 +18,7 @@ enum { TTT_MACHINE_ISAS = 8 };
 typedef struct ttt_machine {
     int processors;                     /* this process may run on */
     int64_t memory;                     /* bytes of main memory; 0: not known */
-    const char *isa;                    /* in use by the backend "cpu": "scalar", "avx2", "avx512", "amx" */
+    const char *isa;                    /* in use by the backend "cpu": "scalar", "neon", "avx2" ... "amx" */
     bool isa_asked;                     /* because TTT_ISA says so; else it is the best of those below */
     const char *isas[TTT_MACHINE_ISAS]; /* this build and this machine have, ascending; NULL ends */
     struct {

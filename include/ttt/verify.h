@@ -33,7 +33,8 @@ typedef struct ttt_verification {
 } ttt_verification;
 
 /* Verifies the model in `folder`; golden NULL: only what needs no golden file. Release with ttt_verification_free. A
- * difference over its tolerance is a result, not a failure of the call. */
+ * difference over its tolerance is a result, not a failure of the call. Against a golden file f32 is the default
+ * precision, and q8 and q4 are TTT_ERR_UNSUPPORTED: no bound is known for them. */
 TTT_API TTT_NODISCARD ttt_status ttt_verify(ttt_verification **verification, const char *folder, const char *golden,
                                             const ttt_model_options *options);
 TTT_API void ttt_verification_free(ttt_verification *verification);

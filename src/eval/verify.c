@@ -64,7 +64,14 @@ static ttt_status verify_all(ttt_verifier *v)
     const int64_t products = 4 * model->lm.config.num_hidden_layers + 1; /* one after another, up to the logits */
     if (model->weights.head.precision == TTT_PRECISION_BF16) v->rounding = 0x1p-8 * sqrt((double)products);
     v->verification->uniform_loss = log((double)model->lm.config.vocab_size);
-    ttt_status status = sentence_loss(v, model);
+    ttt_status status = TTT_OK;
+    if (v->golden && ttt_precision_is_blocks(model->weights.head.precision))
+        status = ttt_fail(
+            TTT_ERR_UNSUPPORTED,
+            "golden values are of weights that were not quantised, and nothing bounds their distance in %s: "
+            "verify against them in f32, and in %s without a golden file",
+            ttt_model_precision(model), ttt_model_precision(model));
+    if (status == TTT_OK) status = sentence_loss(v, model);
     if (status == TTT_OK && v->golden) status = ttt_verify_inference(v, model);
     if (status == TTT_OK) status = ttt_verify_bits(v, model);
     ttt_model_free(model);
@@ -78,7 +85,7 @@ ttt_status ttt_verify(ttt_verification **out, const char *folder, const char *go
     ttt_safetensors *file = NULL;
     if (golden) TTT_TRY(ttt_safetensors_open(&file, golden));
     ttt_model_options f32 = options ? *options : (ttt_model_options){0};
-    if (!f32.precision) f32.precision = "f32"; /* golden values know no other */
+    if (golden && !f32.precision) f32.precision = "f32"; /* golden values know no other */
     ttt_verifier verifier = {
         .verification = ttt_alloc(1, sizeof(ttt_verification)), .folder = folder, .golden = file, .options = &f32};
     ttt_status status = TTT_ERR_MEMORY;

@@ -59,6 +59,8 @@ static void test_quantised(void)
     CLI_SAYS(0, "products in f32", "$TTT info -m q8 --precision f32");
     CLI_SAYS(0, "within their tolerance", "$TTT verify -m q8");
     CLI_SAYS(0, "within their tolerance", "$TTT verify -m q4");
+    FAILS(1, "golden values are of weights that were not quantised",
+          "$TTT verify -m q4 -g model/model.safetensors --precision q4");
     CLI_SAYS(0, "", "$TTT generate -m q4 -n 4 -p text");
     CLI_SAYS(0, "is it right?", "$TTT convert q8 floating --weights f32");
     CLI_SAYS(0, "products in bf16", "$TTT info -m floating --precision bf16");
