@@ -15,7 +15,9 @@
 
 #include "base/alloc.h"
 
-enum { SPINS = 400 }; /* some ten microseconds: more than the time between two lists of one layer */
+/* Some hundred microseconds: more than lies between two lists of one token, so that nobody sleeps while a token is
+ * decoded; being woken costs as much as reading a small matrix. */
+enum { SPINS = 3000 };
 
 typedef struct worker {
     ttt_pool *pool;

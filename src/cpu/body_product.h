@@ -13,7 +13,7 @@
 static inline __attribute__((always_inline)) void product_block(const ttt_product *p, int64_t row, int64_t column,
                                                                 const int rows, const int vectors)
 {
-    enum { MOST = TTT_PANEL / VF < 8 ? TTT_PANEL / VF : 8 };
+    enum { MOST = TTT_PANEL / VF < 8 ? TTT_PANEL / VF : 8, AHEAD = 512 }; /* floats of the panel asked for ahead */
     vf sum[VF_BLOCK_ROWS][MOST];
     float *y = p->y + row * p->y_stride + column;
     const int64_t columns = p->columns - column;
@@ -33,7 +33,10 @@ static inline __attribute__((always_inline)) void product_block(const ttt_produc
     for (int64_t k = 0; k < p->depth; k++, x += p->x_step, w += TTT_PANEL) {
         vf weight[MOST];
 #pragma GCC unroll 8
-        for (int v = 0; v < vectors; v++) weight[v] = vf_load(w + v * VF);
+        for (int v = 0; v < vectors; v++) {
+            weight[v] = vf_load(w + v * VF);
+            if (rows == 1) __builtin_prefetch(w + v * VF + AHEAD);
+        }
 #pragma GCC unroll 8
         for (int r = 0; r < rows; r++) {
             const vf value = vf_set(x[r * p->x_stride]);
