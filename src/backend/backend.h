@@ -128,7 +128,7 @@ typedef struct ttt_ops {
     size_t (*packed_size)(ttt_precision precision, int64_t rows, int64_t columns);
     void (*pack)(const ttt_backend *b, void *packed, ttt_precision precision, const ttt_matrix *matrix, bool *finite);
 
-    /* ---- embedding, w [V,C], values or packed ---- */
+    /* ---- embedding, w [V,C]: its values, or if there are none, what is packed ---- */
     void (*embed)(const ttt_backend *b, void *y, const int32_t *ids, const ttt_param *w,
                   int64_t rows); /* [row] y [R,C] */
     void (*embed_backward)(const ttt_backend *b, const ttt_param *dw, const int32_t *ids, const void *dy,

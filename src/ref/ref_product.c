@@ -176,10 +176,11 @@ static void embed(const ttt_backend *b, void *yv, const int32_t *ids, const ttt_
 {
     (void)b;
     double *y = yv;
+    const double *values = w->values ? w->values : w->packed;
     const int64_t C = w->columns, blocks = ttt_blocks(C);
     for (int64_t r = 0; r < rows; r++) {
-        if (!w->packed || !ttt_precision_is_blocks(w->precision)) {
-            memcpy(y + r * C, matrix(w) + ids[r] * C, (size_t)C * sizeof *y);
+        if (w->values || !ttt_precision_is_blocks(w->precision)) {
+            memcpy(y + r * C, values + ids[r] * C, (size_t)C * sizeof *y);
             continue;
         }
         for (int64_t c = 0; c < C; c++)

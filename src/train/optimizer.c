@@ -38,13 +38,12 @@ static ttt_status init_packed(ttt_optimizer *optimizer, ttt_precision precision)
     if (!optimizer->packed) return TTT_ERR_MEMORY;
     packed_layout(lm, &optimizer->weights, precision, optimizer->packed);
     packed_layout(lm, &optimizer->gradients, precision, NULL); /* a gradient has the precision only */
-    optimizer->stale = true;
     return TTT_OK;
 }
 
 ttt_status ttt_optimizer_init(ttt_optimizer *optimizer, const ttt_lm *lm, ttt_precision precision)
 {
-    *optimizer = (ttt_optimizer){.lm = lm};
+    *optimizer = (ttt_optimizer){.lm = lm, .stale = true};
     char **const blocks[] = {&optimizer->values, &optimizer->grads, &optimizer->m, &optimizer->v};
     ttt_status status = TTT_OK;
     for (int i = 0; i < 4 && status == TTT_OK; i++) {

@@ -95,6 +95,17 @@ static void test_same_bits(void)
     }
 }
 
+/* A run goes on in its precision; in another one only if told to, and says so. */
+static void test_precision(void)
+{
+    CLI_OK(TRAIN "-o rounded --steps 12 --save-every 5 --precision bf16");
+    CLI_OK("rm rounded/checkpoint/step-000000012.safetensors && cp -r rounded other");
+    CLI_OK(TRAIN "-o rounded --steps 12");
+    CHECK(!strstr(cli_output, "same bits"));
+    CLI_SAYS(0, "in bf16 so far and goes on", TRAIN "-o other --steps 12 --precision f32");
+    CHECK(!same_model("rounded", "other"));
+}
+
 static double seconds(void)
 {
     struct timespec time;
@@ -378,6 +389,7 @@ int main(void)
     cli_write("latin.txt", "caf\xe9 caf\xe9", 9);
     test_folder();
     test_same_bits();
+    test_precision();
     test_kills();
     test_signals();
     test_contradictions();
