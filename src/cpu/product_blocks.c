@@ -147,7 +147,8 @@ static void embed_row(float *y, const ttt_param *w, int64_t id)
         uint16_t scale;
         int shift;
         memcpy(&scale, block + 2 * (id % TTT_PANEL), sizeof scale);
-        const int code = (block[place(w->precision, id % TTT_PANEL, c % TTT_BLOCK, &shift)] >> shift & mask) - offset;
+        const int64_t at = place(w->precision, id % TTT_PANEL, c % TTT_BLOCK, &shift);
+        const int code = (block[at] >> shift & mask) - offset;
         y[c] = ttt_bf16_value(scale) * (float)code;
     }
 }
