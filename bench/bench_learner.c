@@ -42,7 +42,7 @@ static void job_init(job *j, ttt_backend *b, bool mlp, int64_t D, int64_t H, int
 {
     *j = (job){.b = b, .ops = mlp ? b->ops->learner_mlp : b->ops->learner_linear};
     const ttt_learner_ops *ops = j->ops;
-    const ttt_learner_dims dims = {.heads = H, .head_size = D, .mini_batch = K, .group = 4};
+    const ttt_learner_dims dims = {.heads = H, .head_size = D, .mini_batch = K, .group = 8};
     const int64_t n = TOKENS * H * D, rates = TOKENS * H, hidden = mlp ? 4 * D : D;
     const int64_t sizes[6] = {H * D * hidden, H * hidden, H * hidden * D, H * D, H * D, H * D};
     if (ttt_backend_reserve(b, ops->scratch_bytes(&dims)) != TTT_OK) abort();

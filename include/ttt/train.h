@@ -32,7 +32,7 @@ typedef struct ttt_train_options {
     int64_t batch;      /* sequences per update, all accumulations together */
     int64_t accumulate; /* forward-backward passes per update; divides batch */
     int64_t segment;    /* a sequence is trained in segments of this many tokens; 0: whole */
-    int64_t group;      /* W is kept every `group` tiles of the inner loop and recomputed between; default 4 */
+    int64_t group;      /* W is kept every `group` tiles of the inner loop and recomputed between; default 8 */
     int64_t steps;      /* updates of the whole run */
     double rate;        /* peak learning rate */
     double final_rate;  /* of the schedule's end, 1e-5 */

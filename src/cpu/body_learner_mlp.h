@@ -40,7 +40,7 @@ static void hidden_write(const ttt_tile *t)
         float *g1 = t->map[0].g + (t->first + i) * hidden;
         for (int64_t h = 0; h < hidden; h += VF) {
             const int64_t lanes = lanes_at(h, hidden), at = i * hidden + h;
-            const vf slope = vm_gelu_slope_of(vf_load_n(t->trace.z + at, lanes), vf_load_n(t->gate + at, lanes));
+            const vf slope = vm_gelu_slope_of(vf_load_n(t->z + at, lanes), vf_load_n(t->gate + at, lanes));
             vf_store_n(g1 + h, vf_mul(r, vf_mul(vf_load_n(t->trace.back + at, lanes), slope)), lanes);
         }
     }
@@ -52,8 +52,8 @@ static void learner_mlp_forward(const ttt_tile *t)
     const ttt_map *second = &t->map[1];
     const int64_t hidden = second->in, n = t->count;
     keys_in(t);
-    if (!t->replay) map_predict(t, 0, s->z);
-    gelu_rows(second->x + t->first * hidden, t->gate, s->z, n * hidden);
+    map_predict(t, 0, t->z);
+    gelu_rows(second->x + t->first * hidden, t->gate, t->z, n * hidden);
     if (!t->replay) {
         map_predict(t, 1, s->normal);
         inner_gradient(t);
@@ -87,7 +87,7 @@ static void hidden_gradient_backward(const ttt_tile *t, float *dz, float *dg2)
         vf dwrite = vf_zero();
         for (int64_t h = 0; h < hidden; h += VF) {
             const int64_t lanes = lanes_at(h, hidden), at = i * hidden + h;
-            const vf z = vf_load_n(t->trace.z + at, lanes), s = vf_load_n(t->gate + at, lanes),
+            const vf z = vf_load_n(t->z + at, lanes), s = vf_load_n(t->gate + at, lanes),
                      back = vf_load_n(t->trace.back + at, lanes), dgh = vf_load_n(dg + h, lanes);
             const vf through = vf_mul(dgh, vm_gelu_slope_of(z, s)), u = vf_mul(r, dgh);
             dwrite = vf_fma(through, back, dwrite);
@@ -118,7 +118,7 @@ static void learner_mlp_backward(const ttt_tile *t)
     hidden_gradient_backward(t, dz1, dz2);
     inner_gradient_backward(t, dz2);
     map_predict_backward(t, 1, dz2);
-    times_slope(da, s->z, t->gate, n * hidden);
+    times_slope(da, t->z, t->gate, n * hidden);
     row_add(dz1, 1, da, n * hidden);
     map_predict_backward(t, 0, dz1);
     inputs_backward(t, dq);

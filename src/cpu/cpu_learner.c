@@ -106,9 +106,9 @@ static float *push(ttt_arena *arena, int64_t reals) { return ttt_arena_push(aren
 static ttt_trace carve_trace(ttt_arena *arena, const ttt_cpu_learner *learner, int64_t D, int64_t tokens)
 {
     ttt_trace t = {0};
-    float **const rows[] = {&t.normal, &t.g, &t.normal_bar}, **const hidden[] = {&t.z, &t.back, &t.z_bar};
+    float **const rows[] = {&t.normal, &t.g, &t.normal_bar}, **const hidden[] = {&t.back, &t.z_bar};
     for (size_t i = 0; i < 3; i++) *rows[i] = push(arena, tokens * D);
-    for (size_t i = 0; learner->hidden && i < 3; i++) *hidden[i] = push(arena, tokens * 4 * D);
+    for (size_t i = 0; learner->hidden && i < 2; i++) *hidden[i] = push(arena, tokens * 4 * D);
     t.scale = push(arena, tokens);
     t.scale_bar = push(arena, tokens);
     return t;
@@ -117,9 +117,9 @@ static ttt_trace carve_trace(ttt_arena *arena, const ttt_cpu_learner *learner, i
 /* That of the tokens from `token` on. */
 static ttt_trace trace_from(ttt_trace t, int64_t D, int64_t token)
 {
-    float **const rows[] = {&t.normal, &t.g, &t.normal_bar}, **const hidden[] = {&t.z, &t.back, &t.z_bar};
+    float **const rows[] = {&t.normal, &t.g, &t.normal_bar}, **const hidden[] = {&t.back, &t.z_bar};
     for (size_t i = 0; i < 3; i++) *rows[i] += token * D;
-    for (size_t i = 0; t.z && i < 3; i++) *hidden[i] += token * 4 * D;
+    for (size_t i = 0; t.z_bar && i < 2; i++) *hidden[i] += token * 4 * D;
     t.scale += token;
     t.scale_bar += token;
     return t;
@@ -156,12 +156,12 @@ static keep kept_of(const walk *w, int64_t item)
     return carve_kept(&arena, w->learner, &call->dims, run_tiles(run, call->dims.mini_batch), run->count);
 }
 
-/* Scratch of a thread: for each tile of a group, and once more, the state at its start and, of the mlp, `gate`. */
+/* Scratch of a thread: for each tile of a group, and once more, the state at its start and, of the mlp, z and gate. */
 typedef struct scratch {
     ttt_tile_work work;
     ttt_trace trace; /* of one tile, where nothing is kept */
     char *states;
-    float *gates;
+    float *z, *gate;
     size_t state_bytes;
 } scratch;
 
@@ -191,6 +191,9 @@ static ttt_tile_work carve_work(ttt_arena *arena, const ttt_cpu_learner *learner
     return work;
 }
 
+/* Of an array [tile, 4D]. */
+static int64_t hidden_size(const ttt_learner_dims *dims) { return TTT_TILE * 4 * dims->head_size; }
+
 /* Measures with base NULL. */
 static scratch carve(char *base, size_t *bytes, const ttt_cpu_learner *learner, const ttt_learner_dims *dims)
 {
@@ -201,7 +204,8 @@ static scratch carve(char *base, size_t *bytes, const ttt_cpu_learner *learner, 
     s.work = carve_work(&all, learner, dims);
     s.trace = carve_trace(&all, learner, dims->head_size, TTT_TILE);
     s.states = ttt_arena_push(&all, tiles, s.state_bytes);
-    s.gates = push(&all, learner->hidden ? tiles * TTT_TILE * 4 * dims->head_size : 0);
+    s.z = push(&all, learner->hidden ? tiles * hidden_size(dims) : 0);
+    s.gate = push(&all, learner->hidden ? tiles * hidden_size(dims) : 0);
     *bytes = all.used;
     return s;
 }
@@ -259,7 +263,8 @@ static ttt_tile tile_of(const walk *w, const ttt_run *run, int64_t head, int64_t
                       .bias = params_at(w, 1, head),
                       .out = (float *)call->out + at,
                       .trace = s->trace,
-                      .gate = s->gates,
+                      .z = s->z,
+                      .gate = s->gate,
                       .work = s->work};
 }
 
@@ -277,7 +282,10 @@ static ttt_tile tile_in_group(const walk *w, const ttt_run *run, int64_t head, i
     ttt_tile t = tile_of(w, run, head, index, s);
     find_maps(t.map, w->learner, &w->call->dims, state_at(s, place));
     t.trace = trace_of(w, run, kept, &t);
-    if (w->learner->hidden) t.gate = s->gates + place * TTT_TILE * 4 * t.head_size;
+    if (w->learner->hidden) {
+        t.z += place * hidden_size(&w->call->dims);
+        t.gate += place * hidden_size(&w->call->dims);
+    }
     return t;
 }
 

@@ -32,7 +32,7 @@ typedef enum ttt_tile_end { TTT_TILE_OPEN, TTT_TILE_FOLD, TTT_TILE_UPDATE } ttt_
 typedef struct ttt_trace {
     float *normal, *g, *normal_bar; /* [tokens, D]: z normalised, d loss / d z, and zbar (the output's z) normalised */
     float *scale, *scale_bar;       /* [tokens]: 1 / sigma of both */
-    float *z, *back, *z_bar;        /* mlp, [tokens, 4D]: z1, g2 W2^T, and z1 of the output */
+    float *back, *z_bar;            /* mlp, [tokens, 4D]: g2 W2^T, and z1 of the output */
 } ttt_trace;
 
 /* Scratch of the kernels; `width` is the widest side of a map, rounded up to whole vectors. */
@@ -53,12 +53,12 @@ typedef struct ttt_tile {
     ttt_map map[TTT_MAPS];  /* the state at the start of the tile */
     ttt_map next[TTT_MAPS]; /* where weights and sums go that hold after the tile; may be the same as map */
     bool skip_end;          /* nobody wants them: leave them out */
-    bool replay;            /* of the forward, only what `trace` (which is filled) does not hold: rows, end, gate */
+    bool replay;            /* of the forward, only what `trace` (which is filled) does not hold: rows, end, z, gate */
     const float *q, *k, *v, *write, *read;
     const float *weight, *bias; /* of the norm, [D] */
     float *out;
     ttt_trace trace;
-    float *gate; /* mlp, [tile, 4D]: sigmoid with gelu(z1) = z1 sigmoid */
+    float *z, *gate; /* mlp, [tile, 4D]: z1, and sigmoid with gelu(z1) = z1 sigmoid */
     ttt_tile_work work;
 
     ttt_map dmap[TTT_MAPS]; /* backward: gradients after the tile on entry, before it on return; slots of a tile that

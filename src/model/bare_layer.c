@@ -46,7 +46,7 @@ void ttt_bare_layer_options_init(ttt_bare_layer_options *options)
                                         .use_gate = true,
                                         .base_lr = 1,
                                         .rope_theta = 10000,
-                                        .group = 4};
+                                        .group = 8};
 }
 
 /* Measures with memory NULL, else packs: the present weights as inference's products want them. */
