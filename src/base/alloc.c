@@ -12,6 +12,12 @@
 #include <string.h>
 #include <sys/mman.h>
 
+#if __has_include(<valgrind/memcheck.h>)
+#include <valgrind/memcheck.h>
+#else
+#define VALGRIND_MAKE_MEM_DEFINED(block, bytes) (void)0
+#endif
+
 enum { LINE = 64, HUGE_PAGE = 2 << 20, LARGE = 2 * HUGE_PAGE };
 
 static atomic_llong allocations;
@@ -60,7 +66,10 @@ static void *allocate(size_t count, size_t size)
 static bool zero_later(void *block, size_t bytes)
 {
 #ifdef __linux__
-    return bytes >= LARGE && madvise(block, (bytes + HUGE_PAGE - 1) / HUGE_PAGE * HUGE_PAGE, MADV_DONTNEED) == 0;
+    if (bytes < LARGE || madvise(block, (bytes + HUGE_PAGE - 1) / HUGE_PAGE * HUGE_PAGE, MADV_DONTNEED) != 0)
+        return false;
+    VALGRIND_MAKE_MEM_DEFINED(block, bytes); /* which does not know that what is given back comes again zeroed */
+    return true;
 #else
     (void)block, (void)bytes;
     return false;
