@@ -59,7 +59,7 @@ ttt_status ttt_sweep_plot(const ttt_sweep_point *points, int count, const char *
             .name = names[c], .x = context, .y = y[c], .error = c < 2 ? error[c] : NULL, .count = (size_t)count};
     /* From nought, so that the chart does not make much of little. */
     const double ends[2] = {context[0], context[count - 1]}, nought[2] = {0, 0};
-    series[CURVES] = (ttt_plot_series){.name = "0", .x = ends, .y = nought, .count = 2, .faint = true};
+    series[CURVES] = (ttt_plot_series){.x = ends, .y = nought, .count = 2, .faint = true};
     const ttt_plot plot = {.title = title,
                            .x_label = "context, tokens",
                            .y_label = "relative to the shortest context",

@@ -15,7 +15,7 @@ extern "C" {
 #endif
 
 typedef struct ttt_plot_series {
-    const char *name;
+    const char *name;    /* NULL: not in the legend */
     const double *x, *y; /* `count` points, x ascending; the line breaks where a point cannot be shown (NaN, or not
                             positive on a logarithmic axis) */
     const double *error; /* NULL: none; else the band y - error .. y + error is shaded */

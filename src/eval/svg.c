@@ -100,8 +100,9 @@ static ttt_status draw_legend(chart *c, long *bottom)
     *bottom = TOP;
     for (size_t s = 0; s < c->plot->count; s++) {
         const ttt_plot_series *series = &c->plot->series[s];
+        if (!series->name) continue;
         const long width = LEGEND_LINE + 100 + CHARACTER * (long)strlen(series->name) + 200;
-        if (s == 0 || x + width > WIDTH - RIGHT) {
+        if (*bottom == TOP || x + width > WIDTH - RIGHT) {
             x = LEFT;
             *bottom += LEGEND_ROW;
         }

@@ -87,6 +87,19 @@ static void drawing(void)
     CHECK(!strstr(text.data, "nan") && !strstr(text.data, "inf"));
     const char *curve = strstr(text.data, "<path d=\"M800 "); /* begins at the left edge and breaks once */
     CHECK(curve != NULL && strstr(text.data, "</svg>\n") != NULL);
+    const int paths = occurrences(text.data, "<path");
+    ttt_buffer_deinit(&text);
+
+    ttt_plot_series unnamed = series[1];
+    unnamed.name = NULL;
+    const ttt_plot without = {.title = "", .x_label = "", .y_label = "", .series = &unnamed, .count = 1};
+    text = saved(&without);
+    const int curves = occurrences(text.data, "<path");
+    ttt_buffer_deinit(&text);
+    unnamed.name = "named";
+    text = saved(&without);
+    CHECK_EQ(occurrences(text.data, "<path"), curves + 1); /* the legend's */
+    CHECK(paths > curves + 1);
     ttt_buffer_deinit(&text);
 
     const ttt_plot empty = {.title = "", .x_label = "", .y_label = "", .log_x = true, .log_y = true};
