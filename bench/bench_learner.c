@@ -7,15 +7,16 @@
  *
  *     bench_learner [ISA [D [K]]]      all instruction sets and D = 32, 64, 96, 128, with K = 16, unless named
  */
-#define _GNU_SOURCE
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <ttt/bench.h>
 
 #include "backend/backend.h"
 #include "base/alloc.h"
+#include "base/clock.h"
 #include "base/rng.h"
-#include "limits.h"
+#include "cpu/isa.h"
 
 enum { TOKENS = 128, DECODED = 64, ARRAYS = 40 };
 
@@ -103,9 +104,9 @@ static double time_of(job *j, void (*work)(job *))
     while (total < 0.2) {
         j->ops->reset(j->b, &j->call);
         if (work == backward) forward(j);
-        const double start = now();
+        const double start = ttt_clock();
         work(j);
-        const double took = now() - start;
+        const double took = ttt_clock() - start;
         if (took < best) best = took;
         total += took;
     }
@@ -130,7 +131,7 @@ static void measure(ttt_backend *b, bool mlp, int64_t D, int64_t K, double peak)
     printf("%-6s D %3d ", mlp ? "mlp" : "linear", (int)D);
     for (size_t i = 0; i < sizeof parts / sizeof *parts; i++) {
         const double rate = parts[i].work / time_of(&j, parts[i].run);
-        printf(" %s %6.1f GFLOP/s %3.0f %%", parts[i].name, 1e-9 * rate, peak > 0 ? 100 * rate / peak : 0);
+        printf(" %s %6.1f GFLOP/s %3.0f %%", parts[i].name, 1e-9 * rate, 100 * rate / peak);
     }
     const double seconds = time_of(&j, decode) / DECODED / H;
     printf("  decode %6.2f us a head, %5.1f GB/s of weights\n", 1e6 * seconds,
@@ -144,11 +145,12 @@ int main(int argc, char **argv)
     if (K < 1) return 2;
     for (int isa = TTT_ISA_COUNT - 1; isa >= 0; isa--) {
         ttt_backend *b;
+        ttt_limits limits;
         if (!ttt_isa_supported((ttt_isa)isa)) continue;
         if (argc > 1 && strcmp(argv[1], ttt_isa_name((ttt_isa)isa)) != 0) continue;
         setenv("TTT_ISA", ttt_isa_name((ttt_isa)isa), 1);
-        if (ttt_backend_new(&b, "cpu", 1) != TTT_OK) return 1;
-        const double peak = fma_rate((ttt_isa)isa);
+        if (ttt_limits_measure(&limits, 1) != TTT_OK || ttt_backend_new(&b, "cpu", 1) != TTT_OK) return 1;
+        const double peak = limits.fma;
         printf("%s, K %d, FMA peak %.1f GFLOP/s\n", ttt_isa_name((ttt_isa)isa), (int)K, 1e-9 * peak);
         for (int mlp = 0; mlp < 2; mlp++) {
             for (size_t i = 0; D < 1 && i < sizeof sizes / sizeof *sizes; i++) measure(b, mlp, sizes[i], K, peak);
