@@ -26,6 +26,8 @@ typedef struct ttt_train_options {
     const char *backend;   /* as in ttt_model_options */
     const char *precision; /* of the large products: "f32", "bf16", or "auto" (NULL): bf16 where the machine is faster
                               in it (AMX). Master weights, gradients, moments and all sums are f32 whatever is said */
+    const char *products;  /* of f32 training: "own", whose bits depend on no library; or "auto" (NULL): the fastest
+                              of this build */
     int threads;           /* 0: TTT_THREADS if set, else one per processor */
     uint64_t seed;
     int64_t context;    /* T, tokens of a sequence */

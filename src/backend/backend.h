@@ -212,7 +212,9 @@ struct ttt_backend {
     ttt_dtype dtype; /* of a real: TTT_F64 or TTT_F32 */
     size_t real;     /* bytes of a real */
     ttt_precision
-        preferred; /* what "auto" means: bf16 where the machine multiplies bf16 several times faster than f32 */
+        preferred;     /* what "auto" means: bf16 where the machine multiplies bf16 several times faster than f32 */
+    bool own_products; /* f32 products of training by the project's own kernels even where a library is faster: bits
+                          then depend on no library */
     int threads;
     ttt_pool *pool; /* of that many threads */
     const ttt_ops *ops;

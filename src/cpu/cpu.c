@@ -8,7 +8,8 @@ ttt_status ttt_backend_init_cpu(ttt_backend *backend)
 {
     ttt_isa isa;
     TTT_TRY(ttt_isa_choose(&isa));
-    TTT_TRY(ttt_multiply_init(backend, isa));
+    TTT_TRY(ttt_products_best->init(backend, isa));
+    TTT_TRY(ttt_products_own.init(backend, isa));
     TTT_TRY(ttt_bf16_init(backend));
     ttt_ops *ops = &backend->table;
     *ops = (ttt_ops){.learner_linear = &ttt_cpu_learner_linear, .learner_mlp = &ttt_cpu_learner_mlp};

@@ -57,7 +57,7 @@ static inline int64_t ttt_panels(int64_t outputs) { return (outputs + TTT_PANEL 
 /* Lays `outputs` <= TTT_PANEL rows of a matrix, `steps` columns of them, side by side as a panel. */
 void ttt_panel_pack(float *panel, const float *w, int64_t stride, int64_t outputs, int64_t steps);
 
-/* The products of training, on matrices as they are; the build has one of product_onednn.c and product_own.c. */
+/* The products of training, on matrices as they are. */
 typedef struct ttt_multiply {
     float *y;                        /* [rows, columns] = a w, or += with `accumulate` */
     const float *a;                  /* [rows, depth], or [depth, rows] if transposed */
@@ -67,9 +67,24 @@ typedef struct ttt_multiply {
     bool accumulate;
 } ttt_multiply;
 
-extern const char ttt_multiply_name[];
-const char *ttt_multiply_isa(ttt_isa isa); /* what it multiplies with when the backend has `isa` */
-ttt_status ttt_multiply_init(ttt_backend *backend, ttt_isa isa);
-void ttt_multiply_run(const ttt_backend *b, const ttt_multiply *m);
+/* Who computes them. */
+typedef struct ttt_products {
+    const char *name;                /* with the library's version, if it is one: another may give other bits */
+    const char *(*isa)(ttt_isa isa); /* what it multiplies with when the backend has `isa` */
+    ttt_status (*init)(ttt_backend *backend, ttt_isa isa);
+    void (*run)(const ttt_backend *b, const ttt_multiply *m);
+} ttt_products;
+
+extern const ttt_products ttt_products_own;
+extern const ttt_products ttt_products_onednn; /* in builds with it */
+
+/* The fastest of this build. */
+extern const ttt_products *const ttt_products_best;
+
+/* Those of a backend. */
+static inline const ttt_products *ttt_cpu_products(const ttt_backend *backend)
+{
+    return backend->own_products ? &ttt_products_own : ttt_products_best;
+}
 
 #endif

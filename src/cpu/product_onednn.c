@@ -12,7 +12,9 @@
 #include "base/threads.h"
 #include "cpu/cpu.h"
 
-const char ttt_multiply_name[] = "oneDNN";
+#define TEXT(x)    #x
+#define TEXT_OF(x) TEXT(x)
+#define VERSION    TEXT_OF(DNNL_VERSION_MAJOR) "." TEXT_OF(DNNL_VERSION_MINOR) "." TEXT_OF(DNNL_VERSION_PATCH)
 
 /* oneDNN takes this once, before it first chooses its code: a backend made later under another TTT_ISA keeps the first
  * choice for these products. */
@@ -26,7 +28,7 @@ static dnnl_status_t limit(ttt_isa isa)
     return dnnl_set_max_cpu_isa(most[isa]);
 }
 
-ttt_status ttt_multiply_init(ttt_backend *backend, ttt_isa isa)
+static ttt_status init(ttt_backend *backend, ttt_isa isa)
 {
     (void)backend;
     const dnnl_status_t status = limit(isa);
@@ -35,7 +37,7 @@ ttt_status ttt_multiply_init(ttt_backend *backend, ttt_isa isa)
                     (int)status);
 }
 
-const char *ttt_multiply_isa(ttt_isa isa)
+static const char *effective_isa(ttt_isa isa)
 {
     (void)limit(isa);
     switch (dnnl_get_effective_cpu_isa()) {
@@ -88,7 +90,7 @@ static void multiply(const ttt_backend *b, const ttt_multiply *m)
 /* With AVX-512 and a transposed first operand, dnnl_sgemm of oneDNN 2.6 keeps values below the stack pointer, beyond
  * the 128 bytes that a signal handler of the host program leaves alone: after it, wrong addresses are written to. The
  * pool's threads take no signals; this one takes them later. */
-void ttt_multiply_run(const ttt_backend *b, const ttt_multiply *m)
+static void run(const ttt_backend *b, const ttt_multiply *m)
 {
     sigset_t all, before;
     sigfillset(&all);
@@ -96,3 +98,5 @@ void ttt_multiply_run(const ttt_backend *b, const ttt_multiply *m)
     multiply(b, m);
     pthread_sigmask(SIG_SETMASK, &before, NULL);
 }
+
+const ttt_products ttt_products_onednn = {.name = "oneDNN " VERSION, .isa = effective_isa, .init = init, .run = run};

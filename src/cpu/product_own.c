@@ -1,15 +1,13 @@
 /* SPDX-License-Identifier: MIT
  *
- * Training's products without oneDNN: blocks of w are packed into panels in scratch and multiplied by the same kernel
- * as inference's. An item is a column of panels over a block of rows: it belongs to one thread, and its inner dimension
- * is passed in order, so the result does not depend on the number of threads.
+ * Training's products by the project's own kernels: blocks of w are packed into panels in scratch and multiplied by the
+ * same kernel as inference's. An item is a column of panels over a block of rows: it belongs to one thread, and its
+ * inner dimension is passed in order, so the result does not depend on the number of threads.
  */
 #include <string.h>
 
 #include "base/threads.h"
 #include "cpu/cpu.h"
-
-const char ttt_multiply_name[] = "own";
 
 /* Rows of an item; steps of the inner dimension whose panel fits the first cache; panels of an item, which share what
  * is packed of a. */
@@ -21,9 +19,7 @@ typedef struct multiply_context {
     int64_t row_blocks;
 } multiply_context;
 
-const char *ttt_multiply_isa(ttt_isa isa) { return ttt_isa_name(isa); }
-
-ttt_status ttt_multiply_init(ttt_backend *backend, ttt_isa isa)
+static ttt_status init(ttt_backend *backend, ttt_isa isa)
 {
     (void)isa;
     return ttt_backend_reserve(backend, STEPS * (TTT_PANEL + ROWS) * sizeof(float));
@@ -70,9 +66,11 @@ static void multiply_item(void *context, int64_t item, int thread)
     }
 }
 
-void ttt_multiply_run(const ttt_backend *b, const ttt_multiply *m)
+static void run(const ttt_backend *b, const ttt_multiply *m)
 {
     multiply_context c = {.b = b, .m = m, .row_blocks = (m->rows + ROWS - 1) / ROWS};
     const int64_t panels = (m->columns + PANELS * TTT_PANEL - 1) / (PANELS * TTT_PANEL), worth = 1 << 16;
     ttt_parallel(m->rows * m->columns * m->depth < worth ? NULL : b->pool, c.row_blocks * panels, multiply_item, &c);
 }
+
+const ttt_products ttt_products_own = {.name = "own", .isa = ttt_isa_name, .init = init, .run = run};

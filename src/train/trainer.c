@@ -5,6 +5,7 @@
 #include "train/trainer.h"
 
 #include <math.h>
+#include <string.h>
 
 #include "backend/timed.h"
 #include "base/alloc.h"
@@ -45,11 +46,19 @@ static ttt_status read_precision(ttt_precision *precision, const ttt_train_optio
                     ttt_precision_name(*precision));
 }
 
+static ttt_status choose_products(ttt_backend *backend, const char *products)
+{
+    backend->own_products = products && strcmp(products, "own") == 0;
+    if (!products || backend->own_products || strcmp(products, "auto") == 0) return TTT_OK;
+    return ttt_fail(TTT_ERR_ARGUMENT, "there are no products \"%s\"; there are auto and own", products);
+}
+
 static ttt_status init(ttt_trainer *trainer, const ttt_config *config)
 {
     const ttt_train_options *o = &trainer->options;
     TTT_TRY(check_options(o));
     TTT_TRY(ttt_lm_init(&trainer->lm, config, o->backend ? o->backend : "auto", o->threads, o->group));
+    TTT_TRY(choose_products(trainer->lm.backend, o->products));
     trainer->options.backend = trainer->lm.backend->name;
     ttt_precision precision;
     TTT_TRY(read_precision(&precision, o, &trainer->lm));
