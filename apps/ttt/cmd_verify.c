@@ -12,7 +12,7 @@
 
 typedef struct options {
     const char *model, *golden;
-    bool json;
+    bool json, digest;
     ttt_model_options compute;
 } options;
 
@@ -24,9 +24,11 @@ static error_t parse(int key, char *argument, struct argp_state *state)
     case 'm': o->model = argument; return 0;
     case 'g': o->golden = argument; return 0;
     case 'j': o->json = true; return 0;
+    case 'd': o->digest = true; return 0;
     case ARGP_KEY_ARG: ttt_app_usage(state, "\"%s\" is too much: verify takes only options", argument);
     case ARGP_KEY_END:
         if (!o->model) ttt_app_usage(state, "give a model folder with -m MODEL");
+        if (o->digest && o->golden) ttt_app_usage(state, "a digest needs no golden file: leave one of the two out");
         return 0;
     default: return ARGP_ERR_UNKNOWN;
     }
@@ -76,6 +78,33 @@ static void print_text(const ttt_verification *v)
         printf("all %lld quantities are within their tolerance\n", (long long)v->count);
 }
 
+static int print_digests(const ttt_digests *d, bool as_json)
+{
+    json_t *list = json_array();
+    for (int i = 0; i < d->count; i++) {
+        const ttt_digest_line *line = &d->lines[i];
+        if (!as_json) printf("%-9s  %-4s  %-4s  %s\n", line->what, line->backend, line->precision, line->digest);
+        if (json_array_append_new(list, json_pack("{s:s, s:s, s:s, s:s, s:s}", "what", line->what, "backend",
+                                                  line->backend, "isa", line->isa, "precision", line->precision,
+                                                  "digest", line->digest)) != 0)
+            break;
+    }
+    json_t *report = json_pack("{s:O}", "digests", list);
+    char *text = report && json_array_size(list) == (size_t)d->count ? json_dumps(report, JSON_INDENT(1)) : NULL;
+    if (text && as_json) puts(text);
+    free(text);
+    json_decref(report);
+    json_decref(list);
+    return text ? 0 : ttt_app_fail("out of memory while printing");
+}
+
+static int digest(const options *o)
+{
+    ttt_digests digests;
+    const ttt_status status = ttt_verify_digests(&digests, o->model, &o->compute);
+    return status == TTT_OK ? print_digests(&digests, o->json) : ttt_app_failed(status);
+}
+
 int ttt_cmd_verify(int argc, char **argv)
 {
     static const struct argp_option list[] = {
@@ -84,6 +113,10 @@ int ttt_cmd_verify(int argc, char **argv)
          .key = 'g',
          .arg = "FILE",
          .doc = "a golden file: what another program computed for this model"},
+        {.name = "digest",
+         .key = 'd',
+         .doc = "print digests of logits and state, in every precision unless one is named, and of ten training steps: "
+                "the same digits on two machines mean the same bits"},
         {.name = "json", .key = 'j', .doc = "print one JSON object"},
         {0},
     };
@@ -100,6 +133,7 @@ int ttt_cmd_verify(int argc, char **argv)
     options o = {0};
     argp_parse(&argp, argc, argv, 0, NULL, &o);
 
+    if (o.digest) return digest(&o);
     ttt_verification *v;
     const ttt_status status = ttt_verify(&v, o.model, o.golden, &o.compute);
     if (status != TTT_OK) return ttt_app_failed(status);

@@ -39,6 +39,26 @@ TTT_API TTT_NODISCARD ttt_status ttt_verify(ttt_verification **verification, con
                                             const ttt_model_options *options);
 TTT_API void ttt_verification_free(ttt_verification *verification);
 
+/* One digest of what a model computes. */
+typedef struct ttt_digest_line {
+    const char
+        *what; /* "inference": logits and final state of fixed tokens; "training": parameters after ten updates */
+    const char *backend, *isa, *precision; /* what computed it: "cpu", "avx2", "f32" */
+    char digest[65];                       /* 64 hexadecimal digits */
+} ttt_digest_line;
+
+enum { TTT_DIGEST_LINES = 5 };
+typedef struct ttt_digests {
+    ttt_digest_line lines[TTT_DIGEST_LINES];
+    int count;
+} ttt_digests;
+
+/* Digests of the model in `folder`: of inference in the precision that the options name, or in every one if they name
+ * none, and of training in f32 with the project's own products, unless the folder is quantised. The tokens are a pure
+ * function of the size of the vocabulary. Whoever gets the same digest computes the same bits. */
+TTT_API TTT_NODISCARD ttt_status ttt_verify_digests(ttt_digests *digests, const char *folder,
+                                                    const ttt_model_options *options);
+
 #ifdef __cplusplus
 }
 #endif

@@ -49,6 +49,18 @@ static void check_failure(int line, int code, const char *part, const char *comm
 }
 #define FAILS(code, part, command) check_failure(__LINE__, code, part, command)
 
+/* Five digests, the same for any number of threads; one of a precision; none together with a golden file. */
+static void test_digest(void)
+{
+    CLI_OK("$TTT verify -m model --digest --threads 1 >one && $TTT verify -m model --digest --threads 3 >three && "
+           "cmp one three && grep -Ecx '(inference|training)  *cpu  *[a-z0-9]*  *[0-9a-f]{64}' one | grep -qx 5");
+    CLI_SAYS(0, "training   ref   f32", "$TTT verify -m model --digest --backend ref");
+    CLI_OK("grep bf16 one >bf16 && $TTT verify -m model --digest --precision bf16 | cmp - bf16");
+    CLI_SAYS(0, "\"digests\"", "$TTT verify -m model --digest --json");
+    FAILS(64, "needs no golden file", "$TTT verify -m model --digest -g model/model.safetensors");
+    FAILS(1, "nosuch is not a model folder", "$TTT verify -m nosuch --digest");
+}
+
 /* A quantised folder computes as it is quantised, unless asked otherwise, and is no beginning of a training run. */
 static void test_quantised(void)
 {
@@ -59,6 +71,7 @@ static void test_quantised(void)
     CLI_SAYS(0, "products in f32", "$TTT info -m q8 --precision f32");
     CLI_SAYS(0, "within their tolerance", "$TTT verify -m q8");
     CLI_SAYS(0, "within their tolerance", "$TTT verify -m q4");
+    CLI_SAYS(0, "", "$TTT verify -m q4 --digest | grep -c training | grep -qx 0"); /* no weights to begin from */
     FAILS(1, "golden values are of weights that were not quantised",
           "$TTT verify -m q4 -g model/model.safetensors --precision q4");
     CLI_SAYS(0, "", "$TTT generate -m q4 -n 4 -p text");
@@ -288,6 +301,7 @@ int main(void)
     CLI_OK("mkdir empty; rm bare/tokenizer.json");
     test_program();
     test_info();
+    test_digest();
     test_quantised();
     test_generate();
     test_signals();
