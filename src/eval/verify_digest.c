@@ -23,7 +23,34 @@ static void fixed_tokens(int32_t *tokens, int64_t first, int64_t count, int64_t 
 
 /* ---- inference ---- */
 
-/* Per layer: the learner's weights and open sums as inspection sees them, and the tails of the convolutions. */
+/* One layer: weight by weight that of all heads, then likewise the open sums, as inspection sees them. */
+static ttt_status add_learner(ttt_digest *digest, const ttt_state *state, int64_t layer)
+{
+    const ttt_lm *lm = &state->model->lm;
+    const ttt_backend *b = lm->backend;
+    const ttt_layer_shape *shape = &lm->blocks[layer].layer;
+    const ttt_learner_ops *ops = shape->learner->ops(b);
+    const int64_t all = ops->weights_size(&shape->dims), H = shape->dims.heads;
+    char *weights = ttt_alloc((size_t)(2 * all * H), b->real);
+    if (!weights) return TTT_ERR_MEMORY;
+    for (int64_t h = 0; h < H; h++)
+        ops->weights(b, &shape->dims, ttt_at(b, state->block, shape->state_offset + h * ops->state_size(&shape->dims)),
+                     ttt_at(b, weights, h * 2 * all));
+    int64_t offset = 0;
+    for (int64_t half = 0; half < 2; half++, offset = 0) {
+        for (int p = 0; offset < all; p++) {
+            const ttt_param *param = &state->model->weights.blocks[layer].layer.learner[p];
+            const int64_t size = param->rows * param->columns / H;
+            for (int64_t h = 0; h < H; h++)
+                ttt_digest_add(digest, ttt_at(b, weights, (2 * h + half) * all + offset), (size_t)size * b->real);
+            offset += size;
+        }
+    }
+    ttt_free(weights);
+    return TTT_OK;
+}
+
+/* Per layer: what was learned, and the tails of the convolutions. */
 static ttt_status add_state(ttt_digest *digest, const ttt_state *state)
 {
     const ttt_lm *lm = &state->model->lm;
@@ -31,21 +58,11 @@ static ttt_status add_state(ttt_digest *digest, const ttt_state *state)
     const int64_t C = lm->config.hidden_size, W = lm->config.conv_kernel;
     for (int64_t i = 0; i < lm->config.num_hidden_layers; i++) {
         const ttt_layer_shape *shape = &lm->blocks[i].layer;
-        const ttt_learner_ops *ops = shape->learner->ops(b);
-        const int64_t size = 2 * ops->weights_size(&shape->dims), H = shape->dims.heads;
-        char *weights = ttt_alloc((size_t)size, b->real);
-        if (!weights) return TTT_ERR_MEMORY;
-        for (int64_t h = 0; h < H; h++) {
-            ops->weights(b, &shape->dims,
-                         ttt_at(b, state->block, shape->state_offset + h * ops->state_size(&shape->dims)), weights);
-            ttt_digest_add(digest, weights, (size_t)size * b->real);
-        }
-        ttt_free(weights);
         const size_t tail = (size_t)((W - 1) * C) * b->real;
-        if (shape->share_qk)
-            ttt_digest_add(digest, ttt_at(b, state->block, shape->state_offset + H * ops->state_size(&shape->dims)),
-                           tail);
         if (lm->blocks[i].pre_conv) ttt_digest_add(digest, ttt_at(b, state->block, lm->blocks[i].conv_offset), tail);
+        TTT_TRY(add_learner(digest, state, i));
+        const int64_t learners = shape->dims.heads * shape->learner->ops(b)->state_size(&shape->dims);
+        if (shape->share_qk) ttt_digest_add(digest, ttt_at(b, state->block, shape->state_offset + learners), tail);
     }
     return TTT_OK;
 }
