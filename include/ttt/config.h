@@ -16,6 +16,17 @@ extern "C" {
 
 typedef enum ttt_learner_kind { TTT_LEARNER_LINEAR, TTT_LEARNER_MLP } ttt_learner_kind;
 
+typedef enum ttt_model_type { TTT_MODEL_TTT, TTT_MODEL_TTT_EXT } ttt_model_type;
+
+/* What each block is made of, where that is not the same everywhere: the distinct ones, and which of them each is. */
+enum { TTT_BLOCKS_MAX = 1024, TTT_BLOCK_KINDS = 16, TTT_BLOCK_TEXT = 64 };
+typedef struct ttt_layers {
+    int64_t count; /* blocks; 0: ttt_layer_type and pre_conv say what each is */
+    int kinds;
+    char kind[TTT_BLOCK_KINDS][TTT_BLOCK_TEXT]; /* parts joined by "+", such as "conv+ttt_linear+ffn" */
+    uint8_t of[TTT_BLOCKS_MAX];                 /* of each block its kind */
+} ttt_layers;
+
 typedef struct ttt_config {
     int64_t vocab_size;              /* V */
     int64_t hidden_size;             /* C */
@@ -37,6 +48,8 @@ typedef struct ttt_config {
     bool share_qk;                   /* mamba backbone: q and k are two convolutions of one projection */
     bool pre_conv;                   /* a convolution before the TTT layer of every block */
     bool tie_word_embeddings;        /* the output head is the embedding */
+    ttt_model_type model_type;       /* what config.json calls it: "ttt", or with `layers` "ttt_ext" */
+    ttt_layers layers;
 } ttt_config;
 
 /* The defaults of TTTConfig, those that apply where config.json lacks a key (TTT.md section 6). */
@@ -46,9 +59,15 @@ TTT_API void ttt_config_init(ttt_config *config);
  * An unknown name is TTT_ERR_ARGUMENT and the sentence lists the names. */
 TTT_API TTT_NODISCARD ttt_status ttt_config_standard(ttt_config *config, const char *name);
 
+/* The name of a standard configuration, the smallest first; NULL past the last. */
+TTT_API const char *ttt_config_standard_name(int64_t index);
+
 /* Sets one field from text, as `--set KEY=VALUE` does: key is a name of config.json. Does not check how fields fit
  * together. */
 TTT_API TTT_NODISCARD ttt_status ttt_config_set(ttt_config *config, const char *key, const char *value);
+
+/* The parts of a block, counted from 0, joined by "+": "conv+ttt_linear+ffn". Belongs to the configuration. */
+TTT_API const char *ttt_config_block(const ttt_config *config, int64_t block);
 
 /* Checks every field and how they fit together (heads divide the width, even head size, sizes positive and without
  * overflow, ...). `where` names the configuration in the sentence, such as a path. */

@@ -2,10 +2,10 @@
 #include "base/buffer.h"
 
 #include <stdarg.h>
-#include <stdio.h>
 #include <string.h>
 
 #include "base/alloc.h"
+#include "base/number.h"
 
 ttt_status ttt_buffer_reserve(ttt_buffer *buffer, size_t capacity)
 {
@@ -36,11 +36,11 @@ ttt_status ttt_buffer_print(ttt_buffer *buffer, const char *format, ...)
 {
     va_list arguments;
     va_start(arguments, format);
-    const int length = vsnprintf(NULL, 0, format, arguments);
+    const int length = ttt_vprint(NULL, 0, format, arguments);
     va_end(arguments);
     TTT_TRY(ttt_buffer_reserve(buffer, buffer->size + (size_t)length));
     va_start(arguments, format);
-    vsnprintf(buffer->data + buffer->size, (size_t)length + 1, format, arguments);
+    ttt_vprint(buffer->data + buffer->size, (size_t)length + 1, format, arguments);
     va_end(arguments);
     buffer->size += (size_t)length;
     return TTT_OK;

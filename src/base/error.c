@@ -5,6 +5,8 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "base/number.h"
+
 static _Thread_local char detail[1024];
 
 const char *ttt_status_text(ttt_status status)
@@ -26,7 +28,7 @@ ttt_status ttt_fail(ttt_status status, const char *format, ...)
     char sentence[sizeof detail];
     va_list arguments;
     va_start(arguments, format);
-    vsnprintf(sentence, sizeof sentence, format, arguments);
+    ttt_vprint(sentence, sizeof sentence, format, arguments);
     va_end(arguments);
     memcpy(detail, sentence, sizeof detail);
     return status;
@@ -37,7 +39,7 @@ ttt_status ttt_fail_prefix(ttt_status status, const char *format, ...)
     char sentence[sizeof detail];
     va_list arguments;
     va_start(arguments, format);
-    vsnprintf(sentence, sizeof sentence, format, arguments);
+    ttt_vprint(sentence, sizeof sentence, format, arguments);
     va_end(arguments);
     const size_t used = strlen(sentence), room = sizeof sentence - used;
     snprintf(sentence + used, room, ": %.*s", (int)room, detail);

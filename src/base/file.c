@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 #include "base/alloc.h"
+#include "base/number.h"
 
 enum { WRITER_BUFFER = 1 << 20 };
 
@@ -162,7 +163,7 @@ ttt_status ttt_writer_print(ttt_writer *writer, const char *format, ...)
     char text[1024];
     va_list arguments;
     va_start(arguments, format);
-    const int length = vsnprintf(text, sizeof text, format, arguments);
+    const int length = ttt_vprint(text, sizeof text, format, arguments);
     va_end(arguments);
     if (length < 0 || (size_t)length >= sizeof text)
         return ttt_fail(TTT_ERR_ARGUMENT, "%s: a formatted line exceeds 1023 bytes", writer->path);

@@ -4,7 +4,8 @@
 #include "eval/axis.h"
 
 #include <math.h>
-#include <stdio.h>
+
+#include "base/number.h"
 
 static const double SLACK = 1e-9; /* a tick at an end of the axis must not be lost to rounding */
 
@@ -94,7 +95,7 @@ void ttt_axis_label(const ttt_axis *axis, const double *ticks, size_t count, siz
     const double step = count > 1 ? (ticks[1] - ticks[0]) / unit : 1;
     const double decimals = -floor(log10(step) + 1e-9); /* the step is 1, 2 or 5 times a power of ten */
     if (axis->log || decimals > 6 || largest >= 1e15)
-        snprintf(label, TTT_AXIS_LABEL, "%.4g%s", value / unit, name);
+        ttt_print(label, TTT_AXIS_LABEL, "%.4g%s", value / unit, name);
     else
-        snprintf(label, TTT_AXIS_LABEL, "%.*f%s", decimals > 0 ? (int)decimals : 0, value / unit, name);
+        ttt_print(label, TTT_AXIS_LABEL, "%.*f%s", decimals > 0 ? (int)decimals : 0, value / unit, name);
 }

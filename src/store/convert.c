@@ -12,6 +12,7 @@
 
 #include "base/alloc.h"
 #include "base/file.h"
+#include "config/standard.h"
 #include "model/param_names.h"
 #include "store/convert_weights.h"
 #include "store/infer_config.h"
@@ -65,19 +66,13 @@ static ttt_status source_open(source *in, const char *path)
     return TTT_OK;
 }
 
-static bool is_standard(const char *name)
-{
-    ttt_config ignored;
-    return ttt_config_standard(&ignored, name) == TTT_OK;
-}
-
 /* The configuration to write, and in *base the config.json whose further keys are kept (NULL: none). */
 static ttt_status choose_config(ttt_config *config, const char **base, const source *in, const char *wanted)
 {
     *base = in->config;
     if (!wanted && in->config) return ttt_config_load(config, in->config);
     ttt_config_init(config);
-    const bool file = wanted && !is_standard(wanted) && (ttt_file_exists(wanted) || has_suffix(wanted, ".json"));
+    const bool file = wanted && !ttt_standard_find(wanted) && (ttt_file_exists(wanted) || has_suffix(wanted, ".json"));
     if (file) {
         *base = wanted;
         TTT_TRY(ttt_config_load(config, wanted));
@@ -86,7 +81,7 @@ static ttt_status choose_config(ttt_config *config, const char **base, const sou
     }
     TTT_TRY(ttt_config_infer(config, in->tensors, in->count, in->path));
     if (!wanted) TTT_TRY(ttt_config_complete(config));
-    if (wanted && !file) config->ttt_base_lr = config->ttt_layer_type == TTT_LEARNER_MLP ? 0.1 : 1;
+    if (wanted && !file) config->ttt_base_lr = ttt_config_usual_rate(config);
     return ttt_config_check(config, in->path);
 }
 

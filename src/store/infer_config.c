@@ -9,6 +9,8 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "config/standard.h"
+
 typedef struct source {
     const ttt_tensor *tensors;
     int64_t count;
@@ -84,32 +86,19 @@ ttt_status ttt_config_infer(ttt_config *config, const ttt_tensor *tensors, int64
     return TTT_OK;
 }
 
-static void take_rest(ttt_config *config, const ttt_config *from)
-{
-    config->max_position_embeddings = from->max_position_embeddings;
-    config->bos_token_id = from->bos_token_id < config->vocab_size ? from->bos_token_id : -1;
-    config->eos_token_id = from->eos_token_id < config->vocab_size ? from->eos_token_id : -1;
-    config->pad_token_id = from->pad_token_id;
-    config->rms_norm_eps = from->rms_norm_eps;
-    config->rope_theta = from->rope_theta;
-    config->initializer_range = from->initializer_range;
-    config->ttt_base_lr = config->ttt_layer_type == TTT_LEARNER_MLP ? 0.1 : 1;
-}
-
 ttt_status ttt_config_complete(ttt_config *config)
 {
-    static const char *const names[] = {"tiny", "small", "125m", "350m", "760m", "1b"};
-    ttt_config standard;
-    for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
-        TTT_TRY(ttt_config_standard(&standard, names[i]));
-        if (standard.hidden_size == config->hidden_size && standard.num_hidden_layers == config->num_hidden_layers &&
-            standard.num_attention_heads == config->num_attention_heads &&
-            standard.intermediate_size == config->intermediate_size) {
-            take_rest(config, &standard);
-            return TTT_OK;
-        }
-    }
-    ttt_config_init(&standard);
-    take_rest(config, &standard);
+    const ttt_standard *like = ttt_standard_like(config);
+    ttt_config from;
+    ttt_config_init(&from);
+    if (like) TTT_TRY(ttt_config_standard(&from, like->name));
+    config->max_position_embeddings = from.max_position_embeddings;
+    config->bos_token_id = from.bos_token_id < config->vocab_size ? from.bos_token_id : -1;
+    config->eos_token_id = from.eos_token_id < config->vocab_size ? from.eos_token_id : -1;
+    config->pad_token_id = from.pad_token_id;
+    config->rms_norm_eps = from.rms_norm_eps;
+    config->rope_theta = from.rope_theta;
+    config->initializer_range = from.initializer_range;
+    config->ttt_base_lr = ttt_config_usual_rate(config);
     return TTT_OK;
 }

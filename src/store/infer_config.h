@@ -5,8 +5,7 @@
 #ifndef TTT_STORE_INFER_CONFIG_H
 #define TTT_STORE_INFER_CONFIG_H
 
-#include <ttt/config.h>
-
+#include "config/config.h"
 #include "tensor/tensor.h"
 
 /* Sets every size and flag of `config` that names and shapes tell: vocabulary, widths, blocks, heads, mini-batch, kind

@@ -4,11 +4,11 @@
  */
 #include <math.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 
 #include "base/error.h"
-#include "model/config_fields.h"
+#include "base/number.h"
+#include "config/keys.h"
 #include "train/run_folder.h"
 #include "train/run_plan.h"
 #include "train/trainer.h"
@@ -73,9 +73,7 @@ void ttt_run_note_data(const json_t *note, const ttt_train_run_options *said, tt
     if (tokenizer) data->tokenizer = tokenizer;
     data->parse_special = said->parse_special || json_is_true(json_object_get(note, "parse_special"));
     if (!valid) return;
-    char *end;
-    data->valid_fraction = strtod(valid, &end);
-    if (end != valid && *end == '\0') return;
+    if (ttt_number_parse(valid, &data->valid_fraction)) return;
     data->valid_fraction = 0;
     data->valid_text = valid;
 }
@@ -104,8 +102,8 @@ static ttt_status agree_real(const char *what, double run, double said)
 {
     if (run == said) return TTT_OK;
     char a[32] = "another measure", b[32];
-    if (run > 0) snprintf(a, sizeof a, "%.9g", run);
-    snprintf(b, sizeof b, "%.9g", said);
+    if (run > 0) ttt_print(a, sizeof a, "%.9g", run);
+    ttt_print(b, sizeof b, "%.9g", said);
     return contradict(what, a, b);
 }
 
@@ -115,29 +113,25 @@ static ttt_status agree_text(const char *what, const char *run, const char *said
     return contradict(what, run ? run : "none", said);
 }
 
-static ttt_status agree_field(const ttt_field *field, const ttt_config *run, const ttt_config *said)
+static ttt_status agree_key(const ttt_key *key, const ttt_config *run, const ttt_config *said)
 {
-    const void *a = (const char *)run + field->offset, *b = (const char *)said + field->offset;
-    switch (field->kind) {
-    case TTT_FIELD_INTEGER:
-    case TTT_FIELD_TOKEN: return agree_integer(field->key, *(const int64_t *)a, *(const int64_t *)b);
-    case TTT_FIELD_REAL: return agree_real(field->key, *(const double *)a, *(const double *)b);
-    case TTT_FIELD_BOOLEAN:
-        return agree_text(field->key, *(const bool *)a ? "true" : "false", *(const bool *)b ? "true" : "false");
-    case TTT_FIELD_LEARNER:
-        return agree_text(field->key, ttt_learner_name(*(const ttt_learner_kind *)a),
-                          ttt_learner_name(*(const ttt_learner_kind *)b));
-    }
-    return TTT_OK;
+    if (key->kind->equal(key, run, said)) return TTT_OK;
+    ttt_buffer a = {0}, b = {0};
+    ttt_status status = key->kind->print(key, run, &a);
+    if (status == TTT_OK) status = key->kind->print(key, said, &b);
+    if (status == TTT_OK) status = contradict(key->name, a.data, b.data);
+    ttt_buffer_deinit(&a);
+    ttt_buffer_deinit(&b);
+    return status;
 }
 
 static ttt_status agree_config(const ttt_train_run_options *said, const ttt_config *run)
 {
     ttt_config config = *run;
     TTT_TRY(ttt_run_plan_config(said, &config));
-    TTT_TRY(agree_text("ttt_layer_type", ttt_learner_name(run->ttt_layer_type), /* before the rate that follows it */
-                       ttt_learner_name(config.ttt_layer_type)));
-    for (int i = 0; i < TTT_FIELD_COUNT; i++) TTT_TRY(agree_field(&ttt_fields[i], run, &config));
+    for (int i = 0; i < TTT_KEY_COUNT; i++)
+        if (ttt_keys[i].offset != offsetof(ttt_config, model_type)) /* a name for the same */
+            TTT_TRY(agree_key(&ttt_keys[i], run, &config));
     return TTT_OK;
 }
 

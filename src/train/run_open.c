@@ -11,7 +11,7 @@
 #include "base/alloc.h"
 #include "base/clock.h"
 #include "base/file.h"
-#include "model/config_fields.h"
+#include "config/config.h"
 #include "train/run_folder.h"
 #include "train/run_plan.h"
 #include "train/trainer.h"

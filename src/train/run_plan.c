@@ -7,17 +7,12 @@
 
 #include "base/alloc.h"
 #include "base/file.h"
+#include "config/standard.h"
 #include "data/record.h"
 #include "train/run_folder.h"
 #include "train/trainer.h"
 
-/* What PRODUCT's table says of the standard configurations, and of those that come from a file. */
-static const struct defaults {
-    const char *name;
-    int64_t batch; /* tokens */
-    double rate;
-} standard[] = {{"tiny", 2048, 3e-3},     {"small", 8192, 2e-3},     {"125m", 524288, 3e-3},
-                {"350m", 524288, 1.5e-3}, {"760m", 524288, 1.25e-3}, {"1b", 524288, 1e-3}};
+/* Of a configuration that comes from a file. */
 enum { FILE_SEQUENCES = 8 };
 static const double file_rate = 3e-3, tuning = 0.1; /* fine-tuning begins at a tenth of the rate */
 
@@ -50,19 +45,13 @@ ttt_status ttt_run_plan_check(const ttt_train_run_options *said)
 
 /* ---- configuration ---- */
 
-static const struct defaults *find_standard(const char *name)
-{
-    for (size_t i = 0; i < sizeof standard / sizeof *standard; i++)
-        if (strcmp(name, standard[i].name) == 0) return &standard[i];
-    return NULL;
-}
-
 /* What is said first of the configuration: a standard one (*from NULL) or a file (*from its path, a new string). */
 static ttt_status begin_config(const ttt_train_run_options *said, ttt_config *config, char **from)
 {
     const char *name = said->config ? said->config : "tiny";
     *from = NULL;
-    if (!said->init_from && (find_standard(name) || !ttt_file_exists(name))) return ttt_config_standard(config, name);
+    if (!said->init_from && (ttt_standard_find(name) || !ttt_file_exists(name)))
+        return ttt_config_standard(config, name);
     *from = said->init_from ? ttt_path_join(said->init_from, "config.json") : ttt_strdup(name);
     if (!*from) return TTT_ERR_MEMORY;
     const ttt_status status = ttt_config_load(config, *from);
@@ -95,14 +84,14 @@ static ttt_status apply_setting(ttt_config *config, const char *setting)
 /* Layer, backbone and single keys, over what came before. */
 static ttt_status adapt_config(const ttt_train_run_options *said, ttt_config *config)
 {
-    const ttt_learner_kind before = config->ttt_layer_type;
+    const double before = ttt_config_usual_rate(config);
     if (said->layer) {
         const bool mlp = strcmp(said->layer, "ttt_mlp") == 0;
         if (!mlp && strcmp(said->layer, "ttt_linear") != 0)
             return ttt_fail(TTT_ERR_ARGUMENT, "there is no layer \"%s\"; there are ttt_linear and ttt_mlp",
                             said->layer);
         config->ttt_layer_type = mlp ? TTT_LEARNER_MLP : TTT_LEARNER_LINEAR;
-        if (config->ttt_layer_type != before) config->ttt_base_lr = mlp ? 0.1 : 1;
+        if (ttt_config_usual_rate(config) != before) config->ttt_base_lr = ttt_config_usual_rate(config);
     }
     if (said->backbone) {
         const bool mamba = strcmp(said->backbone, "mamba") == 0;
@@ -220,7 +209,7 @@ static ttt_status make_batch(const ttt_train_run_options *said, const ttt_config
 
 static ttt_status make_options(const ttt_train_run_options *said, const ttt_config *config, ttt_train_options *train)
 {
-    const struct defaults *found = said->init_from ? NULL : find_standard(said->config ? said->config : "tiny");
+    const ttt_standard *found = said->init_from ? NULL : ttt_standard_find(said->config ? said->config : "tiny");
     ttt_train_options_init(train);
     train->backend = said->backend;
     train->precision = said->precision;

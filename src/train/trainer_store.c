@@ -12,7 +12,7 @@
 
 #include "base/alloc.h"
 #include "base/file.h"
-#include "model/config_fields.h"
+#include "config/config.h"
 #include "store/safetensors.h"
 #include "train/trainer.h"
 
@@ -271,6 +271,7 @@ ttt_status ttt_checkpoint_header(const ttt_safetensors *file, const char *path, 
         char *text_of_config = json_dumps(json_object_get(object, "config"), JSON_COMPACT | JSON_REAL_PRECISION(17));
         status = text_of_config ? ttt_config_parse(config, text_of_config, strlen(text_of_config), path)
                                 : ttt_fail(TTT_ERR_FORMAT, "%s: the checkpoint has no configuration", path);
+        if (status == TTT_OK) status = ttt_config_check(config, path);
         free(text_of_config);
     }
     json_decref(object);

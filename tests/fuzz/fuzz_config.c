@@ -5,7 +5,7 @@
  */
 #include <stdlib.h>
 
-#include "model/config_fields.h"
+#include "config/config.h"
 
 int LLVMFuzzerTestOneInput(const unsigned char *data, size_t size);
 
@@ -13,6 +13,7 @@ int LLVMFuzzerTestOneInput(const unsigned char *data, size_t size)
 {
     ttt_config config;
     if (ttt_config_parse(&config, (const char *)data, size, "input") != TTT_OK) return 0;
-    if (ttt_config_check(&config, "input") != TTT_OK || ttt_config_parameters(&config) <= 0) abort();
+    if (ttt_config_check_keys(&config, "input") != TTT_OK) abort();
+    if (ttt_config_check(&config, "input") == TTT_OK && ttt_config_parameters(&config) <= 0) abort();
     return 0;
 }

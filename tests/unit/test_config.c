@@ -1,12 +1,13 @@
 /* SPDX-License-Identifier: MIT
  *
- * Configurations: the published parameter counts, every kind of wrong config.json named by file and key, fields from
- * text, and what saving keeps.
+ * Configurations: the published parameter counts, every kind of wrong config.json named by file and key, keys from
+ * text, lists of blocks, and what saving keeps.
  */
 
 #include "base/alloc.h"
 #include "base/file.h"
-#include "model/config_fields.h"
+#include "config/keys.h"
+#include "config/standard.h"
 #include "model/param_names.h"
 #include "test.h"
 
@@ -60,7 +61,8 @@ static void test_list(void)
 
 static ttt_status parse(ttt_config *config, const char *text)
 {
-    return ttt_config_parse(config, text, strlen(text), "x/config.json");
+    const ttt_status status = ttt_config_parse(config, text, strlen(text), "x/config.json");
+    return status == TTT_OK ? ttt_config_check(config, "x/config.json") : status;
 }
 
 static void test_parse(void)
@@ -115,15 +117,17 @@ static void test_refused(void)
         {"{\"eos_token_id\":[]}", TTT_ERR_FORMAT, "eos_token_id"},
         {"{\"bos_token_id\":[1]}", TTT_ERR_FORMAT, "bos_token_id"},
         {"{\"bos_token_id\":-2}", TTT_ERR_FORMAT, "bos_token_id"},
-        {"{\"ttt_layer_type\":\"conv\"}", TTT_ERR_UNSUPPORTED, "ttt_layer_type is \"conv\""},
+        {"{\"ttt_layer_type\":\"conv\"}", TTT_ERR_UNSUPPORTED,
+         "ttt_layer_type \"conv\" is not supported, only linear or mlp"},
         {"{\"ttt_layer_type\":1}", TTT_ERR_FORMAT, "ttt_layer_type"},
         {"{\"model_type\":\"llama\"}", TTT_ERR_UNSUPPORTED, "model_type \"llama\""},
-        {"{\"model_type\":3}", TTT_ERR_UNSUPPORTED, "model_type"},
+        {"{\"model_type\":3}", TTT_ERR_FORMAT, "model_type must be ttt or ttt_ext"},
+        {"{\"num_hidden_layers\":1025}", TTT_ERR_FORMAT, "num_hidden_layers is 1025, but must be from 1 to 1024"},
         {"{\"hidden_act\":\"gelu\"}", TTT_ERR_UNSUPPORTED, "hidden_act \"gelu\""},
         {"{\"ttt_norm\":false}", TTT_ERR_UNSUPPORTED, "ttt_norm"},
         {"{\"ttt_target\":\"v\"}", TTT_ERR_UNSUPPORTED, "ttt_target \"v\""},
         {"{\"ttt_rate\":0.5}", TTT_ERR_UNSUPPORTED, "ttt_rate"},
-        {"{\"layers\":[\"ttt_linear\"]}", TTT_ERR_FORMAT, "layers has 1 names"},
+        {"{\"layers\":[\"ttt_linear\"]}", TTT_ERR_FORMAT, "layers has 1 blocks and num_hidden_layers is 24"},
         {"{\"num_hidden_layers\":1,\"layers\":[\"mamba\"]}", TTT_ERR_UNSUPPORTED, "mamba"},
         {"{\"num_hidden_layers\":1,\"layers\":[1]}", TTT_ERR_FORMAT, "layers must be"},
         {"{\"vocab_size\":2000000000,\"hidden_size\":1048576}", TTT_ERR_FORMAT, "parameters"},
@@ -149,13 +153,176 @@ static void test_set(void)
     CHECK(config.share_qk);
     CHECK_OK(ttt_config_set(&config, "ttt_rope", "true"));
     CHECK_FAILS(ttt_config_set(&config, "ttt_rope", "false"), TTT_ERR_UNSUPPORTED, "ttt_rope");
-    CHECK_FAILS(ttt_config_set(&config, "hidden_size", "64x"), TTT_ERR_ARGUMENT, "hidden_size");
+    CHECK_FAILS(ttt_config_set(&config, "hidden_size", "64x"), TTT_ERR_ARGUMENT,
+                "hidden_size=64x: must be a whole number");
     CHECK_FAILS(ttt_config_set(&config, "hidden_size", ""), TTT_ERR_ARGUMENT, "hidden_size");
     CHECK_FAILS(ttt_config_set(&config, "hidden_size", "99999999999999999999"), TTT_ERR_ARGUMENT, "hidden_size");
     CHECK_FAILS(ttt_config_set(&config, "rope_theta", "nan"), TTT_ERR_ARGUMENT, "rope_theta");
     CHECK_FAILS(ttt_config_set(&config, "use_gate", "yes"), TTT_ERR_ARGUMENT, "true or false");
     CHECK_FAILS(ttt_config_set(&config, "ttt_layer_type", "tree"), TTT_ERR_ARGUMENT, "linear or mlp");
     CHECK_FAILS(ttt_config_set(&config, "hiden_size", "64"), TTT_ERR_ARGUMENT, "hidden_size");
+}
+
+/* ---- layers ---- */
+
+static ttt_status set_layers(ttt_config *config, const char *text, bool conv)
+{
+    ttt_config_init(config);
+    config->pre_conv = conv;
+    return ttt_config_set(config, "layers", text);
+}
+
+static void test_layers_text(void)
+{
+    static const struct {
+        const char *text, *printed; /* NULL: ttt_layer_type and pre_conv say it all */
+        bool conv;
+    } cases[] = {
+        {"3*ttt_linear,attention", "3*ttt_linear+ffn,attention+ffn", false},
+        {"3*ttt_linear,attention", "3*conv+ttt_linear+ffn,attention+ffn", true},
+        {"ttt_mlp,ttt_mlp+ffn,2*mamba", "2*ttt_mlp+ffn,2*\"mamba\"", false},
+        {"ttt_linear+ffn,ffn,conv", "ttt_linear+ffn,\"ffn\",\"conv\"", true},
+        {"2*\"ttt_linear\",ffn+conv", "2*\"ttt_linear\",ffn+conv", true},
+        {"1024*mamba", "1024*\"mamba\"", false},
+        {"5*ttt_mlp", NULL, true},
+        {"ttt_linear,ttt_linear+ffn", NULL, false},
+    };
+    ttt_config config, back;
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        ttt_buffer text = {0};
+        CHECK_OK(set_layers(&config, cases[i].text, cases[i].conv));
+        CHECK_EQ(config.layers.count > 0, cases[i].printed != NULL);
+        if (!cases[i].printed) continue;
+        CHECK_EQ(config.model_type, TTT_MODEL_TTT_EXT);
+        CHECK_EQ(config.num_hidden_layers, config.layers.count);
+        CHECK_OK(ttt_layers_print(&config.layers, &text));
+        CHECK_STR(text.data, cases[i].printed);
+        CHECK_OK(set_layers(&back, text.data, true));
+        CHECK(ttt_key_layers.equal(ttt_key_find("layers"), &config, &back));
+        ttt_buffer_deinit(&text);
+    }
+    CHECK_OK(set_layers(&config, "5*ttt_mlp", true));
+    CHECK_EQ(config.num_hidden_layers, 5);
+    CHECK_EQ(config.ttt_layer_type, TTT_LEARNER_MLP);
+    CHECK(config.pre_conv && config.model_type == TTT_MODEL_TTT);
+    CHECK_STR(ttt_config_block(&config, 4), "conv+ttt_mlp+ffn");
+    CHECK_OK(set_layers(&config, "2*mamba,ttt_linear,2*ffn", false));
+    CHECK_STR(ttt_config_block(&config, 1), "mamba");
+    CHECK_STR(ttt_config_block(&config, 2), "ttt_linear+ffn");
+    CHECK_STR(ttt_config_block(&config, 4), "ffn");
+}
+
+static void test_layers_bad_text(void)
+{
+    static const struct {
+        const char *text, *part;
+    } cases[] = {
+        {"", "block 0 of layers is \"\""},
+        {"ttt_linear,", "block 1 of layers is \"\""},
+        {"ttt_linear, mamba", "block 1 of layers is \" mamba\": parts are names"},
+        {"ttt_linear++ffn", "not \"\""},
+        {"+ffn", "not \"\""},
+        {"ttt_linear+", "not \"\""},
+        {"conv+ttt_linear+conv", "may stand once: \"conv\""},
+        {"ffn+ffn", "may stand once: \"ffn\""},
+        {"ttt_linear+mamba", "has also \"mamba\""},
+        {"ttt_linear+ttt_linear", "has also \"ttt_linear\""},
+        {"TTT", "names"},
+        {"0*mamba", "\"0*mamba\" is no block"},
+        {"-1*mamba", "\"-1*mamba\" is no block"},
+        {"*mamba", "\"*mamba\" is no block"},
+        {"1025*mamba", "\"1025*mamba\" is no block"},
+        {"99999999999999999999*mamba", "is no block"},
+        {"1024*mamba,mamba", "more than 1024 blocks"},
+        {"2*3*mamba", "names"},
+        {"\"", "names"},
+        {"\"\"", "names"},
+        {"aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa", "more than 63 characters"},
+        {"a,b,c,d,e,f,g,h,i,j,k,l,m,n,o,p,q", "more than 16 different blocks"},
+    };
+    ttt_config config, before;
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        CHECK_FAILS(set_layers(&config, cases[i].text, false), TTT_ERR_ARGUMENT, cases[i].part);
+        ttt_config_init(&before);
+        CHECK_EQ(config.num_hidden_layers, before.num_hidden_layers);
+        CHECK_EQ(config.layers.count, 0);
+    }
+    CHECK_OK(set_layers(&config, "a,b,c,d,e,f,g,h,i,j,k,l,m,n,o,p", false));
+    CHECK_FAILS(ttt_config_check(&config, "x"), TTT_ERR_UNSUPPORTED, "block 0 of layers has the part \"a\"");
+    CHECK_OK(set_layers(&config, "ttt_linear,mamba", false));
+    CHECK_OK(ttt_config_check_keys(&config, "x"));
+    CHECK_FAILS(ttt_config_check(&config, "x"), TTT_ERR_UNSUPPORTED, "x: block 1 of layers has the part \"mamba\"");
+    CHECK_OK(ttt_config_set(&config, "num_hidden_layers", "3"));
+    CHECK_FAILS(ttt_config_check(&config, "x"), TTT_ERR_FORMAT, "layers has 2 blocks and num_hidden_layers is 3");
+    CHECK_OK(ttt_config_set(&config, "num_hidden_layers", "2"));
+    CHECK_OK(ttt_config_set(&config, "pre_conv", "true"));
+    CHECK_FAILS(ttt_config_check(&config, "x"), TTT_ERR_FORMAT, "layers says what the blocks are");
+    CHECK_OK(ttt_config_set(&config, "pre_conv", "false"));
+    CHECK_OK(ttt_config_set(&config, "ttt_layer_type", "mlp"));
+    CHECK_FAILS(ttt_config_check(&config, "x"), TTT_ERR_FORMAT, "layers says what the blocks are");
+    CHECK_OK(ttt_config_set(&config, "ttt_layer_type", "linear"));
+    CHECK_OK(ttt_config_set(&config, "model_type", "ttt"));
+    CHECK_FAILS(ttt_config_check(&config, "x"), TTT_ERR_FORMAT, "ttt_ext");
+    CHECK_OK(ttt_config_set(&config, "layers", "null"));
+    CHECK_OK(ttt_config_check(&config, "x"));
+}
+
+#define EXT "{\"model_type\":\"ttt_ext\","
+
+static void test_layers_json(void)
+{
+    static const struct {
+        const char *text;
+        ttt_status status;
+        const char *part;
+    } cases[] = {
+        {EXT "\"layers\":[\"ttt_linear\"],\"num_hidden_layers\":2}", TTT_ERR_FORMAT, "layers has 1 blocks"},
+        {EXT "\"layers\":[\"ttt_linear\"],\"pre_conv\":true}", TTT_ERR_FORMAT, "pre_conv"},
+        {EXT "\"layers\":[\"ttt_mlp+ffn\"],\"ttt_layer_type\":\"mlp\"}", TTT_ERR_FORMAT, "ttt_layer_type"},
+        {EXT "\"layers\":[]}", TTT_ERR_FORMAT, "layers must be a list of blocks"},
+        {EXT "\"layers\":\"ttt_linear\"}", TTT_ERR_FORMAT, "layers must be a list of blocks"},
+        {EXT "\"layers\":[[\"ttt_linear\"]]}", TTT_ERR_FORMAT, "layers must be a list of blocks"},
+        {EXT "\"layers\":[\"ffn\",\"\"]}", TTT_ERR_FORMAT, "x/config.json: block 1 of layers is \"\""},
+        {EXT "\"layers\":[\"2*ffn\"]}", TTT_ERR_FORMAT, "names"},
+        {EXT "\"layers\":[\"ffn,ffn\"]}", TTT_ERR_FORMAT, "names"},
+        {EXT "\"layers\":[\"ffn\\u0000\"]}", TTT_ERR_FORMAT, "x/config.json"},
+        {EXT "\"layers\":[\"ffn\",\"rwkv+ffn\"]}", TTT_ERR_UNSUPPORTED, "block 1 of layers has the part \"rwkv\""},
+        {"{\"num_hidden_layers\":2,\"layers\":[\"ttt_linear\",\"ttt_mlp\"]}", TTT_ERR_UNSUPPORTED,
+         "block 1 of layers is \"ttt_mlp\", but ttt_layer_type says"},
+    };
+    ttt_config config;
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++)
+        CHECK_FAILS(parse(&config, cases[i].text), cases[i].status, cases[i].part);
+    CHECK_OK(parse(&config, EXT "\"layers\":[\"conv+ttt_mlp+ffn\",\"conv+ttt_mlp+ffn\"]}"));
+    CHECK_EQ(config.num_hidden_layers, 2);
+    CHECK(config.pre_conv && config.ttt_layer_type == TTT_LEARNER_MLP && config.layers.count == 0);
+    CHECK_EQ(config.model_type, TTT_MODEL_TTT_EXT);
+    CHECK_OK(parse(&config, EXT "\"ttt_layer_type\":\"mlp\",\"layers\":null}"));
+    CHECK_STR(ttt_config_block(&config, 23), "ttt_mlp+ffn");
+    CHECK_OK(parse(&config, "{\"pre_conv\":true,\"num_hidden_layers\":1,\"layers\":[\"conv+ttt_linear+ffn\"]}"));
+    CHECK_EQ(config.model_type, TTT_MODEL_TTT);
+    static const char list[] = EXT "\"layers\":[\"ttt_linear\",\"ffn\",\"ttt_mlp+ffn\"]}";
+    CHECK_OK(ttt_config_parse(&config, list, strlen(list), "x"));
+    CHECK_STR(ttt_config_block(&config, 0), "ttt_linear"); /* a bare name in a file has no ffn */
+    ttt_buffer out = {0};
+    ttt_config back;
+    CHECK_OK(ttt_config_print(&config, NULL, "float32", &out));
+    CHECK(strstr(out.data, "\"TTTExtForCausalLM\"") && strstr(out.data, "\"ttt_ext\""));
+    CHECK_OK(ttt_config_parse(&back, out.data, out.size, "x"));
+    for (int i = 0; i < TTT_KEY_COUNT; i++) CHECK(ttt_keys[i].kind->equal(&ttt_keys[i], &config, &back));
+    ttt_buffer_deinit(&out);
+}
+
+/* Of the TTT layers that a model has, the least of the usual rates. */
+static void test_usual_rate(void)
+{
+    ttt_config config;
+    CHECK_OK(set_layers(&config, "2*ttt_linear,mamba", false));
+    CHECK_NEAR(ttt_config_usual_rate(&config), 1, 0);
+    CHECK_OK(set_layers(&config, "2*ttt_linear,mamba,ttt_mlp", false));
+    CHECK_NEAR(ttt_config_usual_rate(&config), 0.1, 0);
+    CHECK_OK(set_layers(&config, "2*ttt_mlp", true));
+    CHECK_NEAR(ttt_config_usual_rate(&config), 0.1, 0);
 }
 
 static bool contains(const char *path, const char *part)
@@ -178,7 +345,7 @@ static void test_save(void)
     config.rms_norm_eps = 0.1 + 0.2; /* needs all 17 digits */
     CHECK_OK(ttt_config_save(&config, path, base, "bfloat16"));
     CHECK_OK(ttt_config_load(&back, path));
-    CHECK(memcmp(&back, &config, sizeof back) == 0);
+    for (int i = 0; i < TTT_KEY_COUNT; i++) CHECK(ttt_keys[i].kind->equal(&ttt_keys[i], &config, &back));
     CHECK(contains(path, "my_key"));
     CHECK(contains(path, "\"torch_dtype\": \"bfloat16\""));
     CHECK(contains(path, "TTTForCausalLM"));
@@ -192,6 +359,9 @@ static void test_save(void)
     CHECK(contains(path, "1e-6"));
     CHECK(contains(path, "\"pad_token_id\": null"));
     CHECK(!contains(path, "my_key"));
+    CHECK(!contains(path, "\"layers\""));
+    CHECK(contains(path, "\"model_type\": \"ttt\""));
+    CHECK(contains(path, "TTTForCausalLM"));
     CHECK_FAILS(ttt_config_save(&config, "/nonexistent/c.json", NULL, "float32"), TTT_ERR_IO, "/nonexistent/c.json");
     config.hidden_size = 3;
     CHECK_FAILS(ttt_config_save(&config, path, NULL, "float32"), TTT_ERR_FORMAT, "hidden_size");
@@ -206,6 +376,10 @@ int main(void)
     test_parse();
     test_refused();
     test_set();
+    test_layers_text();
+    test_layers_bad_text();
+    test_layers_json();
+    test_usual_rate();
     test_save();
     return test_end();
 }

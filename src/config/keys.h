@@ -1,0 +1,53 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * The keys of config.json as a table: each with its kind, which knows how a value is read, written, checked and
+ * compared, its place in ttt_config and its bounds. Whatever goes over all keys goes over this table: a new key is a
+ * member of ttt_config, its default, and a line here.
+ */
+#ifndef TTT_CONFIG_KEYS_H
+#define TTT_CONFIG_KEYS_H
+
+#include <jansson.h>
+#include <stddef.h>
+
+#include "config/config.h"
+
+typedef struct ttt_key ttt_key;
+
+typedef struct ttt_key_kind {
+    const char *must_be;                                                           /* what a value is, for sentences */
+    ttt_status (*parse)(const ttt_key *key, ttt_config *config, const char *text); /* as --set gives it */
+    ttt_status (*print)(const ttt_key *key, const ttt_config *config, ttt_buffer *out);
+    ttt_status (*from_json)(const ttt_key *key, ttt_config *config, const json_t *value, const char *where);
+    /* NULL if memory is short. `old` is what the file held before, or NULL. */
+    json_t *(*to_json)(const ttt_key *key, const ttt_config *config, json_t *old);
+    ttt_status (*check)(const ttt_key *key, const ttt_config *config, const char *where); /* NULL: whatever it holds */
+    bool (*equal)(const ttt_key *key, const ttt_config *a, const ttt_config *b);
+} ttt_key_kind;
+
+struct ttt_key {
+    const char *name;
+    const ttt_key_kind *kind;
+    size_t offset;            /* in ttt_config */
+    double low, high;         /* of numbers: allowed values, both included */
+    const char *const *names; /* of a choice: its values, NULL after the last */
+};
+
+extern const ttt_key_kind ttt_key_integer, ttt_key_token, ttt_key_real, ttt_key_boolean, ttt_key_choice, ttt_key_layers;
+
+enum { TTT_KEY_COUNT = 22 };
+extern const ttt_key ttt_keys[TTT_KEY_COUNT];
+
+/* A key of which only one value is supported, as JSON text without quotes: what an absent key means. */
+typedef struct ttt_fixed_key {
+    const char *name;
+    const char *value;
+} ttt_fixed_key;
+
+enum { TTT_FIXED_COUNT = 10 };
+extern const ttt_fixed_key ttt_fixed_keys[TTT_FIXED_COUNT];
+
+/* The key of that name, or NULL. */
+const ttt_key *ttt_key_find(const char *name);
+
+#endif
