@@ -8,6 +8,7 @@
 
 #include "base/buffer.h"
 #include "base/file.h"
+#include "base/json.h"
 #include "config/keys.h"
 
 enum { CONFIG_BYTES_MAX = 1 << 20 };
@@ -48,7 +49,7 @@ static ttt_status read_object(ttt_config *config, const json_t *object, const ch
 static ttt_status parse_text(json_t **object, const char *text, size_t size, const char *where)
 {
     json_error_t error;
-    *object = json_loadb(text, size, JSON_REJECT_DUPLICATES, &error);
+    *object = ttt_json_read(text, size, 0, &error);
     if (*object) return TTT_OK;
     if (json_error_code(&error) == json_error_out_of_memory)
         return ttt_fail(TTT_ERR_MEMORY, "%s: out of memory while reading", where);

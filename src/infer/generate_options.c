@@ -8,6 +8,7 @@
 
 #include "base/alloc.h"
 #include "base/file.h"
+#include "base/json.h"
 #include "infer/sampler.h"
 
 enum { CONFIG_BYTES_MAX = 1 << 20 };
@@ -86,7 +87,7 @@ static ttt_status load_config(ttt_generate_options *o, const char *path, int64_t
     ttt_status status = ttt_file_read(&bytes, path, CONFIG_BYTES_MAX);
     if (status == TTT_OK) {
         json_error_t error;
-        json_t *root = json_loadb(bytes.data ? bytes.data : "", bytes.size, JSON_REJECT_DUPLICATES, &error);
+        json_t *root = ttt_json_read(bytes.data, bytes.size, 0, &error);
         status = root ? read_config(o, root, vocabulary)
                       : ttt_fail(TTT_ERR_FORMAT, "line %d: %s", error.line, error.text);
         if (status != TTT_OK) status = ttt_fail_prefix(status, "%s", path);

@@ -10,6 +10,7 @@
 
 #include "base/alloc.h"
 #include "base/file.h"
+#include "base/json.h"
 #include "store/safetensors.h"
 
 _Static_assert(__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__, "tensors are used as they lie in the file");
@@ -38,7 +39,7 @@ typedef struct extent {
 static ttt_status parse_json(json_t **out, const char *text, size_t size, const char *where, const char *what)
 {
     json_error_t error;
-    *out = json_loadb(text, size, JSON_REJECT_DUPLICATES, &error);
+    *out = ttt_json_read(text, size, 0, &error);
     if (!*out && json_error_code(&error) == json_error_out_of_memory)
         return ttt_fail(TTT_ERR_MEMORY, "%s: out of memory while reading %s", where, what);
     if (!*out) return ttt_fail(TTT_ERR_FORMAT, "%s: %s, byte %d: %s", where, what, error.position, error.text);
@@ -60,6 +61,8 @@ static ttt_status read_header(json_t **header, uint64_t *length, const unsigned 
     if (*length > size - 8)
         return ttt_fail(TTT_ERR_FORMAT, "%s: header of %" PRIu64 " bytes in a file of %zu (truncated?)", where, *length,
                         size);
+    if (ttt_byte_order_mark((const char *)bytes + 8, (size_t)*length) > 0)
+        return ttt_fail(TTT_ERR_FORMAT, "%s: the header begins with a byte-order mark, not with {", where);
     return parse_json(header, (const char *)bytes + 8, (size_t)*length, where, "header");
 }
 

@@ -2,12 +2,13 @@
  *
  * Checked access to JSON, for the readers of tokenizer.json and tokenizer_config.json.
  */
+#include "base/json.h"
 #include "text/json.h"
 
 ttt_status ttt_json_parse(json_t **root, const char *bytes, size_t size)
 {
     json_error_t error;
-    *root = json_loadb(bytes, size, JSON_REJECT_DUPLICATES, &error);
+    *root = ttt_json_read(bytes, size, 0, &error);
     if (!*root) return ttt_fail(TTT_ERR_FORMAT, "line %d, column %d: %s", error.line, error.column, error.text);
     if (json_is_object(*root)) return TTT_OK;
     json_decref(*root);
