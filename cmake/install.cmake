@@ -11,7 +11,7 @@ install(FILES doc/ttt.1 DESTINATION ${CMAKE_INSTALL_MANDIR}/man1)
 install(FILES doc/ttt.bash DESTINATION ${CMAKE_INSTALL_DATADIR}/bash-completion/completions RENAME ttt)
 
 # Only the static library asks its user for what it stands on; the shared one brings it along.
-set(TTT_PRIVATE_LIBS -ljansson -lutf8proc -lxxhash -lzstd)
+set(TTT_PRIVATE_LIBS -ljansson -lutf8proc -lxxhash -lzstd -lz -lpcre2-8)
 if(TTT_HAVE_ONEDNN)
   list(APPEND TTT_PRIVATE_LIBS -ldnnl ${OpenMP_C_FLAGS})
 endif()

@@ -20,7 +20,10 @@ pkg_check_modules(JANSSON REQUIRED IMPORTED_TARGET jansson)
 pkg_check_modules(UTF8PROC REQUIRED IMPORTED_TARGET libutf8proc)
 pkg_check_modules(XXHASH REQUIRED IMPORTED_TARGET libxxhash)
 pkg_check_modules(ZSTD REQUIRED IMPORTED_TARGET libzstd)
-target_link_libraries(ttt_libraries INTERFACE PkgConfig::JANSSON PkgConfig::UTF8PROC PkgConfig::XXHASH PkgConfig::ZSTD)
+pkg_check_modules(ZLIB REQUIRED IMPORTED_TARGET zlib)
+pkg_check_modules(PCRE2 REQUIRED IMPORTED_TARGET libpcre2-8)
+target_link_libraries(ttt_libraries INTERFACE PkgConfig::JANSSON PkgConfig::UTF8PROC PkgConfig::XXHASH PkgConfig::ZSTD
+  PkgConfig::ZLIB PkgConfig::PCRE2)
 
 # oneDNN brings its own OpenMP threads along; each of its calls is told to use one (src/cpu/product_onednn.c). Not by its
 # CMake package, which on Debian asks for OpenCL's headers too.

@@ -23,6 +23,7 @@ enum {
     KEY_PLOT,
     KEY_NO_BOS,
     KEY_PARSE_SPECIAL,
+    KEY_BINARY,
     CONTEXTS = 32
 };
 
@@ -32,7 +33,7 @@ typedef struct options {
     size_t text_count;
     int64_t contexts[CONTEXTS], context_count;
     ttt_eval_options eval;
-    bool json, no_bos, parse_special;
+    bool json, no_bos, parse_special, binary;
     ttt_model_options compute;
 } options;
 
@@ -46,6 +47,7 @@ static const struct argp_option option_list[] = {
     {"inner", KEY_INNER, NULL, 0, "per layer, the learner's own loss with its first, last and next weights", 1},
     {"no-bos", KEY_NO_BOS, NULL, 0, "no beginning-of-text even if the tokenizer adds one", 1},
     {"parse-special", KEY_PARSE_SPECIAL, NULL, 0, "special tokens written in the texts become these tokens", 1},
+    {"binary", KEY_BINARY, NULL, 0, "take files that are no text too, byte for byte", 1},
     {"json", KEY_JSON, NULL, 0, "one object a context on stdout, each on a line", 2},
     {"csv", KEY_CSV, "FILE", 0, "all curves as rows: context, curve, layer, first and last position, ...", 2},
     {"plot", KEY_PLOT, "FILE.svg", 0, "the loss by position; with --inner also FILE-inner.svg", 2},
@@ -91,6 +93,7 @@ static error_t parse(int key, char *argument, struct argp_state *state)
     case KEY_PLOT: o->plot = argument; return 0;
     case KEY_NO_BOS: o->no_bos = true; return 0;
     case KEY_PARSE_SPECIAL: o->parse_special = true; return 0;
+    case KEY_BINARY: o->binary = true; return 0;
     case ARGP_KEY_ARG: o->texts[o->text_count++] = argument; return 0;
     case ARGP_KEY_END: check(o, state); return 0;
     default: return ARGP_ERR_UNKNOWN;
@@ -158,7 +161,12 @@ static int read_data(const char *folder, const ttt_tokenizer *tokenizer, ttt_ids
 static int read_texts(const options *o, const ttt_tokenizer *tokenizer, ttt_ids *ids, int64_t *bytes)
 {
     if (o->text_count == 1 && ttt_data_is_folder(o->texts[0])) return read_data(o->texts[0], tokenizer, ids, bytes);
-    const ttt_status status = ttt_texts_tokenize(o->texts, o->text_count, tokenizer, o->parse_special, ids, bytes);
+    const ttt_data_options texts = {.texts = o->texts,
+                                    .text_count = o->text_count,
+                                    .parse_special = o->parse_special,
+                                    .binary = o->binary,
+                                    .warn = ttt_app_warn};
+    const ttt_status status = ttt_texts_tokenize(&texts, tokenizer, ids, bytes);
     return status == TTT_OK ? 0 : ttt_app_failed(status);
 }
 
@@ -213,7 +221,8 @@ int ttt_cmd_eval(int argc, char **argv)
         "-m MODEL TEXT...",
         "Evaluates how well a model predicts a text: loss, perplexity, bits per byte, loss by position. TEXT is a "
         "file, "
-        "a folder, .jsonl, .zst of these, - for standard input, or one data folder, whose held-out part is taken.",
+        "a folder, .jsonl, .zst and .gz of these, - for standard input, or one data folder, whose held-out part is "
+        "taken.",
         children,
         NULL,
         NULL};

@@ -109,9 +109,9 @@ typedef struct session {
     ttt_state *state;
     ttt_generate_options generate;
     ttt_generate_stats total;
-    double started, loaded; /* seconds */
-    int write_error;        /* errno */
-    bool line_open;         /* the last character shown was no newline */
+    double started, loaded;      /* seconds */
+    int write_error, read_error; /* errno */
+    bool line_open;              /* the last character shown was no newline */
 } session;
 
 static ttt_status show_piece(void *context, int32_t id, const char *text, size_t size)
@@ -185,7 +185,10 @@ static ttt_status converse(session *s)
     while (status == TTT_OK) {
         if (isatty(STDIN_FILENO)) fputs("> ", stderr);
         ssize_t size = getline(&line, &capacity, stdin);
-        if (size < 0) break;
+        if (size < 0) {
+            if (ferror(stdin) && !ttt_app_signal()) s->read_error = errno;
+            break;
+        }
         if (size >= 2 && line[size - 1] == '\n' && line[size - 2] == '\\') size -= 2;
         if (size > 0) status = turn(s, line, (size_t)size);
     }
@@ -271,6 +274,8 @@ int ttt_cmd_generate(int argc, char **argv)
         const ttt_status status = run(&s, o.file ? file : o.prompt, size);
         if (s.write_error)
             code = ttt_app_fail("cannot write to standard output: %s", strerror(s.write_error));
+        else if (status == TTT_OK && s.read_error)
+            code = ttt_app_fail("cannot read standard input: %s", strerror(s.read_error));
         else if (status != TTT_OK)
             code = ttt_app_failed(status);
     }

@@ -67,6 +67,19 @@ static void print_config(const ttt_config *c)
     printf("parameters    %" PRId64 "\n", ttt_config_parameters(c));
 }
 
+static void print_beginning(const ttt_tokenizer *t)
+{
+    if (!ttt_tokenizer_adds_bos(t)) {
+        printf("a text        begins with itself: no token is put before it\n");
+        return;
+    }
+    ttt_text text = {0};
+    const int32_t bos = (int32_t)ttt_tokenizer_bos(t);
+    const bool named = ttt_tokenizer_decode(t, &bos, 1, false, &text) == TTT_OK && text.size > 0;
+    printf("a text        begins with the token %" PRId32 "%s%s\n", bos, named ? ", " : "", named ? text.data : "");
+    ttt_text_deinit(&text);
+}
+
 /* A model without a tokenizer, or with a wrong one, is still a model. */
 static void print_tokenizer(const char *folder, const ttt_model *model)
 {
@@ -77,8 +90,8 @@ static void print_tokenizer(const char *folder, const ttt_model *model)
         printf("tokenizer     %" PRId64 " ids, %s", ttt_tokenizer_vocabulary(t),
                ttt_tokenizer_is_byte_level(t) ? "any bytes" : "UTF-8 only");
         if (ttt_tokenizer_eos(t) >= 0) printf(", end-of-text is %" PRId64, ttt_tokenizer_eos(t));
-        if (ttt_tokenizer_adds_bos(t)) printf(", begins with %" PRId64, ttt_tokenizer_bos(t));
         printf("\n");
+        print_beginning(t);
     } else {
         printf("tokenizer     %s\n", ttt_error_detail());
     }

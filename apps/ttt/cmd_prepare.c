@@ -13,7 +13,7 @@ typedef struct arguments {
     const char *out;
 } arguments;
 
-enum { OPTION_PARSE_SPECIAL = 256 };
+enum { OPTION_PARSE_SPECIAL = 256, OPTION_BINARY };
 
 static const double LARGEST_FRACTION = 0.99;
 
@@ -23,6 +23,7 @@ static const struct argp_option options[] = {
      0},
     {"valid", 'v', "FRACTION|FILE", 0, "What is held out: the end of the text, or a text of its own (default 0.05)", 0},
     {"parse-special", OPTION_PARSE_SPECIAL, NULL, 0, "Special tokens inside the texts become these tokens", 0},
+    {"binary", OPTION_BINARY, NULL, 0, "Take files that are no text too, byte for byte", 0},
     {0},
 };
 
@@ -39,6 +40,7 @@ static error_t parse(int key, char *value, struct argp_state *state)
         if (!a->data.valid_text) a->data.valid_fraction = ttt_app_number(state, "--valid", value, 0, LARGEST_FRACTION);
         return 0;
     case OPTION_PARSE_SPECIAL: a->data.parse_special = true; return 0;
+    case OPTION_BINARY: a->data.binary = true; return 0;
     case ARGP_KEY_ARGS:
         a->data.texts = (const char *const *)(state->argv + state->next);
         a->data.text_count = (size_t)(state->argc - state->next);
@@ -55,8 +57,8 @@ static const struct argp parser = {
     .options = options,
     .parser = parse,
     .args_doc = "TEXT...",
-    .doc = "Turns texts into a folder of tokens for ttt train: text files, folders, .jsonl (key \"text\"), .zst of "
-           "these, - for standard input.",
+    .doc = "Turns texts into a folder of tokens for ttt train: text files, folders, .jsonl (key \"text\"), .zst "
+           "and .gz of these, - for standard input.",
 };
 
 static ttt_status report(const char *folder)
@@ -77,6 +79,7 @@ int ttt_cmd_prepare(int argc, char **argv)
 {
     arguments a = {0};
     ttt_data_options_init(&a.data);
+    a.data.warn = ttt_app_warn;
     argp_parse(&parser, argc, argv, 0, NULL, &a);
     ttt_status status = ttt_data_prepare(a.out, &a.data);
     if (status == TTT_OK) status = report(a.out);

@@ -36,7 +36,8 @@ enum {
     KEY_DRY,
     KEY_PROFILE,
     KEY_RECOMPUTE,
-    KEY_SPECIAL
+    KEY_SPECIAL,
+    KEY_BINARY
 };
 
 enum { GROUP_MODEL = 1, GROUP_TEXT, GROUP_LENGTH, GROUP_RUN };
@@ -56,6 +57,7 @@ static const struct argp_option list[] = {
     {"valid", KEY_VALID, "FRACTION|FILE", 0, "what is held out: the end of the text, or a text (default 0.05)",
      GROUP_TEXT},
     {"parse-special", KEY_SPECIAL, NULL, 0, "special tokens inside the texts become these tokens", GROUP_TEXT},
+    {"binary", KEY_BINARY, NULL, 0, "take files that are no text too, byte for byte", GROUP_TEXT},
     {"context", KEY_CONTEXT, "T", 0, "tokens of a sequence (default by configuration)", GROUP_TEXT},
     {"batch", KEY_BATCH, "TOKENS", 0, "tokens of an update (default by configuration)", GROUP_TEXT},
     {"accumulate", KEY_ACCUMULATE, "N", 0, "passes an update is made of", GROUP_TEXT},
@@ -128,6 +130,7 @@ static error_t parse(int key, char *text, struct argp_state *state)
     case KEY_INIT: a->run.init_from = text; return 0;
     case KEY_VALID: a->run.valid = text; return 0;
     case KEY_SPECIAL: a->run.parse_special = true; return 0;
+    case KEY_BINARY: a->run.binary = true; return 0;
     case KEY_SCHEDULE: a->run.schedule = text; return 0;
     case KEY_FORCE: a->run.force = true; return 0;
     case KEY_RECOMPUTE: a->run.recompute = true; return 0;
@@ -148,12 +151,6 @@ static bool stopped(void *context)
 {
     (void)context;
     return ttt_app_signal() != 0;
-}
-
-static void warn(void *context, const char *sentence)
-{
-    (void)context;
-    fprintf(stderr, "ttt: warning: %s\n", sentence);
 }
 
 static void introduce(const ttt_train_run *run, const char *folder)
@@ -242,7 +239,8 @@ int ttt_cmd_train(int argc, char **argv)
         .options = list,
         .parser = parse,
         .args_doc = "[TEXT...]",
-        .doc = "Trains a language model on texts: files, folders, .jsonl (key \"text\"), .zst of these, - for standard "
+        .doc = "Trains a language model on texts: files, folders, .jsonl (key \"text\"), .zst and .gz of these, - for "
+               "standard "
                "input, or a folder made by ttt prepare. Run again with the same -o, it goes on where it was.",
         .children = children,
     };
@@ -250,7 +248,7 @@ int ttt_cmd_train(int argc, char **argv)
     if (!a.settings) return ttt_app_fail("out of memory");
     ttt_train_run_options_init(&a.run);
     a.run.stopped = stopped;
-    a.run.warn = warn;
+    a.run.warn = ttt_app_warn;
     argp_parse(&argp, argc, argv, 0, NULL, &a);
     a.run.settings = a.settings;
     a.run.backend = a.compute.backend;

@@ -87,7 +87,12 @@ static ttt_status count_tokens(const ttt_train_run_options *options, double *tok
     if (status != TTT_OK) return status;
     ttt_ids ids = {0};
     int64_t bytes;
-    status = ttt_texts_tokenize(options->texts, options->text_count, tokenizer, options->parse_special, &ids, &bytes);
+    const ttt_data_options texts = {.texts = options->texts,
+                                    .text_count = options->text_count,
+                                    .parse_special = options->parse_special,
+                                    .binary = options->binary,
+                                    .warn = ttt_app_warn};
+    status = ttt_texts_tokenize(&texts, tokenizer, &ids, &bytes);
     const char *valid = options->valid ? options->valid : "0.05";
     char *end;
     double fraction = strtod(valid, &end);

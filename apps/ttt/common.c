@@ -144,6 +144,10 @@ int ttt_app_read(const char *path, char **text, size_t *size)
     } while ((got = fread(bytes + used, 1, capacity - used, file)) > 0);
     const int error = short_of_memory ? ENOMEM : ferror(file) ? errno : 0;
     if (!standard) fclose(file);
+    if (used >= 3 && memcmp(bytes, "\xef\xbb\xbf", 3) == 0) { /* a byte-order mark is none of the text */
+        used -= 3;
+        memmove(bytes, bytes + 3, used);
+    }
     if (error == 0 && used > 0) {
         *text = bytes;
         *size = used;
@@ -152,6 +156,12 @@ int ttt_app_read(const char *path, char **text, size_t *size)
     free(bytes);
     if (error == 0) return ttt_app_fail("%s holds no text: it is empty", name);
     return ttt_app_fail("cannot read %s: %s", name, strerror(error));
+}
+
+void ttt_app_warn(void *context, const char *sentence)
+{
+    (void)context;
+    fprintf(stderr, "ttt: warning: %s\n", sentence);
 }
 
 double ttt_app_seconds(void)

@@ -55,9 +55,12 @@ int ttt_app_signal(void); /* the signal noted, or 0 */
 TTT_NODISCARD ttt_status ttt_app_open(ttt_model **model, ttt_tokenizer **tokenizer, const char *folder,
                                       const ttt_model_options *options);
 
-/* All of a file, or of standard input for "-", as `size` bytes; release with free. Returns 0, or says what is wrong
+/* All of a file, or of standard input for "-", but for a UTF-8 byte-order mark at its start, as `size` bytes; release with free. Returns 0, or says what is wrong
  * with it (that it is empty, too) and returns the exit code. */
 int ttt_app_read(const char *path, char **text, size_t *size);
+
+/* For ttt_data_options: says on stderr what the user should know. */
+void ttt_app_warn(void *context, const char *sentence);
 
 double ttt_app_seconds(void); /* of a clock that only goes forward */
 

@@ -3,9 +3,11 @@
  * ttt COMMAND ...: finds the command and hands over. One table, one line a command.
  */
 #include <errno.h>
+#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "common.h"
 
@@ -68,8 +70,17 @@ static error_t parse(int key, char *argument, struct argp_state *state)
     }
 }
 
+/* A stream that was closed when we started would be the number of the next file we open, and what we say would land in
+ * it. In its place stands something that fails when it is used. */
+static void hold_streams(void)
+{
+    for (int fd = STDIN_FILENO; fd <= STDERR_FILENO; fd++)
+        if (fcntl(fd, F_GETFD) < 0) (void)!open("/dev/null", fd == STDIN_FILENO ? O_WRONLY : O_RDONLY);
+}
+
 int main(int argc, char **argv)
 {
+    hold_streams();
     static const struct argp argp = {
         .parser = parse,
         .args_doc = "COMMAND [OPTION...]",

@@ -15,6 +15,14 @@ int ttt_text_io_fail(const text_io *io, const char *message)
 
 int ttt_text_io_failed(const text_io *io) { return ttt_text_io_fail(io, ttt_error_detail()); }
 
+/* Takes a byte-order mark away from the start of a text; returns its size. */
+static size_t skip_mark(char *text, size_t size)
+{
+    if (size < 3 || memcmp(text, "\xef\xbb\xbf", 3) != 0) return 0;
+    memmove(text, text + 3, size - 3);
+    return 3;
+}
+
 int ttt_text_io_read(const text_io *io, FILE *input, char **text, size_t *size)
 {
     size_t capacity = 1 << 16, count;
@@ -28,7 +36,10 @@ int ttt_text_io_read(const text_io *io, FILE *input, char **text, size_t *size)
         *text = grown;
     }
     if (!*text) return ttt_text_io_fail(io, "out of memory");
-    if (!ferror(input)) return 0;
+    if (!ferror(input)) {
+        *size -= skip_mark(*text, *size);
+        return 0;
+    }
     const int error = errno;
     free(*text);
     return ttt_text_io_fail(io, strerror(error));
@@ -41,7 +52,8 @@ int ttt_text_io_lines(text_io *io, FILE *input, text_io_change change)
     ssize_t length;
     int code = 0;
     for (io->line = 1; code == 0 && (length = getline(&line, &capacity, input)) >= 0; io->line++) {
-        if (strspn(line, " \t\r\n") == (size_t)length) continue;
+        if (io->line == 1) length -= (ssize_t)skip_mark(line, (size_t)length);
+        if (strspn(line, " \t\r\n") >= (size_t)length) continue;
         json_error_t error;
         json_t *object = json_loadb(line, (size_t)length, JSON_REJECT_DUPLICATES | JSON_ALLOW_NUL, &error);
         if (!object)

@@ -8,8 +8,9 @@
  *   data.json                       options, counts, and size and hash of each input
  *
  * Texts are named as on the command line: files, folders (all files below, in byte order of path, except names that
- * begin with a dot), .jsonl (one document a line, key "text"), .zst of these, "-" for standard input. The texts are
- * joined in the order given; documents are separated by the tokenizer's end-of-text, if it has one.
+ * begin with a dot), .jsonl or .ndjson (one document a line, key "text"), these packed by zstd or gzip, "-" for
+ * standard input. The texts are joined in the order given; documents are separated by the tokenizer's end-of-text, if
+ * it has one. A UTF-8 byte-order mark at the start of a text is passed over.
  */
 #ifndef TTT_DATA_H
 #define TTT_DATA_H
@@ -31,6 +32,11 @@ typedef struct ttt_data_options {
     double valid_fraction;  /* in [0, 1): this part of the joined text, its end, is held out */
     const char *valid_text; /* an input that is held out instead; NULL: none, the fraction counts */
     bool parse_special;     /* special tokens inside the texts become these tokens */
+    bool binary;            /* take what is evidently no text (pictures, archives, UTF-16, NULs) byte for byte */
+    /* Called with a sentence about what is read but perhaps not meant so: bytes that are no UTF-8, entries of folders
+     * that are passed over. NULL: nothing is said. */
+    void (*warn)(void *context, const char *sentence);
+    void *warn_context;
 } ttt_data_options;
 
 /* No texts, bpe:4096, the last 5 % held out. */
@@ -76,10 +82,10 @@ TTT_API TTT_NODISCARD ttt_status ttt_data_sequences(const ttt_data *data, ttt_sp
 TTT_API TTT_NODISCARD ttt_status ttt_data_batch(const ttt_data *data, ttt_split split, int64_t context, int64_t batch,
                                                 int64_t first, uint64_t seed, int32_t *ids);
 
-/* Appends the ids of texts, joined as above, without writing anything; `bytes` (NULL: not wanted) is their size. */
-TTT_API TTT_NODISCARD ttt_status ttt_texts_tokenize(const char *const *texts, size_t text_count,
-                                                    const ttt_tokenizer *tokenizer, bool parse_special, ttt_ids *ids,
-                                                    int64_t *bytes);
+/* Appends the ids of the texts of `options`, joined as above, without writing anything; `bytes` (NULL: not wanted) is
+ * their size. What the options say of tokenizers and held-out text is not looked at. */
+TTT_API TTT_NODISCARD ttt_status ttt_texts_tokenize(const ttt_data_options *options, const ttt_tokenizer *tokenizer,
+                                                    ttt_ids *ids, int64_t *bytes);
 
 #ifdef __cplusplus
 }

@@ -37,7 +37,7 @@ typedef struct ttt_train_run_options {
 
     const char *tokenizer; /* as in ttt_data_options */
     const char *valid;     /* a number: the fraction held out; else an input; default "0.05" */
-    bool parse_special;
+    bool parse_special, binary; /* as in ttt_data_options */
 
     int64_t context;    /* tokens of a sequence; default by configuration */
     int64_t batch;      /* tokens of an update, a multiple of context times accumulate; default by configuration */

@@ -39,14 +39,18 @@ static ttt_status texts_encode(const ttt_texts *texts, const ttt_tokenizer *toke
     return TTT_OK;
 }
 
-ttt_status ttt_texts_tokenize(const char *const *inputs, size_t input_count, const ttt_tokenizer *tokenizer,
-                              bool parse_special, ttt_ids *ids, int64_t *bytes)
+ttt_status ttt_texts_tokenize(const ttt_data_options *options, const ttt_tokenizer *tokenizer, ttt_ids *ids,
+                              int64_t *bytes)
 {
-    ttt_texts texts = {0};
+    ttt_texts texts = {.raw_bytes = ttt_tokenizer_is_byte_level(tokenizer),
+                       .binary = options->binary,
+                       .warn = options->warn,
+                       .warn_context = options->warn_context};
     ttt_status status = TTT_OK;
-    for (size_t i = 0; status == TTT_OK && i < input_count; i++)
-        status = ttt_texts_read(&texts, inputs[i], ttt_tokenizer_is_byte_level(tokenizer));
-    if (status == TTT_OK) status = texts_encode(&texts, tokenizer, parse_special, ids);
+    for (size_t i = 0; status == TTT_OK && i < options->text_count; i++)
+        status = ttt_texts_read(&texts, options->texts[i]);
+    if (status == TTT_OK) ttt_texts_warn_odd(&texts);
+    if (status == TTT_OK) status = texts_encode(&texts, tokenizer, options->parse_special, ids);
     if (bytes) *bytes = (int64_t)texts.bytes.size;
     ttt_texts_deinit(&texts);
     return status;

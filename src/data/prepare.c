@@ -41,12 +41,17 @@ static size_t cut_place(const ttt_buffer *text, double fraction)
 static ttt_status read_texts(job *j, bool raw_bytes)
 {
     const ttt_data_options *options = j->options;
+    j->texts.raw_bytes = raw_bytes;
+    j->texts.binary = options->binary;
+    j->texts.warn = options->warn;
+    j->texts.warn_context = options->warn_context;
     j->texts.role = "text";
-    for (size_t i = 0; i < options->text_count; i++) TTT_TRY(ttt_texts_read(&j->texts, options->texts[i], raw_bytes));
+    for (size_t i = 0; i < options->text_count; i++) TTT_TRY(ttt_texts_read(&j->texts, options->texts[i]));
     j->cut = options->valid_text ? j->texts.bytes.size : cut_place(&j->texts.bytes, options->valid_fraction);
     if (j->cut == 0) return ttt_fail(TTT_ERR_ARGUMENT, "the text is too short to hold a part of it out");
     j->texts.role = "valid";
-    if (options->valid_text) TTT_TRY(ttt_texts_read(&j->texts, options->valid_text, raw_bytes));
+    if (options->valid_text) TTT_TRY(ttt_texts_read(&j->texts, options->valid_text));
+    ttt_texts_warn_odd(&j->texts);
     return ttt_tokenizer_measure(&j->texts, options->tokenizer);
 }
 

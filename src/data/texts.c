@@ -5,18 +5,41 @@
 
 #include <dirent.h>
 #include <errno.h>
-#include <jansson.h>
+#include <stdarg.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
-#include <utf8proc.h>
-#include <zstd.h>
 
 #include "base/alloc.h"
 #include "base/file.h"
+#include "base/json.h"
+#include "base/kind.h"
 #include "data/hash.h"
+#include "data/unpack.h"
+#include "text/tokenizer.h"
+#include "text/utf8.h"
 
-enum { FOLDER_DEPTH = 100 }; /* deeper nesting is a symbolic link that leads back up */
+/* A folder and those it lies in, by which a link that leads back up is known. */
+typedef struct ancestor {
+    dev_t device;
+    ino_t node;
+    const struct ancestor *parent;
+} ancestor;
+
+static const char *name_of(const char *path) { return strcmp(path, "-") == 0 ? "standard input" : path; }
+
+static void warn(const ttt_texts *texts, const char *format, ...) __attribute__((format(printf, 2, 3)));
+static void warn(const ttt_texts *texts, const char *format, ...)
+{
+    char sentence[1024];
+    va_list arguments;
+    if (!texts->warn) return;
+    va_start(arguments, format);
+    vsnprintf(sentence, sizeof sentence, format, arguments);
+    va_end(arguments);
+    texts->warn(texts->warn_context, sentence);
+}
 
 static ttt_status input_append(ttt_texts *texts, char *path)
 {
@@ -38,24 +61,35 @@ static ttt_status input_append(ttt_texts *texts, char *path)
     return status;
 }
 
-static ttt_status folder_append(ttt_texts *texts, const char *path, int depth)
+static ttt_status folder_append(ttt_texts *texts, const char *path, const ancestor *parent);
+
+/* One entry of a folder; takes over `path`. What cannot be looked at is left to reading to complain about. */
+static ttt_status entry_append(ttt_texts *texts, char *path, const ancestor *parent)
 {
-    if (depth > FOLDER_DEPTH) return ttt_fail(TTT_ERR_IO, "%s: folders are nested too deeply", path);
+    struct stat status;
+    if (!path) return TTT_ERR_MEMORY;
+    if (stat(path, &status) != 0 || S_ISREG(status.st_mode)) return input_append(texts, path);
+    ttt_status result = TTT_OK;
+    const ancestor self = {.device = status.st_dev, .node = status.st_ino, .parent = parent};
+    const ancestor *same = parent;
+    while (same && (same->device != self.device || same->node != self.node)) same = same->parent;
+    if (!S_ISDIR(status.st_mode))
+        warn(texts, "%s is passed over: it is no file but a pipe, socket or device", path);
+    else if (same)
+        warn(texts, "%s is passed over: it leads back to a folder that it lies in", path);
+    else
+        result = folder_append(texts, path, &self);
+    ttt_free(path);
+    return result;
+}
+
+static ttt_status folder_append(ttt_texts *texts, const char *path, const ancestor *parent)
+{
     DIR *folder = opendir(path);
     if (!folder) return ttt_fail(TTT_ERR_IO, "cannot read folder %s: %s", path, strerror(errno));
     ttt_status status = TTT_OK;
-    for (const struct dirent *entry; status == TTT_OK && (errno = 0, entry = readdir(folder)) != NULL;) {
-        if (entry->d_name[0] == '.') continue;
-        char *name = ttt_path_join(path, entry->d_name);
-        if (!name) {
-            status = TTT_ERR_MEMORY;
-        } else if (ttt_is_folder(name)) {
-            status = folder_append(texts, name, depth + 1);
-            ttt_free(name);
-        } else {
-            status = input_append(texts, name);
-        }
-    }
+    for (const struct dirent *entry; status == TTT_OK && (errno = 0, entry = readdir(folder)) != NULL;)
+        if (entry->d_name[0] != '.') status = entry_append(texts, ttt_path_join(path, entry->d_name), parent);
     if (status == TTT_OK && errno != 0)
         status = ttt_fail(TTT_ERR_IO, "cannot read folder %s: %s", path, strerror(errno));
     closedir(folder);
@@ -72,7 +106,9 @@ static ttt_status input_expand(ttt_texts *texts, const char *input)
 {
     if (strcmp(input, "-") == 0 || !ttt_is_folder(input)) return input_append(texts, ttt_strdup(input));
     const size_t first = texts->input_count;
-    TTT_TRY(folder_append(texts, input, 0));
+    struct stat status;
+    if (stat(input, &status) != 0) return ttt_fail(TTT_ERR_IO, "cannot read %s: %s", input, strerror(errno));
+    TTT_TRY(folder_append(texts, input, &(ancestor){.device = status.st_dev, .node = status.st_ino}));
     if (texts->input_count == first) return ttt_fail(TTT_ERR_IO, "folder %s holds no text files", input);
     qsort(texts->inputs + first, texts->input_count - first, sizeof *texts->inputs, compare_paths);
     return TTT_OK;
@@ -93,61 +129,82 @@ static ttt_status document_end(ttt_texts *texts)
     return TTT_OK;
 }
 
-static ttt_status utf8_check(const char *text, size_t size, const char *path)
+/* Every byte that is no UTF-8, in a text that may hold such. */
+static void count_odd(ttt_texts *texts, size_t input, const char *text, size_t size)
 {
-    for (size_t at = 0; at < size;) {
-        if ((unsigned char)text[at] < 0x80) {
-            at++;
-            continue;
+    const size_t before = texts->odd_bytes;
+    for (size_t at = 0; (at += ttt_utf8_valid(text + at, size - at)) < size; at++) {
+        if (texts->odd_bytes++ == 0) {
+            texts->odd_input = input;
+            texts->odd_at = at;
         }
-        utf8proc_int32_t character;
-        const size_t rest = size - at < 4 ? size - at : 4;
-        const utf8proc_ssize_t length = utf8proc_iterate((const utf8proc_uint8_t *)text + at, (utf8proc_ssize_t)rest,
-                                                         &character);
-        if (length < 0)
-            return ttt_fail(TTT_ERR_FORMAT,
-                            "%s: invalid UTF-8 at byte %zu (0x%02x); convert the text to UTF-8, or take a byte-level "
-                            "tokenizer, which keeps raw bytes",
-                            path, at, (unsigned char)text[at]);
-        at += (size_t)length;
     }
+    texts->odd_files += texts->odd_bytes > before;
+}
+
+/* Whether the text since `start` is one, and what is said of its bytes. */
+static ttt_status text_check(ttt_texts *texts, const ttt_input *input, size_t start)
+{
+    const char *path = input->path;
+    const char *text = texts->bytes.data + start;
+    const size_t size = texts->bytes.size - start;
+    const char *kind = texts->binary ? NULL : ttt_kind_name(text, size);
+    if (kind)
+        return ttt_fail(TTT_ERR_FORMAT, "%s is no text but %s; --binary takes it byte for byte", name_of(path), kind);
+    const char *nul = texts->binary || size == 0 ? NULL : memchr(text, 0, size);
+    if (nul)
+        return ttt_fail(TTT_ERR_FORMAT,
+                        "%s is no text: byte %zu is NUL, as in binary files and UTF-16; --binary takes it byte for "
+                        "byte",
+                        name_of(path), (size_t)(nul - text));
+    const size_t valid = ttt_utf8_valid(text, size);
+    if (valid < size && !texts->raw_bytes)
+        return ttt_fail(TTT_ERR_FORMAT,
+                        "%s: invalid UTF-8 at byte %zu (0x%02x); convert the text to UTF-8, or take a byte-level "
+                        "tokenizer, which keeps raw bytes",
+                        name_of(path), valid, (unsigned char)text[valid]);
+    if (valid < size && !texts->binary) count_odd(texts, (size_t)(input - texts->inputs), text, size);
     return TTT_OK;
 }
 
-static ttt_status decompress(ttt_buffer *out, const ttt_buffer *file, const char *path)
+void ttt_texts_warn_odd(const ttt_texts *texts)
 {
-    ZSTD_DStream *stream = ZSTD_createDStream();
-    if (!stream) return ttt_fail(TTT_ERR_MEMORY, "out of memory: cannot decompress %s", path);
-    ZSTD_inBuffer in = {.src = file->data, .size = file->size};
-    const size_t step = ZSTD_DStreamOutSize();
-    size_t left = 1; /* 0: the frame is complete */
-    ttt_status status = TTT_OK;
-    bool full = false; /* more output may be waiting although all input is taken */
-    while (status == TTT_OK && (in.pos < in.size || full)) {
-        status = ttt_buffer_reserve(out, out->size + step);
-        if (status != TTT_OK) break;
-        ZSTD_outBuffer piece = {.dst = out->data + out->size, .size = step};
-        left = ZSTD_decompressStream(stream, &piece, &in);
-        if (ZSTD_isError(left))
-            status = ttt_fail(TTT_ERR_FORMAT, "%s: not a sound zstd file: %s", path, ZSTD_getErrorName(left));
-        full = left != 0 && piece.pos == piece.size;
-        out->size += piece.pos;
-        out->data[out->size] = '\0';
+    if (texts->odd_bytes == 0) return;
+    warn(texts, "%.2g %% of the text is not UTF-8 (%zu bytes in %zu %s; the first is byte %zu of %s): is it text?",
+         100 * (double)texts->odd_bytes / (double)texts->bytes.size, texts->odd_bytes, texts->odd_files,
+         texts->odd_files == 1 ? "file" : "files", texts->odd_at, name_of(texts->inputs[texts->odd_input].path));
+}
+
+/* A list of objects with "text" in it: documents, but not one a line. */
+static bool is_json_array(const char *text, size_t size)
+{
+    size_t at = ttt_byte_order_mark(text, size);
+    for (int bracket = 0; bracket < 2; bracket++, at++) {
+        while (at < size && strchr(" \t\r\n", text[at]) && text[at]) at++;
+        if (at >= size || text[at] != "[{"[bracket]) return false;
     }
-    if (status == TTT_OK && left != 0) status = ttt_fail(TTT_ERR_FORMAT, "%s: the zstd file is cut short", path);
-    ZSTD_freeDStream(stream);
-    return status;
+    const ttt_buffer key = {.data = (char[]){"\"text\""}, .size = 6};
+    return ttt_text_find(text + at, size - at < 1 << 16 ? size - at : 1 << 16, &key) != NULL;
+}
+
+static ttt_status fail_array(const char *path)
+{
+    return ttt_fail(
+        TTT_ERR_FORMAT,
+        "%s is one list of JSON, not a document a line; make it so, for example by jq -c '.[]', and call it "
+        ".jsonl",
+        name_of(path));
 }
 
 static ttt_status json_line(ttt_texts *texts, const char *line, size_t size, const char *path, size_t number)
 {
     json_error_t error;
-    json_t *object = json_loadb(line, size, JSON_REJECT_DUPLICATES | JSON_ALLOW_NUL, &error);
-    if (!object) return ttt_fail(TTT_ERR_FORMAT, "%s, line %zu: %s", path, number, error.text);
+    json_t *object = ttt_json_read(line, size, JSON_ALLOW_NUL, &error);
+    if (!object) return ttt_fail(TTT_ERR_FORMAT, "%s, line %zu: %s", name_of(path), number, error.text);
     const json_t *text = json_object_get(object, "text");
     ttt_status status;
     if (!json_is_string(text)) {
-        status = ttt_fail(TTT_ERR_FORMAT, "%s, line %zu: no string under the key \"text\"", path, number);
+        status = ttt_fail(TTT_ERR_FORMAT, "%s, line %zu: no string under the key \"text\"", name_of(path), number);
     } else {
         status = ttt_buffer_append(&texts->bytes, json_string_value(text), json_string_length(text));
         if (status == TTT_OK) status = document_end(texts);
@@ -159,7 +216,8 @@ static ttt_status json_line(ttt_texts *texts, const char *line, size_t size, con
 static ttt_status json_lines(ttt_texts *texts, const ttt_buffer *file, const char *path)
 {
     size_t number = 0;
-    for (size_t at = 0; at < file->size;) {
+    if (is_json_array(file->data, file->size)) return fail_array(path);
+    for (size_t at = ttt_byte_order_mark(file->data, file->size); at < file->size;) {
         const char *line = file->data + at;
         const char *end = memchr(line, '\n', file->size - at);
         const size_t size = end ? (size_t)(end - line) : file->size - at;
@@ -176,41 +234,90 @@ static bool ends_with(const char *path, const char *suffix)
     return length >= tail && strcmp(path + length - tail, suffix) == 0;
 }
 
-static ttt_status file_read(ttt_texts *texts, ttt_input *input, bool raw_bytes, ttt_buffer *stored, ttt_buffer *lines)
+/* Whether a name ends so, packed or not. */
+static bool is_called(const char *path, const char *suffix)
+{
+    static const char *const packed[] = {"", ".zst", ".gz"};
+    char name[16];
+    for (size_t i = 0; i < sizeof packed / sizeof *packed; i++) {
+        snprintf(name, sizeof name, "%s%s", suffix, packed[i]);
+        if (ends_with(path, name)) return true;
+    }
+    return false;
+}
+
+/* Whether the first line is an object with a text: then input without a name is documents, a line each. */
+static bool begins_with_document(const char *text, size_t size)
+{
+    const size_t mark = ttt_byte_order_mark(text, size);
+    if (size == mark || text[mark] != '{') return false;
+    const char *end = memchr(text, '\n', size);
+    json_t *object = ttt_json_read(text, end ? (size_t)(end - text) : size, JSON_ALLOW_NUL, NULL);
+    const bool document = json_is_string(json_object_get(object, "text"));
+    json_decref(object);
+    return document;
+}
+
+/* Moves what was read since `start` out of the joined text. */
+static ttt_status take_out(ttt_texts *texts, size_t start, ttt_buffer *out)
+{
+    TTT_TRY(ttt_buffer_append(out, texts->bytes.data + start, texts->bytes.size - start));
+    texts->bytes.size = start;
+    return TTT_OK;
+}
+
+static ttt_status unpack_in_place(ttt_texts *texts, size_t start, const char *path)
+{
+    const ttt_packing packing = ttt_packing_of(texts->bytes.data + start, texts->bytes.size - start);
+    if (packing == TTT_PACKING_NONE) {
+        if (texts->bytes.size > start && (ends_with(path, ".zst") || ends_with(path, ".gz")))
+            return ttt_fail(TTT_ERR_FORMAT, "%s: not a sound %s file: it does not begin like one", path,
+                            ends_with(path, ".gz") ? "gzip" : "zstd");
+        return TTT_OK;
+    }
+    ttt_buffer stored = {0};
+    ttt_status status = take_out(texts, start, &stored);
+    if (status == TTT_OK) status = ttt_unpack(&texts->bytes, &stored, packing, name_of(path));
+    ttt_buffer_deinit(&stored);
+    return status;
+}
+
+static ttt_status file_read(ttt_texts *texts, ttt_input *input)
 {
     const char *path = input->path;
-    const bool packed = ends_with(path, ".zst");
-    const bool jsonl = ends_with(path, ".jsonl") || ends_with(path, ".jsonl.zst");
-    ttt_buffer *plain = jsonl ? lines : &texts->bytes;
-    const size_t start = plain->size;
-    if (packed) {
-        TTT_TRY(ttt_file_read(stored, path, SIZE_MAX));
-        input->size = (int64_t)stored->size;
-        input->hash = ttt_hash(TTT_HASH_START, stored->data, stored->size);
-        TTT_TRY(decompress(plain, stored, path));
-    } else {
-        TTT_TRY(ttt_file_read(plain, path, SIZE_MAX));
-        input->size = (int64_t)(plain->size - start);
-        input->hash = ttt_hash(TTT_HASH_START, plain->data + start, plain->size - start);
+    const size_t start = texts->bytes.size;
+    TTT_TRY(ttt_file_read(&texts->bytes, path, SIZE_MAX));
+    input->size = (int64_t)(texts->bytes.size - start);
+    input->hash = ttt_hash(TTT_HASH_START, texts->bytes.data + start, texts->bytes.size - start);
+    TTT_TRY(unpack_in_place(texts, start, path));
+    const char *text = texts->bytes.data + start;
+    const size_t size = texts->bytes.size - start;
+    const bool unnamed = strcmp(path, "-") == 0 && !texts->binary && begins_with_document(text, size);
+    if (unnamed) warn(texts, "standard input is read as JSON lines: a document a line");
+    if (unnamed || is_called(path, ".jsonl") || is_called(path, ".ndjson")) {
+        ttt_buffer lines = {0};
+        ttt_status status = take_out(texts, start, &lines);
+        if (status == TTT_OK) status = json_lines(texts, &lines, path);
+        ttt_buffer_deinit(&lines);
+        return status;
     }
-    if (jsonl) return json_lines(texts, lines, path);
-    if (!raw_bytes) TTT_TRY(utf8_check(plain->data + start, plain->size - start, path));
+    if (!texts->binary && (is_called(path, ".json") || strcmp(path, "-") == 0) && is_json_array(text, size))
+        return fail_array(path);
+    const size_t mark = texts->binary ? 0 : ttt_byte_order_mark(text, size);
+    if (mark > 0) {
+        memmove(texts->bytes.data + start, text + mark, size - mark);
+        texts->bytes.size -= mark;
+    }
+    TTT_TRY(text_check(texts, input, start));
     return document_end(texts);
 }
 
-ttt_status ttt_texts_read(ttt_texts *texts, const char *input, bool raw_bytes)
+ttt_status ttt_texts_read(ttt_texts *texts, const char *input)
 {
     const size_t first = texts->input_count, start = texts->bytes.size;
     TTT_TRY(input_expand(texts, input));
-    for (size_t i = first; i < texts->input_count; i++) {
-        ttt_buffer stored = {0}, lines = {0};
-        const ttt_status status = file_read(texts, &texts->inputs[i], raw_bytes, &stored, &lines);
-        ttt_buffer_deinit(&stored);
-        ttt_buffer_deinit(&lines);
-        if (status != TTT_OK) return status;
-    }
-    if (texts->bytes.size == start)
-        return ttt_fail(TTT_ERR_FORMAT, "%s holds no text: it is empty", strcmp(input, "-") ? input : "standard input");
+    for (size_t i = first; i < texts->input_count; i++) TTT_TRY(file_read(texts, &texts->inputs[i]));
+    if (texts->bytes.size == start) return ttt_fail(TTT_ERR_FORMAT, "%s holds no text: it is empty", name_of(input));
     return TTT_OK;
 }
 

@@ -1,9 +1,14 @@
 /* SPDX-License-Identifier: MIT
  *
- * Texts as a user names them: files, folders (all files below, in byte order of path; names that begin with a dot are
- * passed over), .jsonl (one document a line, key "text"), .zst of these, "-" for standard input. Documents are held one
- * after another in one run of bytes, so that the held-out part can be cut off by bytes. Of every file the size and a
- * hash are kept: they tell later whether it changed.
+ * Texts as a user names them: files, folders (all files below, in byte order of path; names that begin with a dot,
+ * pipes and links that lead back up are passed over), .jsonl or .ndjson (one document a line, key "text"), these packed
+ * by zstd or gzip, "-" for standard input. Documents are held one after another in one run of bytes, so that the
+ * held-out part can be cut off by bytes. Of every file the size and a hash are kept: they tell later whether it
+ * changed.
+ *
+ * A UTF-8 byte-order mark at the start is passed over. What is evidently no text (pictures, archives, programs, UTF-16,
+ * anything with a NUL in it) is refused by name unless `binary`; then a file that is no JSON lines is taken byte for
+ * byte, unpacked if it is packed.
  */
 #ifndef TTT_DATA_TEXTS_H
 #define TTT_DATA_TEXTS_H
@@ -28,13 +33,22 @@ typedef struct ttt_texts {
     size_t count, capacity;
     ttt_input *inputs; /* the files read, in order */
     size_t input_count, input_capacity;
-    const char *role; /* set by the caller, copied to the inputs read from then on; static storage */
+    size_t odd_bytes, odd_files; /* not UTF-8, and the files they are in; the first stands in input odd_input */
+    size_t odd_input, odd_at;
+    /* Set by the caller: */
+    const char *role;                                  /* copied to the inputs read from then on; static storage */
+    bool raw_bytes;                                    /* bytes that are no UTF-8 are text too */
+    bool binary;                                       /* so is everything else */
+    void (*warn)(void *context, const char *sentence); /* NULL: nothing is said */
+    void *warn_context;
 } ttt_texts;
 
 /* Appends the documents of one input. Errors name the file and the byte or line: invalid UTF-8 (unless `raw_bytes`;
- * JSON is always UTF-8), a line without "text", a file that cannot be read, an input without any text. NUL is ordinary
- * text. */
-TTT_NODISCARD ttt_status ttt_texts_read(ttt_texts *texts, const char *input, bool raw_bytes);
+ * JSON is always UTF-8), a line without "text", a file that cannot be read, an input without any text. */
+TTT_NODISCARD ttt_status ttt_texts_read(ttt_texts *texts, const char *input);
+
+/* When all is read: warns of bytes that are no UTF-8, with their share. */
+void ttt_texts_warn_odd(const ttt_texts *texts);
 
 /* Appends only what tells whether the input changed: `inputs`, no documents. Standard input and other streams that can
  * be read but once are not measured. */

@@ -115,20 +115,39 @@ static ttt_status read_pre_tokenizer(ttt_split *split, const json_t *part)
     return read_character(part, where, "replacement", "\u2581", &split->replacement);
 }
 
-/* A post_processor adds tokens around the text or trims offsets. Encoding adds nothing and has no offsets, so the known
- * kinds need nothing done. */
-static ttt_status check_post_processor(const json_t *part)
+/* The token that a TemplateProcessing puts before a text; one only, and what comes behind the text is not looked at:
+ * documents end with end-of-text here. */
+static ttt_status read_template(ttt_tokenizer *tokenizer, const json_t *part, const char *where)
+{
+    const json_t *single = json_object_get(part, "single");
+    const json_t *name = json_object_get(json_object_get(json_array_get(single, 0), "SpecialToken"), "id");
+    if (!json_is_string(name)) return TTT_OK;
+    if (json_object_get(json_array_get(single, 1), "SpecialToken"))
+        return ttt_fail(TTT_ERR_UNSUPPORTED, "%s that begins every text with several tokens is not supported", where);
+    const json_t *token = json_object_get(json_object_get(part, "special_tokens"), json_string_value(name));
+    const json_t *ids = json_object_get(token, "ids"), *id = json_array_get(ids, 0);
+    if (json_array_size(ids) != 1 || !json_is_integer(id) || json_integer_value(id) < 0)
+        return ttt_fail(TTT_ERR_FORMAT, "%s names the token '%s' without one id for it", where,
+                        json_string_value(name));
+    tokenizer->template_bos = json_integer_value(id);
+    return TTT_OK;
+}
+
+/* A post_processor adds tokens around the text or trims offsets. Encoding adds nothing and has no offsets; what begins
+ * a text is noted. */
+static ttt_status read_post_processor(ttt_tokenizer *tokenizer, const json_t *part)
 {
     static const char where[] = "a post_processor";
     const char *type;
     TTT_TRY(ttt_json_type(part, where, &type));
     if (strcmp(type, "Sequence") == 0) {
         const json_t *list = json_object_get(part, "processors");
-        for (size_t i = 0; i < json_array_size(list); i++) TTT_TRY(check_post_processor(json_array_get(list, i)));
+        for (size_t i = 0; i < json_array_size(list); i++)
+            TTT_TRY(read_post_processor(tokenizer, json_array_get(list, i)));
         return TTT_OK;
     }
-    return strcmp(type, "ByteLevel") == 0 || strcmp(type, "TemplateProcessing") == 0 ? TTT_OK
-                                                                                     : unsupported(where, type);
+    if (strcmp(type, "TemplateProcessing") == 0) return read_template(tokenizer, part, where);
+    return strcmp(type, "ByteLevel") == 0 ? TTT_OK : unsupported(where, type);
 }
 
 static ttt_status read_strip(ttt_decode *decode, const json_t *part, const char *where)
@@ -207,7 +226,8 @@ ttt_status ttt_tokenizer_read_parts(ttt_tokenizer *tokenizer, const json_t *root
     const json_t *decoder = json_object_get(root, "decoder");
     if (!absent(normalizer)) TTT_TRY(read_normalizer(tokenizer, normalizer));
     if (!absent(pre_tokenizer)) TTT_TRY(read_pre_tokenizer(&tokenizer->split, pre_tokenizer));
-    if (!absent(post_processor)) TTT_TRY(check_post_processor(post_processor));
+    tokenizer->template_bos = -1;
+    if (!absent(post_processor)) TTT_TRY(read_post_processor(tokenizer, post_processor));
     if (!absent(decoder)) TTT_TRY(read_decoder(&tokenizer->decode, decoder));
     return read_truncation(tokenizer, json_object_get(root, "truncation"));
 }
@@ -226,13 +246,27 @@ static ttt_status read_named_token(const ttt_tokenizer *tokenizer, const json_t 
     return TTT_OK;
 }
 
+/* Whether texts begin with BOS: as "add_bos_token" says; without it as tokenizer.json's post_processor does, and beside
+ * a tokenizer.model, which has none, as transformers' class for it does of its own accord. */
+static ttt_status read_adds_bos(ttt_tokenizer *tokenizer, const json_t *root)
+{
+    if (!absent(json_object_get(root, "add_bos_token")))
+        return ttt_json_bool(root, "the configuration", "add_bos_token", &tokenizer->adds_bos);
+    const char *class = json_string_value(json_object_get(root, "tokenizer_class"));
+    if (tokenizer->kind == TTT_TEXT_SENTENCEPIECE)
+        tokenizer->adds_bos = tokenizer->bos >= 0 && class && strncmp(class, "LlamaTokenizer", 14) == 0;
+    else if (tokenizer->template_bos >= 0)
+        tokenizer->bos = tokenizer->template_bos;
+    return TTT_OK;
+}
+
 ttt_status ttt_tokenizer_read_config(ttt_tokenizer *tokenizer, const char *bytes, size_t size)
 {
     json_t *root;
     TTT_TRY(ttt_json_parse(&root, bytes, size));
     ttt_status status = read_named_token(tokenizer, root, "bos_token", &tokenizer->bos);
     if (status == TTT_OK) status = read_named_token(tokenizer, root, "eos_token", &tokenizer->eos);
-    if (status == TTT_OK) status = ttt_json_bool(root, "the configuration", "add_bos_token", &tokenizer->adds_bos);
+    if (status == TTT_OK) status = read_adds_bos(tokenizer, root);
     json_decref(root);
     if (status == TTT_OK && tokenizer->adds_bos && tokenizer->bos < 0)
         status = ttt_fail(TTT_ERR_FORMAT, "'add_bos_token' is true, but the tokenizer has no BOS");

@@ -250,6 +250,12 @@ static ttt_status read_root(ttt_tokenizer *tokenizer, const json_t *root)
                        json_object_size(json_object_get(model, "vocab"))));
     tokenizer->bos = special_named(tokenizer, (const char *const[]){"<s>", "<|endoftext|>"});
     tokenizer->eos = special_named(tokenizer, (const char *const[]){"</s>", "<|endoftext|>"});
+    if (tokenizer->template_bos < 0) return TTT_OK;
+    if (tokenizer->template_bos > INT32_MAX || !ttt_strings_has(&tokenizer->tokens, (uint32_t)tokenizer->template_bos))
+        return ttt_fail(TTT_ERR_FORMAT, "the post_processor begins texts with the id %lld, which is no token",
+                        (long long)tokenizer->template_bos);
+    tokenizer->bos = tokenizer->template_bos;
+    tokenizer->adds_bos = true;
     return TTT_OK;
 }
 

@@ -10,6 +10,8 @@
 
 #include "base/alloc.h"
 #include "base/file.h"
+#include "base/json.h"
+#include "base/kind.h"
 #include "text/utf8.h"
 
 enum { CONFIG_LIMIT = 16 << 20 };
@@ -26,7 +28,12 @@ static bool is_json(const char *bytes, size_t size)
 ttt_status ttt_tokenizer_load(ttt_tokenizer **out, const char *bytes, size_t size)
 {
     *out = NULL;
+    const size_t mark = ttt_byte_order_mark(bytes, size);
+    bytes += mark;
+    size -= mark;
     if (size == 0) return ttt_fail(TTT_ERR_FORMAT, "the file is empty");
+    const char *kind = is_json(bytes, size) ? NULL : ttt_kind_name_not_tokenizer(bytes, size);
+    if (kind) return ttt_fail(TTT_ERR_FORMAT, "this is no tokenizer.json or tokenizer.model but %s", kind);
     ttt_tokenizer *tokenizer = ttt_alloc(1, sizeof *tokenizer);
     if (!tokenizer) return TTT_ERR_MEMORY;
     ttt_status status = ttt_buffer_append(&tokenizer->source, bytes, size);

@@ -90,6 +90,7 @@ struct ttt_tokenizer {
     ttt_decode decode;
     ttt_sentencepiece sentencepiece;
     int64_t bos, eos;
+    int64_t template_bos; /* what tokenizer.json itself puts before a text; -1: nothing */
     bool adds_bos;
     int64_t truncation; /* the file's own maximum of ids for a text; 0: none */
     bool truncates_left;

@@ -72,6 +72,9 @@ void ttt_run_note_data(const json_t *note, const ttt_train_run_options *said, tt
     data->text_count = said->text_count;
     if (tokenizer) data->tokenizer = tokenizer;
     data->parse_special = said->parse_special || json_is_true(json_object_get(note, "parse_special"));
+    data->binary = said->binary;
+    data->warn = said->warn;
+    data->warn_context = said->context_of_hooks;
     if (!valid) return;
     if (ttt_number_parse(valid, &data->valid_fraction)) return;
     data->valid_fraction = 0;

@@ -109,10 +109,10 @@ static void parts(void)
     int64_t bytes;
     ttt_tokenizer *tokenizer;
     CHECK_OK(ttt_tokenizer_new_bytes(&tokenizer));
-    CHECK_OK(ttt_texts_tokenize(texts, 2, tokenizer, false, &ids, &bytes));
+    CHECK_OK(ttt_texts_tokenize(&(ttt_data_options){.texts = texts, .text_count = 2}, tokenizer, &ids, &bytes));
     CHECK(bytes == 14 && ids.count == 16 && ids.data[4] == 0 && ids.data[15] == 0xa9 + 1); /* joined, not ended */
-    CHECK_FAILS(ttt_texts_tokenize((const char *const[]){FOLDER "/absent"}, 1, tokenizer, false, &ids, NULL),
-                TTT_ERR_IO, "absent");
+    const ttt_data_options absent = {.texts = (const char *const[]){FOLDER "/absent"}, .text_count = 1};
+    CHECK_FAILS(ttt_texts_tokenize(&absent, tokenizer, &ids, NULL), TTT_ERR_IO, "absent");
     ttt_ids_deinit(&ids);
     ttt_tokenizer_free(tokenizer);
 }

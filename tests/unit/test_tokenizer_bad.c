@@ -237,11 +237,77 @@ static void faults(void)
     }
 }
 
+/* What is no tokenizer is named, not called a broken one. */
+static void other_files(void)
+{
+    static const struct {
+        const char *bytes, *part;
+        size_t size;
+    } files[] = {
+        {"version https://git-lfs.github.com/spec/v1\noid sha256:abc\nsize 1\n", "a Git LFS pointer", 64},
+        {"\n<!DOCTYPE html><html>", "a web page", 22},
+        {"<html lang=en>", "a web page", 14},
+        {"IQ== 0\nIg== 1\nIw== 2\n", "a tiktoken vocabulary", 21},
+        {"1 '\\x00' 1\n2 '\\x01' 1\n", "an RWKV vocabulary", 22},
+        {"1 b'\\x00' 1\n", "an RWKV vocabulary", 12},
+        {"#version: 0.2\nh e\n", "merges.txt", 18},
+        {"GGUF\x03\0\0\0\0", "a GGUF file", 9},
+        {"PK\x03\x04\0\0\0\0archive/data.pkl", "a PyTorch file", 24},
+        {"\x18\0\0\0\0\0\0\0{\"a\":{\"dtype\":1}}", "a safetensors file", 25},
+    };
+    for (size_t i = 0; i < sizeof files / sizeof *files; i++)
+        CHECK_FAILS(load(files[i].bytes, files[i].size), TTT_ERR_FORMAT, files[i].part);
+    CHECK_OK(load_text("\xef\xbb\xbf{\"model_max_length\":1000000000000000019884624838656," BPE("") "}"));
+}
+
+#define TEMPLATE(x) "\"post_processor\":{\"type\":\"TemplateProcessing\"," x "},"
+#define BEGIN       "\"single\":[{\"SpecialToken\":{\"id\":\"<s>\",\"type_id\":0}},{\"Sequence\":{\"id\":\"A\"}}]"
+
+/* What a text begins with: what tokenizer.json says, unless tokenizer_config.json does. */
+static void first_tokens(void)
+{
+    static const struct {
+        const char *json, *config;
+        int64_t bos;
+        bool adds;
+    } cases[] = {
+        {"{" BPE("") "}", NULL, -1, false},
+        {"{" TEMPLATE(BEGIN ",\"special_tokens\":{\"<s>\":{\"id\":\"<s>\",\"ids\":[3]}}") BPE("") "}", NULL, 3, true},
+        {"{" TEMPLATE(BEGIN ",\"special_tokens\":{\"<s>\":{\"id\":\"<s>\",\"ids\":[3]}}") BPE("") "}",
+         "{\"bos_token\":\"a\",\"model_max_length\":1e999}", 3, true},
+        {"{" TEMPLATE(BEGIN ",\"special_tokens\":{\"<s>\":{\"id\":\"<s>\",\"ids\":[3]}}") BPE("") "}",
+         "{\"bos_token\":\"a\",\"add_bos_token\":false}", 0, false},
+        {"{" TEMPLATE(BEGIN ",\"special_tokens\":{\"<s>\":{\"id\":\"<s>\",\"ids\":[3]}}") BPE("") "}",
+         "\xef\xbb\xbf{\"bos_token\":\"b\",\"add_bos_token\":true}", 1, true},
+        {"{\"post_processor\":{\"type\":\"Sequence\",\"processors\":[{\"type\":\"ByteLevel\"},{\"type\":"
+         "\"TemplateProcessing\"," BEGIN ",\"special_tokens\":{\"<s>\":{\"ids\":[3]}}}]}," BPE("") "}",
+         "{\"add_bos_token\":null}", 3, true},
+        {"{" TEMPLATE("\"single\":[{\"Sequence\":{\"id\":\"A\"}},{\"SpecialToken\":{\"id\":\"<s>\"}}]") BPE("") "}",
+         "{}", -1, false},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        ttt_tokenizer *tokenizer;
+        CHECK_OK(ttt_tokenizer_load(&tokenizer, cases[i].json, strlen(cases[i].json)));
+        if (cases[i].config) CHECK_OK(ttt_tokenizer_read_config(tokenizer, cases[i].config, strlen(cases[i].config)));
+        CHECK_EQ(ttt_tokenizer_adds_bos(tokenizer), cases[i].adds);
+        CHECK_EQ(ttt_tokenizer_bos(tokenizer), cases[i].bos);
+        ttt_tokenizer_free(tokenizer);
+    }
+    CHECK_FAILS(load_text("{" TEMPLATE(BEGIN) BPE("") "}"), TTT_ERR_FORMAT, "without one id");
+    CHECK_FAILS(load_text("{" TEMPLATE(BEGIN ",\"special_tokens\":{\"<s>\":{\"ids\":[7]}}") BPE("") "}"),
+                TTT_ERR_FORMAT, "the id 7, which is no token");
+    CHECK_FAILS(load_text("{" TEMPLATE("\"single\":[{\"SpecialToken\":{\"id\":\"<s>\"}},{\"SpecialToken\":{\"id\":"
+                                       "\"<s>\"}}]") BPE("") "}"),
+                TTT_ERR_UNSUPPORTED, "several tokens");
+}
+
 int main(void)
 {
     json_models();
     json_parts();
     configurations();
+    other_files();
+    first_tokens();
     models();
     beginnings();
     faults();

@@ -1,0 +1,66 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * What people do in their first hour: real files with odd bytes, streams that are closed, a command typed wrong.
+ */
+#include "cli.h"
+
+/* A model of 257 ids in the folder "model", and a text "text.txt". */
+static void make_model(void)
+{
+    CLI_OK("for i in 1 2 3 4 5 6 7 8 9; do echo \"line $i of a text that is only there to make a model of\"; done "
+           ">text.txt");
+    CLI_OK("\"$TTT\" train text.txt -o model --tokenizer byte --set hidden_size=16 --set num_hidden_layers=1 "
+           "--set num_attention_heads=1 --set intermediate_size=16 --context 16 --batch 16 --steps 1");
+}
+
+static void texts(void)
+{
+    CLI_SAYS(0, "9 bytes",
+             "printf '\\357\\273\\277one text\\n' >marked.txt && \"$TTT\" prepare marked.txt -o marked "
+             "--tokenizer byte --valid 0");
+    CLI_OK("printf 'a\\000b' >nul.txt && printf '\\211PNG\\r\\n\\032\\nxxxx' >picture.png");
+    CLI_SAYS(1, "nul.txt is no text: byte 1 is NUL", "\"$TTT\" prepare nul.txt -o nul --tokenizer byte --valid 0");
+    CLI_SAYS(1, "picture.png is no text but a PNG picture", "\"$TTT\" train picture.png -o bad --tokenizer byte");
+    CLI_SAYS(1, "picture.png is no text but a PNG picture", "\"$TTT\" train picture.png -o bad --dry-run");
+    CLI_SAYS(1, "picture.png is no text but a PNG picture", "\"$TTT\" eval -m model picture.png");
+    CLI_SAYS(0, "3 bytes", "\"$TTT\" prepare nul.txt -o nul --binary --tokenizer byte --valid 0");
+    CLI_SAYS(0, "loss", "\"$TTT\" eval -m model picture.png --binary");
+    CLI_SAYS(0, "33 % of the text is not UTF-8", "printf 'a\\377b' >odd.txt && \"$TTT\" eval -m model odd.txt");
+    CLI_SAYS(0, "99 98", "printf '\\357\\273\\277ba' >ba.txt && \"$TTT\" tokenize -t model ba.txt");
+}
+
+static void beginnings(void)
+{
+    CLI_SAYS(0, "a text        begins with itself", "\"$TTT\" info -m model");
+    CLI_OK(
+        "cp -r model bos && sed -i 's/\"post_processor\": null/\"post_processor\": {\"type\": \"TemplateProcessing\", "
+        "\"single\": [{\"SpecialToken\": {\"id\": \"<|endoftext|>\", \"type_id\": 0}}, {\"Sequence\": {\"id\": \"A\", "
+        "\"type_id\": 0}}], \"pair\": [], \"special_tokens\": {\"<|endoftext|>\": {\"id\": \"<|endoftext|>\", \"ids\": "
+        "[0], "
+        "\"tokens\": [\"<|endoftext|>\"]}}}/' bos/tokenizer.json && rm bos/tokenizer_config.json");
+    CLI_SAYS(0, "a text        begins with the token 0, <|endoftext|>", "\"$TTT\" info -m bos");
+    CLI_SAYS(0, "\"bos\":true", "\"$TTT\" eval -m bos text.txt --json");
+    CLI_SAYS(0, "\"bos\":false", "\"$TTT\" eval -m model text.txt --json");
+}
+
+/* Nothing that is said may land in a file of ours, and nothing that is lost goes by in silence. */
+static void streams(void)
+{
+    CLI_OK("\"$TTT\" train text.txt -o daemon --tokenizer byte --set hidden_size=16 --set num_hidden_layers=1 "
+           "--set num_attention_heads=1 --set intermediate_size=16 --context 16 --batch 16 --steps 1 <&- >&- 2>&-");
+    CLI_OK("cmp model/model.safetensors daemon/model.safetensors && cmp model/config.json daemon/config.json");
+    CLI_SAYS(1, "cannot read standard input: Is a directory", "\"$TTT\" generate -i -m model -n 2 </");
+    CLI_SAYS(1, "cannot read standard input: Bad file descriptor", "\"$TTT\" generate -i -m model -n 2 <&-");
+    CLI_SAYS(0, "", "\"$TTT\" generate -i -m model -n 2 </dev/null");
+    CLI_SAYS(1, "cannot write to standard output", "\"$TTT\" info -m model >&-");
+}
+
+int main(void)
+{
+    cli_begin("first_hour");
+    make_model();
+    texts();
+    beginnings();
+    streams();
+    return test_end();
+}
