@@ -7,8 +7,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "backend/host.h"
 #include "base/alloc.h"
-#include "base/threads.h"
 
 static const struct {
     const char *name;
@@ -34,6 +34,16 @@ static ttt_status choose_threads(int *threads, int asked)
     return TTT_OK;
 }
 
+static ttt_status init(ttt_backend *backend, ttt_status (*init_own)(ttt_backend *backend), int threads)
+{
+    ttt_host *host = backend->own = ttt_alloc(1, sizeof *host);
+    if (!host) return TTT_ERR_MEMORY;
+    TTT_TRY(choose_threads(&backend->threads, threads));
+    TTT_TRY(init_own(backend));
+    if (backend->threads > 1) TTT_TRY(ttt_pool_new(&host->pool, backend->threads));
+    return ttt_backend_reserve(backend, 1);
+}
+
 ttt_status ttt_backend_new(ttt_backend **out, const char *name, int threads)
 {
     *out = NULL;
@@ -42,10 +52,7 @@ ttt_status ttt_backend_new(ttt_backend **out, const char *name, int threads)
         if (strcmp(name, backends[i].name) != 0) continue;
         ttt_backend *backend = ttt_alloc(1, sizeof *backend);
         if (!backend) return TTT_ERR_MEMORY;
-        ttt_status status = choose_threads(&backend->threads, threads);
-        if (status == TTT_OK) status = backends[i].init(backend);
-        if (status == TTT_OK) status = ttt_pool_new(&backend->pool, backend->threads);
-        if (status == TTT_OK) status = ttt_backend_reserve(backend, 1);
+        ttt_status status = init(backend, backends[i].init, threads);
         if (status != TTT_OK) {
             ttt_backend_free(backend);
             return status;
@@ -58,21 +65,55 @@ ttt_status ttt_backend_new(ttt_backend **out, const char *name, int threads)
 
 ttt_status ttt_backend_reserve(ttt_backend *backend, size_t bytes)
 {
+    ttt_host *host = backend->own;
     bytes = (bytes + 63) / 64 * 64;
-    if (bytes <= backend->scratch_bytes) return TTT_OK;
+    if (bytes <= host->scratch_bytes) return TTT_OK;
     char *scratch = ttt_alloc((size_t)backend->threads, bytes);
     if (!scratch) return TTT_ERR_MEMORY;
-    ttt_free(backend->scratch);
-    backend->scratch = scratch;
-    backend->scratch_bytes = bytes;
+    ttt_free(host->scratch);
+    host->scratch = scratch;
+    host->scratch_bytes = bytes;
     return TTT_OK;
+}
+
+void ttt_backend_parallel(const ttt_backend *backend, int64_t items,
+                          void (*task)(void *context, int64_t item, int thread), void *context)
+{
+    ttt_parallel(ttt_pool_of(backend), items, task, context);
 }
 
 void ttt_backend_free(ttt_backend *backend)
 {
     if (!backend) return;
-    ttt_pool_free(backend->pool);
-    ttt_free(backend->scratch);
+    ttt_host *host = backend->own;
+    if (host) {
+        ttt_pool_free(host->pool);
+        ttt_free(host->scratch);
+    }
+    ttt_free(host);
     ttt_free(backend->timed);
     ttt_free(backend);
+}
+
+/* ---- memory of the process ---- */
+
+static void *host_alloc(const ttt_backend *b, int64_t count, size_t size)
+{
+    (void)b;
+    return ttt_alloc((size_t)count, size);
+}
+
+static void host_free(const ttt_backend *b, void *block)
+{
+    (void)b;
+    ttt_free(block);
+}
+
+static void host_sync(const ttt_backend *b) { (void)b; }
+
+void ttt_host_ops(ttt_ops *ops)
+{
+    ops->alloc = host_alloc;
+    ops->free = host_free;
+    ops->sync = host_sync;
 }

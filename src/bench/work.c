@@ -5,16 +5,18 @@
 #include <string.h>
 #include <ttt/bench.h>
 
-#include "backend/timed.h"
+#include "backend/learner_ops.h"
 #include "model/model.h"
 
 static double learners(const ttt_config *c, int64_t tokens, bool backward)
 {
     const ttt_learner_dims dims = {.heads = c->num_attention_heads,
-                                   .head_size = c->hidden_size / c->num_attention_heads,
+                                   .key_size = c->hidden_size / c->num_attention_heads,
+                                   .value_size = c->hidden_size / c->num_attention_heads,
                                    .mini_batch = c->mini_batch_size};
     return (double)(tokens * c->num_hidden_layers) *
-           ttt_learner_flops(&dims, c->ttt_layer_type == TTT_LEARNER_MLP, backward);
+           ttt_maps_work(c->ttt_layer_type == TTT_LEARNER_MLP ? &ttt_mlp_maps : &ttt_linear_maps, &dims, backward)
+               .flops;
 }
 
 /* Parameters of the products in all blocks: attention's five or fewer, and the network's three. */

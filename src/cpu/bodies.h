@@ -31,9 +31,9 @@
         .swiglu_backward = swiglu_backward, .rmsnorm = rmsnorm, .rmsnorm_backward = rmsnorm_backward,                  \
         .norm_gate = norm_gate, .norm_gate_backward = norm_gate_backward, .rotate = rotate, .conv = conv,              \
         .conv_backward = conv_backward, .rate = rate, .cross_entropy = cross_entropy, .sum_squares = sum_squares,      \
-        .adamw = adamw, .learner_linear_forward = learner_linear_forward,                                              \
-        .learner_linear_backward = learner_linear_backward, .learner_mlp_forward = learner_mlp_forward,                \
-        .learner_mlp_backward = learner_mlp_backward,                                                                  \
+        .adamw = adamw,                                                                                                \
+        .learner = {[TTT_LINEAR_LEARNER] = {learner_linear_forward, learner_linear_backward},                          \
+                    [TTT_MLP_LEARNER] = {learner_mlp_forward, learner_mlp_backward}},                                  \
     }
 
 #endif

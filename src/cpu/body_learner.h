@@ -12,7 +12,7 @@
 
 /* ---- one map ---- */
 
-static const float ones[TTT_TILE] = {1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1};
+static const float ones[TTT_LEARNER_TILE] = {1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1};
 
 /* z [count, out] = x W + b of the tile's new inputs, which lie in map.x */
 static void map_predict(const ttt_tile *t, int m, float *z)
@@ -36,9 +36,10 @@ static void map_edges(const ttt_tile *t, int m, view x)
 {
     const ttt_map *f = &t->map[m];
     const int64_t n = t->count, filled = t->first + n;
-    mm_turned(n, filled, f->in, 1, x, rows_of(f->x, f->in), same_row(ones), t->work.edge, TTT_TILE, t->work.panel);
+    mm_turned(n, filled, f->in, 1, x, rows_of(f->x, f->in), same_row(ones), t->work.edge, TTT_LEARNER_TILE,
+              t->work.panel);
     for (int64_t i = 0; i < n; i++)
-        for (int64_t j = t->first + i + 1; j < filled; j++) t->work.edge[i * TTT_TILE + j] = 0;
+        for (int64_t j = t->first + i + 1; j < filled; j++) t->work.edge[i * TTT_LEARNER_TILE + j] = 0;
 }
 
 /* zbar_i = x_i W + b - c_i (x_i S + s + sum over j <= i of (x_i . x_j + 1) G_j). work.rows is overwritten. */
@@ -48,9 +49,11 @@ static void map_read(const ttt_tile *t, int m, view x, float *zbar)
     const int64_t n = t->count;
     float *edge = t->work.edge, *sum = t->work.rows;
     map_edges(t, m, x);
-    for (int64_t i = 0; i < n; i++) row_scale(edge + i * TTT_TILE, -t->read[i], edge + i * TTT_TILE, TTT_TILE);
+    for (int64_t i = 0; i < n; i++)
+        row_scale(edge + i * TTT_LEARNER_TILE, -t->read[i], edge + i * TTT_LEARNER_TILE, TTT_LEARNER_TILE);
     mm(n, f->out, f->in, 1, x, rows_of(f->w, f->out), same_row(f->b), zbar, f->out);
-    mm(n, f->out, t->first + n, 1, rows_of(edge, TTT_TILE), rows_of(f->g, f->out), rows_of(zbar, f->out), zbar, f->out);
+    mm(n, f->out, t->first + n, 1, rows_of(edge, TTT_LEARNER_TILE), rows_of(f->g, f->out), rows_of(zbar, f->out), zbar,
+       f->out);
     if (!f->sw) return;
     mm(n, f->out, f->in, 1, x, rows_of(f->sw, f->out), same_row(f->sb), sum, f->out);
     for (int64_t i = 0; i < n; i++) row_add(zbar + i * f->out, -t->read[i], sum + i * f->out, f->out);
@@ -115,9 +118,10 @@ static void map_edges_backward(const ttt_tile *t, int m, view x, const float *dz
     const int64_t n = t->count, filled = t->first + n;
     float *edge = t->work.edge, *dedge = t->work.dedge;
     map_edges(t, m, x);
-    mm_turned(n, filled, f->out, 1, rows_of(dz, f->out), rows_of(f->g, f->out), none(), dedge, TTT_TILE, t->work.panel);
+    mm_turned(n, filled, f->out, 1, rows_of(dz, f->out), rows_of(f->g, f->out), none(), dedge, TTT_LEARNER_TILE,
+              t->work.panel);
     for (int64_t i = 0; i < n; i++) {
-        float *e = edge + i * TTT_TILE, *de = dedge + i * TTT_TILE;
+        float *e = edge + i * TTT_LEARNER_TILE, *de = dedge + i * TTT_LEARNER_TILE;
         const float c = t->read[i];
         t->dread[i * t->heads] -= row_dot(e, de, filled);
         for (int64_t j = 0; j < filled; j++) {
@@ -125,9 +129,10 @@ static void map_edges_backward(const ttt_tile *t, int m, view x, const float *dz
             e[j] *= -c;
         }
     }
-    mm(filled, f->out, n, 1, columns_of(edge, TTT_TILE), rows_of(dz, f->out), rows_of(d->g, f->out), d->g, f->out);
-    mm(n, f->in, filled, 1, rows_of(dedge, TTT_TILE), rows_of(f->x, f->in), rows_of(dx, f->in), dx, f->in);
-    mm(filled, f->in, n, 1, columns_of(dedge, TTT_TILE), x, rows_of(d->x, f->in), d->x, f->in);
+    mm(filled, f->out, n, 1, columns_of(edge, TTT_LEARNER_TILE), rows_of(dz, f->out), rows_of(d->g, f->out), d->g,
+       f->out);
+    mm(n, f->in, filled, 1, rows_of(dedge, TTT_LEARNER_TILE), rows_of(f->x, f->in), rows_of(dx, f->in), dx, f->in);
+    mm(filled, f->in, n, 1, columns_of(dedge, TTT_LEARNER_TILE), x, rows_of(d->x, f->in), d->x, f->in);
 }
 
 /* The same of x S + s. dc = -dz . (x S + s) = -(x . dz S^T + dz . s). work.rows is overwritten. */

@@ -77,7 +77,7 @@ static void add_rows(float *y, float alpha, const float *x, int64_t rows, int64_
 /* Every row of x [rows, n] becomes (x - mean) / sigma; scale gets 1 / sigma, sigma = sqrt(variance + 1e-6). */
 MM_INLINE void standardise(float *x, float *scale, int64_t rows, int64_t n)
 {
-    float mean[TTT_TILE];
+    float mean[TTT_LEARNER_TILE];
     for (int64_t r = 0; r < rows; r++) {
         vf sum = vf_zero();
         for (int64_t i = 0; i < n; i += VF) sum = vf_add(sum, vf_load_n(x + r * n + i, lanes_at(i, n)));
@@ -105,7 +105,7 @@ MM_INLINE void standardise(float *x, float *scale, int64_t rows, int64_t n)
  * projection in the inner gradient. */
 MM_INLINE void project(float *x, const float *normal, const float *scale, int64_t rows, int64_t n)
 {
-    float mean[TTT_TILE], slope[TTT_TILE];
+    float mean[TTT_LEARNER_TILE], slope[TTT_LEARNER_TILE];
     for (int64_t r = 0; r < rows; r++) {
         vf sum = vf_zero(), along = vf_zero();
         for (int64_t i = 0; i < n; i += VF) {
@@ -182,7 +182,7 @@ MM_INLINE inner_sums inner_sums_of(const ttt_tile *t, int64_t i, const float *u,
 MM_INLINE void inner_gradient_backward_body(const ttt_tile *t, float *u, const int64_t D)
 {
     const int64_t n = t->count;
-    inner_sums sums[TTT_TILE];
+    inner_sums sums[TTT_LEARNER_TILE];
     for (int64_t i = 0; i < n; i++) sums[i] = inner_sums_of(t, i, u + i * D, D);
     for (int64_t d = 0; d < D; d += VF) {
         const int64_t lanes = lanes_at(d, D);

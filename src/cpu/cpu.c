@@ -12,7 +12,9 @@ ttt_status ttt_backend_init_cpu(ttt_backend *backend)
     TTT_TRY(ttt_products_own.init(backend, isa));
     TTT_TRY(ttt_bf16_init(backend));
     ttt_ops *ops = &backend->table;
-    *ops = (ttt_ops){.learner_linear = &ttt_cpu_learner_linear, .learner_mlp = &ttt_cpu_learner_mlp};
+    *ops = (ttt_ops){
+        .learner = {[TTT_LINEAR_LEARNER] = &ttt_cpu_learner_linear, [TTT_MLP_LEARNER] = &ttt_cpu_learner_mlp}};
+    ttt_host_ops(ops);
     ttt_cpu_ops_memory(ops);
     ttt_cpu_ops_product(ops);
     ttt_cpu_ops_norm(ops);
@@ -25,6 +27,6 @@ ttt_status ttt_backend_init_cpu(ttt_backend *backend)
     backend->real = sizeof(float);
     backend->preferred = isa == TTT_ISA_AMX ? TTT_PRECISION_BF16 : TTT_PRECISION_F32;
     backend->ops = ops;
-    backend->kernels = ttt_kernels_of(isa);
+    ((ttt_host *)backend->own)->kernels = ttt_kernels_of(isa);
     return TTT_OK;
 }

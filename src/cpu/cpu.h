@@ -6,7 +6,7 @@
 #ifndef TTT_CPU_CPU_H
 #define TTT_CPU_CPU_H
 
-#include "backend/backend.h"
+#include "backend/host.h"
 #include "cpu/isa.h"
 #include "cpu/kernels.h"
 

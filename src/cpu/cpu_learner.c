@@ -1,88 +1,44 @@
 /* SPDX-License-Identifier: MIT
  *
- * The walk of the cpu learners over runs, heads and tiles, and all that needs no vector code. Items of the parallel
- * loops are (run, head); what several runs add to is summed afterwards, in their order.
+ * The walk of the cpu learners over runs, heads and tiles. Items of the parallel loops are (run, head); what several
+ * runs add to is summed afterwards, in their order.
  */
 #include "cpu/cpu_learner.h"
 
-#include <math.h>
+#include <assert.h>
 #include <string.h>
 
 #include "base/arena.h"
-#include "base/threads.h"
+#include "cpu/cpu.h"
 
 typedef struct walk {
-    const ttt_cpu_learner *learner;
+    const ttt_learner_ops *self;
     const ttt_backend *backend;
     const ttt_learner_call *call;
-    ttt_tile_kernel *forward, *backward;
+    const ttt_learner_kernels *kernels;
 } walk;
 
-/* ---- layout of a state: weights | sums, if K > TTT_TILE | rows of the open tile ---- */
-
-static int64_t slots_of(const ttt_learner_dims *dims)
+static walk walk_of(const ttt_learner_ops *self, const ttt_backend *b, const ttt_learner_call *call)
 {
-    return dims->mini_batch < TTT_TILE ? dims->mini_batch : TTT_TILE;
-}
-static bool has_sums(const ttt_learner_dims *dims) { return dims->mini_batch > TTT_TILE; }
-
-int64_t ttt_cpu_learner_weights_size(const ttt_cpu_learner *learner, const ttt_learner_dims *dims)
-{
-    const int64_t D = dims->head_size;
-    int64_t size = 0;
-    for (int m = 0; m < learner->maps; m++) size += (learner->in[m] * D + 1) * learner->out[m] * D;
-    return size;
+    const ttt_learner_index *which = self->own;
+    assert(!call->decay);
+    return (walk){.self = self, .backend = b, .call = call, .kernels = &ttt_cpu_kernels(b)->learner[*which]};
 }
 
-/* Weights and sums: what a tile hands to the next, which has no rows yet. */
-static int64_t closed_size(const ttt_cpu_learner *learner, const ttt_learner_dims *dims)
-{
-    return ttt_cpu_learner_weights_size(learner, dims) * (has_sums(dims) ? 2 : 1);
-}
-
-int64_t ttt_cpu_learner_state_size(const ttt_cpu_learner *learner, const ttt_learner_dims *dims)
-{
-    int64_t size = closed_size(learner, dims);
-    for (int m = 0; m < learner->maps; m++) {
-        size += (learner->in[m] + learner->out[m]) * dims->head_size * slots_of(dims);
-    }
-    return size;
-}
-
-static void find_maps(ttt_map *maps, const ttt_cpu_learner *learner, const ttt_learner_dims *dims, float *state)
-{
-    const int64_t D = dims->head_size, weights = ttt_cpu_learner_weights_size(learner, dims);
-    float *rows = state + closed_size(learner, dims);
-    for (int m = 0; m < learner->maps; m++) {
-        const int64_t in = learner->in[m] * D, out = learner->out[m] * D, slots = slots_of(dims);
-        maps[m] = (ttt_map){.in = in, .out = out, .slots = slots, .w = state, .b = state + in * out};
-        if (has_sums(dims)) {
-            maps[m].sw = maps[m].w + weights;
-            maps[m].sb = maps[m].b + weights;
-        }
-        maps[m].x = rows;
-        maps[m].g = rows + in * slots;
-        rows += (in + out) * slots;
-        state += (in + 1) * out;
-    }
-}
-
-static float *head_block(const walk *w, void *block, int64_t head)
-{
-    return (float *)block + w->call->state_offset + head * ttt_cpu_learner_state_size(w->learner, &w->call->dims);
-}
+/* Whether there is a layer of 4D between two maps. */
+static bool has_hidden(const ttt_learner_ops *self) { return self->maps->count > 1; }
 
 /* ---- tiles of a run ---- */
 
-/* Tiles are numbered through a sequence: every mini-batch has ceil(K / TTT_TILE) of them. */
-static int64_t tiles_of_batch(int64_t K) { return (K + TTT_TILE - 1) / TTT_TILE; }
+/* Tiles are numbered through a sequence: every mini-batch has ceil(K / TTT_LEARNER_TILE) of them. */
+static int64_t tiles_of_batch(int64_t K) { return (K + TTT_LEARNER_TILE - 1) / TTT_LEARNER_TILE; }
 static int64_t tile_at(int64_t position, int64_t K)
 {
-    return position / K * tiles_of_batch(K) + position % K / TTT_TILE;
+    return position / K * tiles_of_batch(K) + position % K / TTT_LEARNER_TILE;
 }
 static int64_t tile_start(int64_t tile, int64_t K)
 {
-    return tile / tiles_of_batch(K) * K + tile % tiles_of_batch(K) * TTT_TILE;
+    return tile / tiles_of_batch(K) * K + tile % tiles_of_batch(K) * TTT_LEARNER_TILE;
 }
 
 static int64_t run_tiles(const ttt_run *run, int64_t K)
@@ -93,7 +49,8 @@ static int64_t run_tiles(const ttt_run *run, int64_t K)
 /* The most tiles that `tokens` tokens touch, wherever they begin. */
 static int64_t most_tiles(int64_t tokens, int64_t K)
 {
-    const int64_t whole = tokens / K * tiles_of_batch(K), rest = (tokens % K + TTT_TILE - 1) / TTT_TILE + 1;
+    const int64_t whole = tokens / K * tiles_of_batch(K),
+                  rest = (tokens % K + TTT_LEARNER_TILE - 1) / TTT_LEARNER_TILE + 1;
     return whole + 1 + (rest < tiles_of_batch(K) ? rest : tiles_of_batch(K));
 }
 
@@ -103,12 +60,12 @@ static int64_t group_of(const ttt_learner_dims *dims) { return dims->group > 0 ?
 
 static float *push(ttt_arena *arena, int64_t reals) { return ttt_arena_push(arena, reals, sizeof(float)); }
 
-static ttt_trace carve_trace(ttt_arena *arena, const ttt_cpu_learner *learner, int64_t D, int64_t tokens)
+static ttt_trace carve_trace(ttt_arena *arena, const ttt_learner_ops *self, int64_t D, int64_t tokens)
 {
     ttt_trace t = {0};
     float **const rows[] = {&t.normal, &t.g, &t.normal_bar}, **const hidden[] = {&t.back, &t.z_bar};
     for (size_t i = 0; i < 3; i++) *rows[i] = push(arena, tokens * D);
-    for (size_t i = 0; learner->hidden && i < 2; i++) *hidden[i] = push(arena, tokens * 4 * D);
+    for (size_t i = 0; has_hidden(self) && i < 2; i++) *hidden[i] = push(arena, tokens * 4 * D);
     t.scale = push(arena, tokens);
     t.scale_bar = push(arena, tokens);
     return t;
@@ -132,19 +89,19 @@ typedef struct keep {
     ttt_trace trace; /* of all tokens */
 } keep;
 
-static keep carve_kept(ttt_arena *arena, const ttt_cpu_learner *learner, const ttt_learner_dims *dims, int64_t tiles,
+static keep carve_kept(ttt_arena *arena, const ttt_learner_ops *self, const ttt_learner_dims *dims, int64_t tiles,
                        int64_t tokens)
 {
-    keep k = {.state = push(arena, ttt_cpu_learner_state_size(learner, dims))};
-    k.closed = push(arena, (tiles - 1) / group_of(dims) * closed_size(learner, dims));
-    k.trace = carve_trace(arena, learner, dims->head_size, tokens);
+    keep k = {.state = push(arena, ttt_cpu_learner_state_size(self, dims))};
+    k.closed = push(arena, (tiles - 1) / group_of(dims) * ttt_cpu_closed_size(self, dims));
+    k.trace = carve_trace(arena, self, dims->key_size, tokens);
     return k;
 }
 
-int64_t ttt_cpu_learner_saved_size(const ttt_cpu_learner *learner, const ttt_learner_dims *dims, int64_t tokens)
+int64_t ttt_cpu_learner_saved_size(const ttt_learner_ops *self, const ttt_learner_dims *dims, int64_t tokens)
 {
     ttt_arena arena = {0};
-    carve_kept(&arena, learner, dims, most_tiles(tokens, dims->mini_batch), tokens);
+    carve_kept(&arena, self, dims, most_tiles(tokens, dims->mini_batch), tokens);
     return (int64_t)(arena.used / sizeof(float));
 }
 
@@ -153,7 +110,7 @@ static keep kept_of(const walk *w, int64_t item)
     const ttt_learner_call *call = w->call;
     const ttt_run *run = &call->runs[item / call->dims.heads];
     ttt_arena arena = {.base = (char *)((float *)call->saved + item * call->saved_stride)};
-    return carve_kept(&arena, w->learner, &call->dims, run_tiles(run, call->dims.mini_batch), run->count);
+    return carve_kept(&arena, w->self, &call->dims, run_tiles(run, call->dims.mini_batch), run->count);
 }
 
 /* Scratch of a thread: for each tile of a group, and once more, the state at its start and, of the mlp, z and gate. */
@@ -165,62 +122,68 @@ typedef struct scratch {
     size_t state_bytes;
 } scratch;
 
-static ttt_tile_work carve_work(ttt_arena *arena, const ttt_cpu_learner *learner, const ttt_learner_dims *dims)
+static ttt_tile_work carve_work(ttt_arena *arena, const ttt_learner_ops *self, const ttt_learner_dims *dims)
 {
     int64_t width = 1;
-    for (int m = 0; m < learner->maps; m++) {
-        if (learner->in[m] > width) width = learner->in[m];
-        if (learner->out[m] > width) width = learner->out[m];
+    for (int m = 0; m < self->maps->count; m++) {
+        if (self->maps->in[m] > width) width = self->maps->in[m];
+        if (self->maps->out[m] > width) width = self->maps->out[m];
     }
-    const int64_t D = dims->head_size, wide = (width * D + TTT_TILE - 1) / TTT_TILE * TTT_TILE,
-                  hidden = learner->hidden ? 4 * D : 0;
+    const int64_t D = dims->key_size, wide = (width * D + TTT_LEARNER_TILE - 1) / TTT_LEARNER_TILE * TTT_LEARNER_TILE,
+                  hidden = has_hidden(self) ? 4 * D : 0;
     ttt_tile_work work = {.panel = push(arena, wide * TTT_TURN),
-                          .dx = push(arena, wide * TTT_TILE),
-                          .dz = push(arena, wide * TTT_TILE),
-                          .rows = push(arena, wide * TTT_TILE),
-                          .dz2 = push(arena, D * TTT_TILE),
-                          .dk = push(arena, D * TTT_TILE),
-                          .edge = push(arena, TTT_TILE * TTT_TILE),
-                          .dedge = push(arena, TTT_TILE * TTT_TILE),
-                          .abar = push(arena, hidden * TTT_TILE),
-                          .gate_bar = push(arena, hidden * TTT_TILE)};
-    for (int m = 0; m < learner->maps; m++) {
-        const int64_t in = learner->in[m] * D + TTT_TURN - 1, out = learner->out[m] * D + TTT_TURN - 1;
+                          .dx = push(arena, wide * TTT_LEARNER_TILE),
+                          .dz = push(arena, wide * TTT_LEARNER_TILE),
+                          .rows = push(arena, wide * TTT_LEARNER_TILE),
+                          .dz2 = push(arena, D * TTT_LEARNER_TILE),
+                          .dk = push(arena, D * TTT_LEARNER_TILE),
+                          .edge = push(arena, TTT_LEARNER_TILE * TTT_LEARNER_TILE),
+                          .dedge = push(arena, TTT_LEARNER_TILE * TTT_LEARNER_TILE),
+                          .abar = push(arena, hidden * TTT_LEARNER_TILE),
+                          .gate_bar = push(arena, hidden * TTT_LEARNER_TILE)};
+    for (int m = 0; m < self->maps->count; m++) {
+        const int64_t in = self->maps->in[m] * D + TTT_TURN - 1, out = self->maps->out[m] * D + TTT_TURN - 1;
         work.turned[m] = push(arena, in / TTT_TURN * TTT_TURN * (out / TTT_TURN * TTT_TURN));
     }
     return work;
 }
 
 /* Of an array [tile, 4D]. */
-static int64_t hidden_size(const ttt_learner_dims *dims) { return TTT_TILE * 4 * dims->head_size; }
+static int64_t hidden_size(const ttt_learner_dims *dims) { return TTT_LEARNER_TILE * 4 * dims->key_size; }
 
 /* Measures with base NULL. */
-static scratch carve(char *base, size_t *bytes, const ttt_cpu_learner *learner, const ttt_learner_dims *dims)
+static scratch carve(char *base, size_t *bytes, const ttt_learner_ops *self, const ttt_learner_dims *dims)
 {
     ttt_arena all = {.base = base}, state = {0};
-    push(&state, ttt_cpu_learner_state_size(learner, dims));
+    push(&state, ttt_cpu_learner_state_size(self, dims));
     const int64_t tiles = group_of(dims) + 1;
     scratch s = {.state_bytes = state.used};
-    s.work = carve_work(&all, learner, dims);
-    s.trace = carve_trace(&all, learner, dims->head_size, TTT_TILE);
+    s.work = carve_work(&all, self, dims);
+    s.trace = carve_trace(&all, self, dims->key_size, TTT_LEARNER_TILE);
     s.states = ttt_arena_push(&all, tiles, s.state_bytes);
-    s.z = push(&all, learner->hidden ? tiles * hidden_size(dims) : 0);
-    s.gate = push(&all, learner->hidden ? tiles * hidden_size(dims) : 0);
+    s.z = push(&all, has_hidden(self) ? tiles * hidden_size(dims) : 0);
+    s.gate = push(&all, has_hidden(self) ? tiles * hidden_size(dims) : 0);
     *bytes = all.used;
     return s;
 }
 
-size_t ttt_cpu_learner_scratch_bytes(const ttt_cpu_learner *learner, const ttt_learner_dims *dims)
+int64_t ttt_cpu_learner_partial_size(const ttt_learner_ops *self, const ttt_learner_dims *dims)
+{
+    (void)self;
+    return 2 * dims->key_size; /* gradients of the norm's weight and bias */
+}
+
+size_t ttt_cpu_learner_scratch_bytes(const ttt_learner_ops *self, const ttt_learner_dims *dims)
 {
     size_t bytes;
-    carve(NULL, &bytes, learner, dims);
+    carve(NULL, &bytes, self, dims);
     return bytes;
 }
 
 static scratch thread_scratch(const walk *w, int thread)
 {
     size_t bytes;
-    return carve(w->backend->scratch + (size_t)thread * w->backend->scratch_bytes, &bytes, w->learner, &w->call->dims);
+    return carve(ttt_scratch(w->backend, thread), &bytes, w->self, &w->call->dims);
 }
 
 static float *state_at(const scratch *s, int64_t i)
@@ -232,15 +195,15 @@ static float *state_at(const scratch *s, int64_t i)
 
 static const float *params_at(const walk *w, int which, int64_t head)
 {
-    const int64_t D = w->call->dims.head_size;
-    return (const float *)w->call->params[2 * w->learner->maps + which].values + head * D;
+    const int64_t D = w->call->dims.key_size;
+    return (const float *)w->call->params[2 * w->self->maps->count + which].values + head * D;
 }
 
 /* Tile `index` of the run, counted from the one it begins in; without its states. */
 static ttt_tile tile_of(const walk *w, const ttt_run *run, int64_t head, int64_t index, const scratch *s)
 {
     const ttt_learner_call *call = w->call;
-    const int64_t K = call->dims.mini_batch, H = call->dims.heads, D = call->dims.head_size;
+    const int64_t K = call->dims.mini_batch, H = call->dims.heads, D = call->dims.key_size;
     const int64_t number = tile_at(run->position, K) + index, start = tile_start(number, K),
                   end = tile_start(number + 1, K);
     const int64_t from = start > run->position ? start : run->position, last = run->position + run->count,
@@ -272,7 +235,7 @@ static ttt_tile tile_of(const walk *w, const ttt_run *run, int64_t head, int64_t
 static ttt_trace trace_of(const walk *w, const ttt_run *run, const keep *kept, const ttt_tile *t)
 {
     const int64_t row = (t->read - (const float *)w->call->read) - run->row;
-    return trace_from(kept->trace, w->call->dims.head_size, row);
+    return trace_from(kept->trace, w->call->dims.key_size, row);
 }
 
 /* Tile `index` as the backward wants it: the place-th of its group. */
@@ -280,9 +243,9 @@ static ttt_tile tile_in_group(const walk *w, const ttt_run *run, int64_t head, i
                               const keep *kept, const scratch *s)
 {
     ttt_tile t = tile_of(w, run, head, index, s);
-    find_maps(t.map, w->learner, &w->call->dims, state_at(s, place));
+    ttt_cpu_find_maps(t.map, w->self, &w->call->dims, state_at(s, place));
     t.trace = trace_of(w, run, kept, &t);
-    if (w->learner->hidden) {
+    if (has_hidden(w->self)) {
         t.z += place * hidden_size(&w->call->dims);
         t.gate += place * hidden_size(&w->call->dims);
     }
@@ -293,7 +256,7 @@ static void add_gradients(const walk *w, ttt_tile *t, const ttt_run *run, int64_
 {
     const ttt_learner_call *call = w->call;
     const int64_t at = t->q - (const float *)call->q, rate = t->write - (const float *)call->write;
-    find_maps(t->dmap, w->learner, &call->dims, head_block(w, run->dstate, head));
+    ttt_cpu_find_maps(t->dmap, w->self, &call->dims, ttt_cpu_head_state(w->self, w->call, run->dstate, head));
     t->dout = (const float *)call->dout + at;
     t->dq = (float *)call->dq + at;
     t->dk = (float *)call->dk + at;
@@ -311,33 +274,32 @@ static void forward_item(void *context, int64_t item, int thread)
     const walk *w = context;
     const ttt_learner_call *call = w->call;
     const int64_t H = call->dims.heads, head = item % H, group = group_of(&call->dims);
-    const int64_t closed = closed_size(w->learner, &call->dims);
+    const int64_t closed = ttt_cpu_closed_size(w->self, &call->dims);
     const ttt_run *run = &call->runs[item / H];
     const scratch s = thread_scratch(w, thread);
     const bool keeping = call->saved != NULL;
     keep kept = {0};
-    float *state = head_block(w, run->state, head);
+    float *state = ttt_cpu_head_state(w->self, w->call, run->state, head);
     if (keeping) {
         kept = kept_of(w, item);
-        memcpy(kept.state, state, (size_t)ttt_cpu_learner_state_size(w->learner, &call->dims) * sizeof *state);
+        memcpy(kept.state, state, (size_t)ttt_cpu_learner_state_size(w->self, &call->dims) * sizeof *state);
     }
     for (int64_t i = 0; i < run_tiles(run, call->dims.mini_batch); i++) {
         if (keeping && i > 0 && i % group == 0) {
             memcpy(kept.closed + (i / group - 1) * closed, state, (size_t)closed * sizeof *state);
         }
         ttt_tile t = tile_of(w, run, head, i, &s);
-        find_maps(t.map, w->learner, &call->dims, state);
+        ttt_cpu_find_maps(t.map, w->self, &call->dims, state);
         memcpy(t.next, t.map, sizeof t.next);
         if (keeping) t.trace = trace_of(w, run, &kept, &t);
-        w->forward(&t);
+        w->kernels->forward(&t);
     }
 }
 
-void ttt_cpu_learner_forward(const ttt_cpu_learner *learner, const ttt_backend *backend, const ttt_learner_call *call,
-                             ttt_tile_kernel *forward)
+void ttt_cpu_learner_forward(const ttt_learner_ops *self, const ttt_backend *b, const ttt_learner_call *call)
 {
-    walk w = {.learner = learner, .backend = backend, .call = call, .forward = forward};
-    ttt_parallel(backend->pool, call->run_count * call->dims.heads, forward_item, &w);
+    walk w = walk_of(self, b, call);
+    ttt_parallel(ttt_pool_of(b), call->run_count * call->dims.heads, forward_item, &w);
 }
 
 /* ---- backward ---- */
@@ -359,15 +321,15 @@ static void group_backward(const walk *w, const ttt_run *run, int64_t head, int6
     const ttt_learner_dims *dims = &w->call->dims;
     for (int64_t i = from; i < to; i++) {
         ttt_tile t = tile_in_group(w, run, head, i, i - from, kept, s);
-        find_maps(t.next, w->learner, dims, state_at(s, i - from + 1));
+        ttt_cpu_find_maps(t.next, w->self, dims, state_at(s, i - from + 1));
         t.skip_end = i + 1 == to;
         t.replay = true;
-        w->forward(&t);
+        w->kernels->forward(&t);
     }
     for (int64_t i = to - 1; i >= from; i--) {
         ttt_tile t = tile_in_group(w, run, head, i, i - from, kept, s);
         add_gradients(w, &t, run, head, partial);
-        w->backward(&t);
+        w->kernels->backward(&t);
     }
 }
 
@@ -379,10 +341,10 @@ static void backward_item(void *context, int64_t item, int thread)
     const ttt_run *run = &call->runs[item / H];
     const scratch s = thread_scratch(w, thread);
     const keep kept = kept_of(w, item);
-    const int64_t size = ttt_cpu_learner_state_size(w->learner, &call->dims),
-                  closed = closed_size(w->learner, &call->dims), tiles = run_tiles(run, K);
-    float *partial = (float *)call->partial + item * 2 * call->dims.head_size;
-    memset(partial, 0, (size_t)(2 * call->dims.head_size) * sizeof *partial);
+    const int64_t size = ttt_cpu_learner_state_size(w->self, &call->dims),
+                  closed = ttt_cpu_closed_size(w->self, &call->dims), tiles = run_tiles(run, K);
+    float *partial = (float *)call->partial + item * 2 * call->dims.key_size;
+    memset(partial, 0, (size_t)(2 * call->dims.key_size) * sizeof *partial);
 
     for (int64_t g = (tiles - 1) / group; g >= 0; g--) {
         const float *start = g == 0 ? kept.state : kept.closed + (g - 1) * closed;
@@ -390,106 +352,21 @@ static void backward_item(void *context, int64_t item, int thread)
         const int64_t end = (g + 1) * group;
         group_backward(w, run, head, g * group, end < tiles ? end : tiles, &kept, &s, partial);
     }
-    ttt_map dmap[TTT_MAPS]; /* only the slots that are filled on entry have a gradient there */
-    find_maps(dmap, w->learner, &call->dims, head_block(w, run->dstate, head));
-    clear_rows(dmap, w->learner->maps, tile_of(w, run, head, 0, &s).first);
+    ttt_map dmap[TTT_LEARNER_MAPS]; /* only the slots that are filled on entry have a gradient there */
+    ttt_cpu_find_maps(dmap, w->self, &call->dims, ttt_cpu_head_state(w->self, w->call, run->dstate, head));
+    clear_rows(dmap, w->self->maps->count, tile_of(w, run, head, 0, &s).first);
 }
 
-void ttt_cpu_learner_backward(const ttt_cpu_learner *learner, const ttt_backend *backend, const ttt_learner_call *call,
-                              ttt_tile_kernel *forward, ttt_tile_kernel *backward)
+void ttt_cpu_learner_backward(const ttt_learner_ops *self, const ttt_backend *b, const ttt_learner_call *call)
 {
-    walk w = {.learner = learner, .backend = backend, .call = call, .forward = forward, .backward = backward};
-    const int64_t H = call->dims.heads, D = call->dims.head_size;
-    ttt_parallel(backend->pool, call->run_count * H, backward_item, &w);
+    walk w = walk_of(self, b, call);
+    const int64_t H = call->dims.heads, D = call->dims.key_size;
+    ttt_parallel(ttt_pool_of(b), call->run_count * H, backward_item, &w);
     for (int which = 0; which < 2; which++) {
-        float *gradient = call->dparams[2 * learner->maps + which].values;
+        float *gradient = call->dparams[2 * self->maps->count + which].values;
         for (int64_t item = 0; item < call->run_count * H; item++) {
             const float *partial = (const float *)call->partial + (item * 2 + which) * D;
             for (int64_t d = 0; d < D; d++) gradient[item % H * D + d] += partial[d];
         }
     }
-}
-
-/* ---- the empty sequence ---- */
-
-void ttt_cpu_learner_reset(const ttt_cpu_learner *learner, const ttt_learner_call *call)
-{
-    const walk w = {.learner = learner, .call = call};
-    const size_t size = (size_t)ttt_cpu_learner_state_size(learner, &call->dims) * sizeof(float);
-    for (int64_t item = 0; item < call->run_count * call->dims.heads; item++) {
-        const int64_t head = item % call->dims.heads;
-        float *state = head_block(&w, call->runs[item / call->dims.heads].state, head);
-        ttt_map maps[TTT_MAPS];
-        find_maps(maps, learner, &call->dims, state);
-        memset(state, 0, size);
-        for (int m = 0; m < learner->maps; m++) {
-            const size_t out = (size_t)maps[m].out, n = (size_t)maps[m].in * out;
-            memcpy(maps[m].w, (const float *)call->params[2 * m].values + (size_t)head * n, n * sizeof(float));
-            memcpy(maps[m].b, (const float *)call->params[2 * m + 1].values + (size_t)head * out, out * sizeof(float));
-        }
-    }
-}
-
-void ttt_cpu_learner_reset_backward(const ttt_cpu_learner *learner, const ttt_learner_call *call)
-{
-    const walk w = {.learner = learner, .call = call};
-    for (int64_t item = 0; item < call->run_count * call->dims.heads; item++) {
-        const int64_t head = item % call->dims.heads;
-        ttt_map maps[TTT_MAPS];
-        find_maps(maps, learner, &call->dims, head_block(&w, call->runs[item / call->dims.heads].dstate, head));
-        for (int m = 0; m < learner->maps; m++) {
-            const int64_t out = maps[m].out, n = maps[m].in * out;
-            float *dw = (float *)call->dparams[2 * m].values + head * n;
-            float *db = (float *)call->dparams[2 * m + 1].values + head * out;
-            for (int64_t i = 0; i < n; i++) dw[i] += maps[m].w[i];
-            for (int64_t i = 0; i < out; i++) db[i] += maps[m].b[i];
-        }
-    }
-}
-
-/* ---- inspection ---- */
-
-void ttt_cpu_learner_weights(const ttt_cpu_learner *learner, const ttt_learner_dims *dims, const float *state,
-                             float *weights)
-{
-    const size_t size = (size_t)ttt_cpu_learner_weights_size(learner, dims);
-    memcpy(weights, state, size * sizeof *weights);
-    if (has_sums(dims))
-        memcpy(weights + size, state + size, size * sizeof *weights);
-    else
-        memset(weights + size, 0, size * sizeof *weights);
-    float *sum = weights + size;
-    ttt_map maps[TTT_MAPS];
-    find_maps(maps, learner, dims, (float *)(uintptr_t)state);
-    for (int m = 0; m < learner->maps; m++) {
-        const ttt_map *f = &maps[m];
-        for (int64_t j = 0; j < f->slots; j++) {
-            for (int64_t i = 0; i < f->in; i++)
-                for (int64_t o = 0; o < f->out; o++) sum[i * f->out + o] += f->x[j * f->in + i] * f->g[j * f->out + o];
-            for (int64_t o = 0; o < f->out; o++) sum[f->in * f->out + o] += f->g[j * f->out + o];
-        }
-        sum += (f->in + 1) * f->out;
-    }
-}
-
-void ttt_cpu_learner_predict(float *z, const float *x, const float *weights, int64_t in, int64_t out)
-{
-    memcpy(z, weights + in * out, (size_t)out * sizeof *z);
-    for (int64_t i = 0; i < in; i++)
-        for (int64_t o = 0; o < out; o++) z[o] += x[i] * weights[i * out + o];
-}
-
-double ttt_cpu_learner_loss(const float *z, const float *k, const float *v, const float *weight, const float *bias,
-                            int64_t D)
-{
-    double mean = 0, variance = 0, loss = 0;
-    for (int64_t d = 0; d < D; d++) mean += (double)z[d] / (double)D;
-    for (int64_t d = 0; d < D; d++) variance += ((double)z[d] - mean) * ((double)z[d] - mean) / (double)D;
-    const double scale = 1 / sqrt(variance + 1e-6);
-    for (int64_t d = 0; d < D; d++) {
-        const double y = (double)weight[d] * (((double)z[d] - mean) * scale) + (double)bias[d];
-        const double error = y - ((double)v[d] - (double)k[d]);
-        loss += error * error / (double)D;
-    }
-    return loss;
 }

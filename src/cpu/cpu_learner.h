@@ -3,22 +3,22 @@
  * How the cpu backend computes the learners: in the dual form, tile by tile (docs/MATH.md, "Learners").
  *
  * A learner is one map z = x W + b (linear) or two with gelu between (mlp). A mini-batch is cut into tiles of at most
- * TTT_TILE tokens. The state of a head holds the weights at the start of the open mini-batch, the sums S, s over its
- * closed tiles (only where K > TTT_TILE), and the rows of the open tile. cpu_learner.c walks over runs, heads and
- * tiles; the kernels (body_learner_*.h) compute one tile.
+ * TTT_LEARNER_TILE tokens. The state of a head holds the weights at the start of the open mini-batch, the sums S, s
+ * over its closed tiles (only where K > TTT_LEARNER_TILE), and the rows of the open tile. cpu_learner.c walks over
+ * runs, heads and tiles; the kernels (body_learner_*.h) compute one tile.
  */
 #ifndef TTT_CPU_CPU_LEARNER_H
 #define TTT_CPU_CPU_LEARNER_H
 
 #include "backend/backend.h"
 
-/* Tokens of a tile; maps of a learner at most; columns of a matrix turned at a time, at most. */
-enum { TTT_TILE = 16, TTT_MAPS = 2, TTT_TURN = 64 };
+/* Columns of a matrix turned at a time, at most. */
+enum { TTT_TURN = 64 };
 
 /* One map of a learner: where its parts lie in a state, or in the gradient of one. */
 typedef struct ttt_map {
     int64_t in, out;
-    int64_t slots;  /* rows that fit: min(K, TTT_TILE) */
+    int64_t slots;  /* rows that fit: min(K, TTT_LEARNER_TILE) */
     float *w, *b;   /* [in, out], [out]: at the start of the open mini-batch */
     float *sw, *sb; /* the same shapes: sums of x^T G and G over the closed tiles of the open mini-batch, or NULL */
     float *x;       /* [slots, in]: inputs x_j of the open tile */
@@ -37,12 +37,12 @@ typedef struct ttt_trace {
 
 /* Scratch of the kernels; `width` is the widest side of a map, rounded up to whole vectors. */
 typedef struct ttt_tile_work {
-    float *turned[TTT_MAPS]; /* backward: W^T in panels, both sides of W rounded up to TTT_TURN */
-    float *panel;            /* [width, TTT_TURN]: some rows of a matrix as columns */
-    float *dx, *dz, *rows;   /* [tile, width] */
-    float *dz2, *dk;         /* [tile, D] */
-    float *edge, *dedge;     /* [tile, tile]: x_i . x_j + 1 for j <= i, else 0; its gradient */
-    float *abar, *gate_bar;  /* mlp, [tile, 4D]: gelu(z1bar), sigmoid with gelu(z1bar) = z1bar sigmoid */
+    float *turned[TTT_LEARNER_MAPS]; /* backward: W^T in panels, both sides of W rounded up to TTT_TURN */
+    float *panel;                    /* [width, TTT_TURN]: some rows of a matrix as columns */
+    float *dx, *dz, *rows;           /* [tile, width] */
+    float *dz2, *dk;                 /* [tile, D] */
+    float *edge, *dedge;             /* [tile, tile]: x_i . x_j + 1 for j <= i, else 0; its gradient */
+    float *abar, *gate_bar;          /* mlp, [tile, 4D]: gelu(z1bar), sigmoid with gelu(z1bar) = z1bar sigmoid */
 } ttt_tile_work;
 
 /* Some consecutive tokens of one head in one tile. Row i of the token arrays is at i * stride, rates at i * heads. */
@@ -50,10 +50,10 @@ typedef struct ttt_tile {
     int64_t head_size, stride, heads;
     int64_t first, count; /* slots [0, first) are filled; these tokens fill the next `count` */
     ttt_tile_end end;
-    ttt_map map[TTT_MAPS];  /* the state at the start of the tile */
-    ttt_map next[TTT_MAPS]; /* where weights and sums go that hold after the tile; may be the same as map */
-    bool skip_end;          /* nobody wants them: leave them out */
-    bool replay;            /* of the forward, only what `trace` (which is filled) does not hold: rows, end, z, gate */
+    ttt_map map[TTT_LEARNER_MAPS];  /* the state at the start of the tile */
+    ttt_map next[TTT_LEARNER_MAPS]; /* where weights and sums go that hold after the tile; may be the same as map */
+    bool skip_end;                  /* nobody wants them: leave them out */
+    bool replay; /* of the forward, only what `trace` (which is filled) does not hold: rows, end, z, gate */
     const float *q, *k, *v, *write, *read;
     const float *weight, *bias; /* of the norm, [D] */
     float *out;
@@ -61,38 +61,39 @@ typedef struct ttt_tile {
     float *z, *gate; /* mlp, [tile, 4D]: z1, and sigmoid with gelu(z1) = z1 sigmoid */
     ttt_tile_work work;
 
-    ttt_map dmap[TTT_MAPS]; /* backward: gradients after the tile on entry, before it on return; slots of a tile that
-                               ends have none on entry, and slots from `first` on are left with anything */
+    ttt_map dmap[TTT_LEARNER_MAPS]; /* backward: gradients after the tile on entry, before it on return; slots of a tile
+                               that ends have none on entry, and slots from `first` on are left with anything */
     const float *dout;
     float *dq, *dk, *dv, *dwrite, *dread;
     float *dweight, *dbias; /* += */
 } ttt_tile;
 
-/* What tells one learner from another. */
-typedef struct ttt_cpu_learner {
-    int maps;
-    int64_t in[TTT_MAPS], out[TTT_MAPS]; /* in units of D */
-    bool hidden;                         /* there is a layer of 4D between two maps */
-} ttt_cpu_learner;
-
 typedef void ttt_tile_kernel(const ttt_tile *tile);
 
-int64_t ttt_cpu_learner_state_size(const ttt_cpu_learner *learner, const ttt_learner_dims *dims);
-int64_t ttt_cpu_learner_saved_size(const ttt_cpu_learner *learner, const ttt_learner_dims *dims, int64_t tokens);
-size_t ttt_cpu_learner_scratch_bytes(const ttt_cpu_learner *learner, const ttt_learner_dims *dims);
-int64_t ttt_cpu_learner_weights_size(const ttt_cpu_learner *learner, const ttt_learner_dims *dims);
-void ttt_cpu_learner_reset(const ttt_cpu_learner *learner, const ttt_learner_call *call);
-void ttt_cpu_learner_reset_backward(const ttt_cpu_learner *learner, const ttt_learner_call *call);
-void ttt_cpu_learner_forward(const ttt_cpu_learner *learner, const ttt_backend *backend, const ttt_learner_call *call,
-                             ttt_tile_kernel *forward);
-void ttt_cpu_learner_backward(const ttt_cpu_learner *learner, const ttt_backend *backend, const ttt_learner_call *call,
-                              ttt_tile_kernel *forward, ttt_tile_kernel *backward);
-void ttt_cpu_learner_weights(const ttt_cpu_learner *learner, const ttt_learner_dims *dims, const float *state,
-                             float *weights);
-/* z [out] = x W + b; `weights` are W [in, out] and then b [out] */
-void ttt_cpu_learner_predict(float *z, const float *x, const float *weights, int64_t in, int64_t out);
-/* Mean over D of (LN(z) - (v - k))^2; weight and bias are those of the norm, [D]. */
-double ttt_cpu_learner_loss(const float *z, const float *k, const float *v, const float *weight, const float *bias,
-                            int64_t D);
+/* ---- cpu_learner_state.c ---- */
+
+/* Weights and sums: what a tile hands to the next, which has no rows yet. */
+int64_t ttt_cpu_closed_size(const ttt_learner_ops *self, const ttt_learner_dims *dims);
+void ttt_cpu_find_maps(ttt_map *maps, const ttt_learner_ops *self, const ttt_learner_dims *dims, float *state);
+float *ttt_cpu_head_state(const ttt_learner_ops *self, const ttt_learner_call *call, void *block, int64_t head);
+
+/* The functions of the learners' tables, see learner_ops.h; those of a whole call first. */
+int64_t ttt_cpu_learner_saved_size(const ttt_learner_ops *self, const ttt_learner_dims *dims, int64_t tokens);
+int64_t ttt_cpu_learner_partial_size(const ttt_learner_ops *self, const ttt_learner_dims *dims);
+size_t ttt_cpu_learner_scratch_bytes(const ttt_learner_ops *self, const ttt_learner_dims *dims);
+void ttt_cpu_learner_forward(const ttt_learner_ops *self, const ttt_backend *b, const ttt_learner_call *call);
+void ttt_cpu_learner_backward(const ttt_learner_ops *self, const ttt_backend *b, const ttt_learner_call *call);
+
+int64_t ttt_cpu_learner_state_size(const ttt_learner_ops *self, const ttt_learner_dims *dims);
+void ttt_cpu_learner_reset(const ttt_learner_ops *self, const ttt_backend *b, const ttt_learner_call *call);
+void ttt_cpu_learner_reset_backward(const ttt_learner_ops *self, const ttt_backend *b, const ttt_learner_call *call);
+void ttt_cpu_learner_export(const ttt_learner_ops *self, const ttt_backend *b, const ttt_learner_dims *dims,
+                            int64_t position, const void *state, void *const *parts);
+void ttt_cpu_learner_import(const ttt_learner_ops *self, const ttt_backend *b, const ttt_learner_dims *dims,
+                            int64_t position, void *state, const void *const *parts);
+void ttt_cpu_learner_weights(const ttt_learner_ops *self, const ttt_backend *b, const ttt_learner_dims *dims,
+                             const void *state, void *weights);
+double ttt_cpu_learner_loss(const ttt_learner_ops *self, const ttt_backend *b, const ttt_learner_dims *dims,
+                            const ttt_param *params, int64_t head, const void *weights, const void *k, const void *v);
 
 #endif

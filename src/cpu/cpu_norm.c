@@ -49,7 +49,7 @@ static void run_backward_parts(void *context, int64_t begin, int64_t end)
 static void backward(const ttt_backend *b, norm n, float *dw, float *dbias, row_task *task)
 {
     n.kernels = ttt_cpu_kernels(b);
-    n.sums = (float *)(void *)b->scratch;
+    n.sums = ttt_scratch(b, 0);
     backward_parts p = {.norm = &n, .task = task};
     for (; p.first < n.rows; p.first += PARTS * ROWS) {
         const int64_t left = (n.rows - p.first + ROWS - 1) / ROWS, parts = left < PARTS ? left : PARTS;

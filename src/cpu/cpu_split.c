@@ -26,5 +26,5 @@ void ttt_cpu_split(const ttt_backend *b, int64_t items, int64_t cost,
     if (items <= 0) return;
     const int64_t size = cost >= WORTH ? 1 : (WORTH + cost - 1) / cost;
     parts p = {.items = items, .size = size, .task = task, .context = context};
-    ttt_parallel(b->pool, (items + size - 1) / size, run_part, &p);
+    ttt_parallel(ttt_pool_of(b), (items + size - 1) / size, run_part, &p);
 }

@@ -12,7 +12,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#include "backend/backend.h"
+#include "backend/host.h"
 #include "cpu/cpu_learner.h"
 #include "cpu/isa.h"
 
@@ -99,6 +99,11 @@ typedef struct ttt_norm_row {
     int64_t width;
 } ttt_norm_row;
 
+/* One tile of a learner; see cpu_learner.h. */
+typedef struct ttt_learner_kernels {
+    ttt_tile_kernel *forward, *backward;
+} ttt_learner_kernels;
+
 typedef struct ttt_kernels {
     /* Dependent FMAs in registers, `steps` of every chain; returns the number of operations. For limits.c. */
     double (*fma_loop)(float *sink, int64_t steps);
@@ -133,9 +138,7 @@ typedef struct ttt_kernels {
     double (*sum_squares)(const float *x, int64_t n);
     void (*adamw)(float *p, float *m, float *v, const float *g, int64_t n, const ttt_adamw *options);
 
-    /* One tile of a learner; see cpu_learner.h. */
-    ttt_tile_kernel *learner_linear_forward, *learner_linear_backward;
-    ttt_tile_kernel *learner_mlp_forward, *learner_mlp_backward;
+    ttt_learner_kernels learner[TTT_LEARNER_COUNT];
 } ttt_kernels;
 
 extern const ttt_kernels ttt_kernels_scalar, ttt_kernels_neon, ttt_kernels_avx2, ttt_kernels_avx512, ttt_kernels_vnni,
@@ -145,6 +148,6 @@ extern const ttt_kernels ttt_kernels_scalar, ttt_kernels_neon, ttt_kernels_avx2,
 const ttt_kernels *ttt_kernels_of(ttt_isa isa);
 
 /* The table of a cpu backend. */
-static inline const ttt_kernels *ttt_cpu_kernels(const ttt_backend *backend) { return backend->kernels; }
+static inline const ttt_kernels *ttt_cpu_kernels(const ttt_backend *backend) { return ttt_host_of(backend)->kernels; }
 
 #endif

@@ -88,7 +88,7 @@ static double best_rate(const ttt_backend *b, loops *l, void (*loop)(void *conte
     double best = 0;
     for (int i = 0; i < TRIES; i++) {
         const double start = ttt_clock();
-        ttt_parallel(b->pool, b->threads, loop, l);
+        ttt_parallel(ttt_pool_of(b), b->threads, loop, l);
         const double rate = l->amount * b->threads / (ttt_clock() - start);
         if (rate > best) best = rate;
     }
@@ -116,7 +116,7 @@ ttt_status ttt_limits_measure(ttt_limits *limits, int threads)
 #ifdef TTT_X86
     if (isa == TTT_ISA_AMX) limits->amx = best_rate(b, &l, run_amx);
 #endif
-    ttt_parallel(b->pool, b->threads, run_fill, &l); /* untouched pages would all be the same one */
+    ttt_parallel(ttt_pool_of(b), b->threads, run_fill, &l); /* untouched pages would all be the same one */
     limits->read = best_rate(b, &l, run_read);
     ttt_free(l.memory);
     ttt_backend_free(b);

@@ -29,7 +29,7 @@ ttt_status ttt_bf16_init(ttt_backend *backend)
     return ttt_backend_reserve(backend, words * sizeof(float));
 }
 
-static float *shared_words(const ttt_backend *b) { return (float *)(void *)b->scratch + (size_t)b->threads * OWN; }
+static float *shared_words(const ttt_backend *b) { return (float *)ttt_scratch(b, 0) + (size_t)b->threads * OWN; }
 
 static int64_t step_count(int64_t inner) { return (inner + TTT_TILE_INNER - 1) / TTT_TILE_INNER; }
 static int64_t at_most(int64_t n, int64_t most) { return n < most ? n : most; }
@@ -144,7 +144,7 @@ static void linear_block(const ttt_backend *b, float *y, const float *x, const t
                          bool accumulate)
 {
     const int64_t N = w->rows, M = w->columns;
-    ttt_pool *pool = rows * N * M < 1 << 16 ? NULL : b->pool;
+    ttt_pool *pool = rows * N * M < 1 << 16 ? NULL : ttt_pool_of(b);
     for (int64_t k = 0; k < M; k += INNER) {
         const int64_t inner = at_most(INNER, M - k), steps = step_count(inner);
         tile_linear l = {.kernels = ttt_cpu_kernels(b),
@@ -211,7 +211,7 @@ static void gradient_item(void *context, int64_t item, int thread)
     const gradient *g = context;
     const ttt_kernels *kernels = ttt_cpu_kernels(g->b);
     const int64_t row = item * OWN_ROWS, rows = at_most(OWN_ROWS, g->N - row), steps = step_count(g->tokens);
-    float *own = (float *)(void *)g->b->scratch + (int64_t)thread * OWN;
+    float *own = (float *)ttt_scratch(g->b, 0) + (int64_t)thread * OWN;
     const ttt_tiling t = {.tiles = own,
                           .block_stride = steps * TTT_TILE_WORDS,
                           .step_stride = TTT_TILE_WORDS,
@@ -238,7 +238,7 @@ static void gradient_item(void *context, int64_t item, int thread)
 void ttt_bf16_backward_weight(const ttt_backend *b, const ttt_param *dw, const float *dy, const float *x, int64_t rows)
 {
     const int64_t N = dw->rows, M = dw->columns, most = 2 * SHARED / TOKENS;
-    ttt_pool *pool = rows * N * M < 1 << 16 ? NULL : b->pool;
+    ttt_pool *pool = rows * N * M < 1 << 16 ? NULL : ttt_pool_of(b);
     for (int64_t token = 0; token < rows; token += TOKENS) {
         for (int64_t column = 0; column < M; column += most) {
             gradient g = {.b = b,

@@ -114,14 +114,14 @@ static void multiply_item(void *context, int64_t item, int thread)
 static void linear(const ttt_backend *b, float *y, const float *x, const ttt_param *w, int64_t rows, bool accumulate)
 {
     const int64_t N = w->rows, M = w->columns, blocks = ttt_blocks(M), worth = 1 << 16;
-    const int64_t fit = (int64_t)((size_t)b->threads * b->scratch_bytes / sizeof(ttt_row_block)) / blocks;
+    const int64_t fit = (int64_t)((size_t)b->threads * ttt_host_of(b)->scratch_bytes / sizeof(ttt_row_block)) / blocks;
     block_linear l = {.kernels = ttt_cpu_kernels(b),
                       .product = {.panel = w->packed,
                                   .y_stride = N,
                                   .blocks = blocks,
                                   .halves = w->precision == TTT_PRECISION_Q4,
                                   .accumulate = accumulate},
-                      .rows = (ttt_row_block *)(void *)b->scratch,
+                      .rows = ttt_scratch(b, 0),
                       .outputs = N,
                       .inputs = M,
                       .panel_bytes = panel_bytes(w->precision, M),
@@ -134,7 +134,7 @@ static void linear(const ttt_backend *b, float *y, const float *x, const ttt_par
         l.product.rows = count;
         l.row_blocks = (count + ROWS - 1) / ROWS;
         ttt_cpu_split(b, count, M, quantize_rows, &l);
-        ttt_parallel(count * N * M < worth ? NULL : b->pool, ttt_panels(N) * l.row_blocks, multiply_item, &l);
+        ttt_parallel(count * N * M < worth ? NULL : ttt_pool_of(b), ttt_panels(N) * l.row_blocks, multiply_item, &l);
     }
 }
 

@@ -109,7 +109,7 @@ static void linear(const ttt_backend *b, float *y, const float *x, const ttt_par
                        .outputs = N,
                        .row_blocks = (rows + ROWS - 1) / ROWS};
     const int64_t worth = 1 << 16; /* multiplications for which a second thread is started */
-    ttt_parallel(rows * N * M < worth ? NULL : b->pool, ttt_panels(N) * l.row_blocks, linear_item, &l);
+    ttt_parallel(rows * N * M < worth ? NULL : ttt_pool_of(b), ttt_panels(N) * l.row_blocks, linear_item, &l);
 }
 
 static void embed_row(float *y, const ttt_param *w, int64_t id)

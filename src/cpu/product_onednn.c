@@ -83,7 +83,7 @@ static void multiply(const ttt_backend *b, const ttt_multiply *m)
     while (count < MOST && length / count >= 2 * LEAST) count *= 2;
     p.size = (length + count - 1) / count;
     const int64_t worth = 1 << 16;
-    ttt_parallel(m->rows * m->columns * m->depth < worth ? NULL : b->pool, (length + p.size - 1) / p.size,
+    ttt_parallel(m->rows * m->columns * m->depth < worth ? NULL : ttt_pool_of(b), (length + p.size - 1) / p.size,
                  multiply_panel, &p);
 }
 

@@ -42,7 +42,7 @@ static void multiply_item(void *context, int64_t item, int thread)
 {
     const multiply_context *c = context;
     const ttt_multiply *m = c->m;
-    float *panel = (float *)(void *)(c->b->scratch + (size_t)thread * c->b->scratch_bytes);
+    float *panel = ttt_scratch(c->b, thread);
     float *a = panel + STEPS * TTT_PANEL;
     const int64_t row = item % c->row_blocks * ROWS, first = item / c->row_blocks * PANELS * TTT_PANEL;
     const int64_t last = first + PANELS * TTT_PANEL < m->columns ? first + PANELS * TTT_PANEL : m->columns;
@@ -70,7 +70,8 @@ static void run(const ttt_backend *b, const ttt_multiply *m)
 {
     multiply_context c = {.b = b, .m = m, .row_blocks = (m->rows + ROWS - 1) / ROWS};
     const int64_t panels = (m->columns + PANELS * TTT_PANEL - 1) / (PANELS * TTT_PANEL), worth = 1 << 16;
-    ttt_parallel(m->rows * m->columns * m->depth < worth ? NULL : b->pool, c.row_blocks * panels, multiply_item, &c);
+    ttt_parallel(m->rows * m->columns * m->depth < worth ? NULL : ttt_pool_of(b), c.row_blocks * panels, multiply_item,
+                 &c);
 }
 
 const ttt_products ttt_products_own = {.name = "own", .isa = ttt_isa_name, .init = init, .run = run};

@@ -110,7 +110,8 @@ static ttt_status init_inspection(evaluation *e)
     const ttt_lm *lm = &e->model->lm;
     const ttt_layer_shape *shape = &lm->blocks[0].layer; /* all layers are alike */
     const int64_t L = lm->config.num_hidden_layers, feeds = e->batch * e->modes;
-    const int64_t weights = 2 * shape->learner->ops(lm->backend)->weights_size(&shape->dims);
+    const ttt_learner_ops *ops = shape->learner->ops(lm->backend);
+    const int64_t weights = 2 * ops->weights_size(ops, &shape->dims);
     e->result->layers = L;
     e->result->inner = ttt_alloc((size_t)(L * e->result->bin_count), sizeof *e->result->inner);
     e->inspection.losses = ttt_alloc((size_t)(L * feeds * 3), sizeof(double));

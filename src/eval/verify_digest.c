@@ -30,11 +30,12 @@ static ttt_status add_learner(ttt_digest *digest, const ttt_state *state, int64_
     const ttt_backend *b = lm->backend;
     const ttt_layer_shape *shape = &lm->blocks[layer].layer;
     const ttt_learner_ops *ops = shape->learner->ops(b);
-    const int64_t all = ops->weights_size(&shape->dims), H = shape->dims.heads;
+    const int64_t all = ops->weights_size(ops, &shape->dims), H = shape->dims.heads;
     char *weights = ttt_alloc((size_t)(2 * all * H), b->real);
     if (!weights) return TTT_ERR_MEMORY;
     for (int64_t h = 0; h < H; h++)
-        ops->weights(b, &shape->dims, ttt_at(b, state->block, shape->state_offset + h * ops->state_size(&shape->dims)),
+        ops->weights(ops, b, &shape->dims,
+                     ttt_at(b, state->block, shape->state_offset + h * ops->state_size(ops, &shape->dims)),
                      ttt_at(b, weights, h * 2 * all));
     int64_t offset = 0;
     for (int64_t half = 0; half < 2; half++, offset = 0) {
@@ -61,7 +62,8 @@ static ttt_status add_state(ttt_digest *digest, const ttt_state *state)
         const size_t tail = (size_t)((W - 1) * C) * b->real;
         if (lm->blocks[i].pre_conv) ttt_digest_add(digest, ttt_at(b, state->block, lm->blocks[i].conv_offset), tail);
         TTT_TRY(add_learner(digest, state, i));
-        const int64_t learners = shape->dims.heads * shape->learner->ops(b)->state_size(&shape->dims);
+        const ttt_learner_ops *ops = shape->learner->ops(b);
+        const int64_t learners = shape->dims.heads * ops->state_size(ops, &shape->dims);
         if (shape->share_qk) ttt_digest_add(digest, ttt_at(b, state->block, shape->state_offset + learners), tail);
     }
     return TTT_OK;

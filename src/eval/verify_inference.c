@@ -118,14 +118,14 @@ static ttt_status compare_state(ttt_verifier *v, const reading *r, int64_t layer
     const ttt_backend *b = lm->backend;
     const ttt_layer_shape *shape = &lm->blocks[layer].layer;
     const ttt_learner_ops *ops = shape->learner->ops(b);
-    const int64_t H = shape->dims.heads, all = ops->weights_size(&shape->dims), heads = r->B * H;
+    const int64_t H = shape->dims.heads, all = ops->weights_size(ops, &shape->dims), heads = r->B * H;
     void *raw = ttt_alloc((size_t)(2 * all), b->real);
     double *weights = ttt_alloc((size_t)(heads * 2 * all), sizeof *weights),
            *one = ttt_alloc((size_t)(heads * all), sizeof *one);
     ttt_status status = raw && weights && one ? TTT_OK : TTT_ERR_MEMORY;
     for (int64_t i = 0; i < heads && status == TTT_OK; i++) {
-        const int64_t at = shape->state_offset + i % H * ops->state_size(&shape->dims);
-        ops->weights(b, &shape->dims, ttt_at(b, r->states[i / H]->block, at), raw);
+        const int64_t at = shape->state_offset + i % H * ops->state_size(ops, &shape->dims);
+        ops->weights(ops, b, &shape->dims, ttt_at(b, r->states[i / H]->block, at), raw);
         b->ops->to(b, weights + i * 2 * all, TTT_F64, raw, 2 * all);
     }
     int64_t offset = 0;

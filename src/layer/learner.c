@@ -4,8 +4,8 @@
  */
 #include "layer/learner.h"
 
-static const ttt_learner_ops *linear(const ttt_backend *backend) { return backend->ops->learner_linear; }
-static const ttt_learner_ops *mlp(const ttt_backend *backend) { return backend->ops->learner_mlp; }
+static const ttt_learner_ops *linear(const ttt_backend *backend) { return backend->ops->learner[TTT_LINEAR_LEARNER]; }
+static const ttt_learner_ops *mlp(const ttt_backend *backend) { return backend->ops->learner[TTT_MLP_LEARNER]; }
 
 static const ttt_learner learners[] = {
     [TTT_LEARNER_LINEAR] = {.name = "linear",

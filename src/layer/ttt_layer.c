@@ -17,7 +17,7 @@ static void *reals(ttt_arena *arena, const ttt_pass *pass, int64_t rows, int64_t
 
 static int64_t learner_state(const ttt_layer_shape *shape, const ttt_learner_ops *ops)
 {
-    return shape->dims.heads * ops->state_size(&shape->dims);
+    return shape->dims.heads * ops->state_size(ops, &shape->dims);
 }
 static int64_t tail_size(const ttt_layer_shape *shape)
 {
@@ -46,7 +46,7 @@ ttt_layer_saved ttt_layer_saved_layout(ttt_arena *arena, const ttt_layer_shape *
     saved.z = reals(arena, pass, R, C);
     if (shape->use_gate) saved.gate = reals(arena, pass, R, C);
     if (pass->train) {
-        saved.learner_stride = ops->saved_size(&shape->dims, pass->longest);
+        saved.learner_stride = ops->saved_size(ops, &shape->dims, pass->longest);
         saved.learner = reals(arena, pass, pass->run_count * H, saved.learner_stride);
     }
     return saved;
@@ -55,6 +55,7 @@ ttt_layer_saved ttt_layer_saved_layout(ttt_arena *arena, const ttt_layer_shape *
 ttt_layer_scratch ttt_layer_scratch_layout(ttt_arena *arena, const ttt_layer_shape *shape, const ttt_pass *pass)
 {
     const int64_t R = pass->rows, C = shape->width, H = shape->dims.heads;
+    const ttt_learner_ops *ops = learner_ops(pass, shape);
     ttt_layer_scratch scratch = {.o = reals(arena, pass, R, C)};
     if (!pass->train) return scratch;
     scratch.dz = reals(arena, pass, R, C);
@@ -65,7 +66,7 @@ ttt_layer_scratch ttt_layer_scratch_layout(ttt_arena *arena, const ttt_layer_sha
     if (shape->use_gate) scratch.dgate = reals(arena, pass, R, C);
     scratch.drate = reals(arena, pass, R, H);
     scratch.dfactor = reals(arena, pass, R, H);
-    scratch.partial = reals(arena, pass, pass->run_count * H, learner_ops(pass, shape)->partial_size(&shape->dims));
+    scratch.partial = reals(arena, pass, pass->run_count * H, ops->partial_size(ops, &shape->dims));
     return scratch;
 }
 
@@ -83,7 +84,7 @@ void ttt_layer_reset(const ttt_pass *pass, const ttt_layer_shape *shape, const t
 {
     const ttt_backend *b = pass->backend;
     const ttt_learner_call call = learner_call(pass, shape, weights);
-    learner_ops(pass, shape)->reset(b, &call);
+    learner_ops(pass, shape)->reset(learner_ops(pass, shape), b, &call);
     const int64_t tail = shape->state_offset + learner_state(shape, learner_ops(pass, shape));
     for (int64_t n = 0; n < pass->run_count; n++)
         b->ops->zero(b, ttt_at(b, pass->runs[n].state, tail), tail_size(shape));
@@ -93,7 +94,7 @@ void ttt_layer_reset_backward(const ttt_pass *pass, const ttt_layer_shape *shape
 {
     ttt_learner_call call = learner_call(pass, shape, grads);
     call.dparams = grads->learner;
-    learner_ops(pass, shape)->reset_backward(pass->backend, &call);
+    learner_ops(pass, shape)->reset_backward(learner_ops(pass, shape), pass->backend, &call);
 }
 
 /* q, k, v of the tokens, q and k rotated. */
@@ -118,11 +119,11 @@ static void project(const ttt_pass *pass, const ttt_layer_shape *shape, const tt
         b->ops->linear(b, s->k, x, &w->k, pass->rows, false);
     }
     b->ops->linear(b, s->v, x, &w->v, pass->rows, false);
-    b->ops->rotate(b, s->q, shape->rotation, pass->runs, pass->run_count, d->heads, d->head_size, d->mini_batch, false);
-    b->ops->rotate(b, s->k, shape->rotation, pass->runs, pass->run_count, d->heads, d->head_size, d->mini_batch, false);
+    b->ops->rotate(b, s->q, shape->rotation, pass->runs, pass->run_count, d->heads, d->key_size, d->mini_batch, false);
+    b->ops->rotate(b, s->k, shape->rotation, pass->runs, pass->run_count, d->heads, d->key_size, d->mini_batch, false);
 }
 
-static double rate_scale(const ttt_layer_shape *shape) { return shape->base_lr / (double)shape->dims.head_size; }
+static double rate_scale(const ttt_layer_shape *shape) { return shape->base_lr / (double)shape->dims.key_size; }
 
 /* r_j = base_lr sigmoid(x_j . w_lr + b_lr) / D and c_i */
 static void rates(const ttt_pass *pass, const ttt_layer_shape *shape, const ttt_layer_weights *w,
@@ -153,7 +154,7 @@ void ttt_layer_forward(const ttt_pass *pass, const ttt_layer_shape *shape, const
     call.saved = saved->learner;
     call.saved_stride = saved->learner_stride;
     if (pass->inspection) ttt_inspect_before(pass, shape);
-    learner_ops(pass, shape)->forward(b, &call);
+    learner_ops(pass, shape)->forward(learner_ops(pass, shape), b, &call);
     if (pass->inspection) ttt_inspect_after(pass, shape, &call);
     if (shape->use_gate) b->ops->linear(b, saved->gate, x, &weights->gate, pass->rows, false);
     b->ops->norm_gate(b, scratch->o, saved->z, weights->post.values, weights->post_bias.values, saved->gate, pass->rows,
@@ -229,7 +230,7 @@ void ttt_layer_backward(const ttt_pass *pass, const ttt_layer_shape *shape, cons
     call.dread = scratch->dfactor;
     call.dparams = grads->learner;
     call.partial = scratch->partial;
-    learner_ops(pass, shape)->backward(b, &call);
+    learner_ops(pass, shape)->backward(learner_ops(pass, shape), b, &call);
 
     b->ops->position_factor_backward(b, grads->token_idx.values, scratch->dfactor, weights->token_idx.values,
                                      pass->runs, pass->run_count, d->mini_batch, d->heads);
@@ -237,9 +238,9 @@ void ttt_layer_backward(const ttt_pass *pass, const ttt_layer_shape *shape, cons
                           rate_scale(shape));
     b->ops->linear_backward_weight(b, &grads->rate, scratch->drate, x, pass->rows);
     b->ops->linear_backward_input(b, dx, scratch->drate, &weights->rate, pass->rows, true);
-    b->ops->rotate(b, scratch->dq, shape->rotation, pass->runs, pass->run_count, d->heads, d->head_size, d->mini_batch,
+    b->ops->rotate(b, scratch->dq, shape->rotation, pass->runs, pass->run_count, d->heads, d->key_size, d->mini_batch,
                    true);
-    b->ops->rotate(b, scratch->dk, shape->rotation, pass->runs, pass->run_count, d->heads, d->head_size, d->mini_batch,
+    b->ops->rotate(b, scratch->dk, shape->rotation, pass->runs, pass->run_count, d->heads, d->key_size, d->mini_batch,
                    true);
     project_backward(pass, shape, weights, grads, saved, scratch, dx, x);
 }

@@ -180,7 +180,7 @@ void ttt_lm_first_values(const ttt_lm *lm, int64_t index, void *values, uint64_t
                  .spec = spec,
                  .values = values,
                  .rng = {.seed = seed, .stream = TTT_RNG_INIT + ((uint64_t)index << 8)}};
-    ttt_parallel(lm->backend->pool, (ttt_param_elements(spec) + FILL_CHUNK - 1) / FILL_CHUNK, fill_chunk, &f);
+    ttt_backend_parallel(lm->backend, (ttt_param_elements(spec) + FILL_CHUNK - 1) / FILL_CHUNK, fill_chunk, &f);
 }
 
 /* ---- shapes ---- */
@@ -225,21 +225,26 @@ static ttt_status make_shapes(ttt_lm *lm, int64_t group)
                                    .taps = c->conv_kernel,
                                    .pre_conv = c->pre_conv,
                                    .eps = c->rms_norm_eps};
-        block->layer = (ttt_layer_shape){
-            .width = c->hidden_size,
-            .taps = c->conv_kernel,
-            .share_qk = c->share_qk,
-            .use_gate = c->use_gate,
-            .base_lr = c->ttt_base_lr,
-            .dims = {.heads = c->num_attention_heads, .head_size = D, .mini_batch = c->mini_batch_size, .group = group},
-            .learner = ttt_learner_get(c->ttt_layer_type),
-            .rotation = lm->rotation,
-            .state_offset = lm->state_size};
+        block->layer = (ttt_layer_shape){.width = c->hidden_size,
+                                         .taps = c->conv_kernel,
+                                         .share_qk = c->share_qk,
+                                         .use_gate = c->use_gate,
+                                         .base_lr = c->ttt_base_lr,
+                                         .dims = {.heads = c->num_attention_heads,
+                                                  .key_size = D,
+                                                  .value_size = D,
+                                                  .mini_batch = c->mini_batch_size,
+                                                  .group = group},
+                                         .learner = ttt_learner_get(c->ttt_layer_type),
+                                         .rotation = lm->rotation,
+                                         .state_offset = lm->state_size};
         block->conv_offset = lm->state_size + ttt_layer_state_size(&block->layer, lm->backend);
         lm->state_size += (ttt_block_state_size(block, lm->backend) + 15) / 16 * 16;
     }
     const ttt_learner_dims *dims = &lm->blocks[0].layer.dims;
-    TTT_TRY(ttt_backend_reserve(lm->backend, lm->blocks[0].layer.learner->ops(lm->backend)->scratch_bytes(dims)));
+    const ttt_learner_ops *ops = lm->blocks[0].layer.learner->ops(lm->backend);
+    TTT_TRY(ops->supports(ops, dims));
+    TTT_TRY(ttt_backend_reserve(lm->backend, ops->scratch_bytes(ops, dims)));
     return ttt_backend_reserve(lm->backend, TTT_NORM_SCRATCH * (size_t)c->hidden_size * lm->backend->real);
 }
 

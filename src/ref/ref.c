@@ -41,13 +41,14 @@ static void add(const ttt_backend *b, void *yv, const void *xv, int64_t n)
 ttt_status ttt_backend_init_ref(ttt_backend *backend)
 {
     ttt_ops *ops = &backend->table;
-    *ops = (ttt_ops){.from = from,
-                     .to = to,
-                     .zero = zero,
-                     .copy = copy,
-                     .add = add,
-                     .learner_linear = &ttt_ref_learner_linear,
-                     .learner_mlp = &ttt_ref_learner_mlp};
+    *ops = (ttt_ops){
+        .from = from,
+        .to = to,
+        .zero = zero,
+        .copy = copy,
+        .add = add,
+        .learner = {[TTT_LINEAR_LEARNER] = &ttt_ref_learner_linear, [TTT_MLP_LEARNER] = &ttt_ref_learner_mlp}};
+    ttt_host_ops(ops);
     ttt_ref_ops_product(ops);
     ttt_ref_ops_norm(ops);
     ttt_ref_ops_pointwise(ops);

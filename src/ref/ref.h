@@ -6,7 +6,7 @@
 #ifndef TTT_REF_REF_H
 #define TTT_REF_REF_H
 
-#include "backend/backend.h"
+#include "backend/host.h"
 
 void ttt_ref_ops_product(ttt_ops *ops);
 void ttt_ref_ops_norm(ttt_ops *ops);

@@ -6,70 +6,140 @@
  */
 #include "ref/ref_learner.h"
 
-int64_t ttt_ref_learner_size(const ref_learner *learner, int64_t D)
+#include <assert.h>
+
+#include "base/arena.h"
+#include "ref/ref.h"
+
+/* ---- the state of a head: start | sum | the sum when the last tile closed | rows of the open tile ----
+ *
+ * The mathematics needs the first two, of which alone there are gradients; the others are what the state is known by
+ * outside (learner_ops.h). `sum` is always the closed sum and then, one after another, what the rows add to it. */
+
+typedef struct head_state {
+    double *start, *sum, *closed; /* [weights] */
+    double *rows;                 /* of map after map, x [slots, in] and then G [slots, out] */
+} head_state;
+
+static int64_t state_size(const ttt_learner_ops *self, const ttt_learner_dims *dims)
 {
-    int64_t size = 0;
-    for (int i = 0; i < learner->weights; i++) size += learner->size(i, D);
+    int64_t size = 3 * ttt_learner_weights_size(self, dims);
+    for (int m = 0; m < self->maps->count; m++)
+        size += ttt_learner_slots(dims) * (self->maps->in[m] + self->maps->out[m]) * dims->key_size;
     return size;
 }
 
-static ref_token token_at(const ref_learner *learner, const ttt_learner_call *call, int64_t row, int64_t h)
+static head_state state_at(const ttt_learner_ops *self, const ttt_learner_dims *dims, const void *state, int64_t head)
 {
-    const int64_t H = call->dims.heads, D = call->dims.head_size, at = (row * H + h) * D;
-    return (ref_token){.q = (const double *)call->q + at,
-                       .k = (const double *)call->k + at,
-                       .v = (const double *)call->v + at,
-                       .gamma = (const double *)call->params[learner->weights].values + h * D,
-                       .beta = (const double *)call->params[learner->weights + 1].values + h * D,
-                       .r = ((const double *)call->write)[row * H + h],
-                       .c = ((const double *)call->read)[row],
-                       .D = D};
+    const int64_t n = ttt_learner_weights_size(self, dims);
+    double *at = (double *)(uintptr_t)state + head * state_size(self, dims);
+    return (head_state){.start = at, .sum = at + n, .closed = at + 2 * n, .rows = at + 3 * n};
 }
 
-static double *head_state(const ref_learner *learner, const ttt_learner_call *call, void *block, int64_t h)
+static head_state state_of(const ttt_learner_ops *self, const ttt_learner_call *call, void *block, int64_t head)
 {
-    return (double *)block + call->state_offset + h * 2 * ttt_ref_learner_size(learner, call->dims.head_size);
+    return state_at(self, &call->dims, (double *)block + call->state_offset, head);
 }
 
-static void forward_head(const ref_learner *learner, const ttt_learner_call *call, const ttt_run *run, int64_t h,
-                         double *saved)
+/* Rows `slot` of arrays [slots, in] and [slots, out], map after map. */
+static ref_rows rows_at(const ttt_learner_ops *self, int64_t D, double *rows, int64_t slots, int64_t slot)
 {
-    const int64_t H = call->dims.heads, D = call->dims.head_size, K = call->dims.mini_batch,
-                  n = ttt_ref_learner_size(learner, D);
-    double *start = head_state(learner, call, run->state, h), *sum = start + n;
-    if (saved) memcpy(saved, start, (size_t)(2 * n) * sizeof *saved);
-    for (int64_t t = 0; t < run->count; t++) {
-        ref_token x = token_at(learner, call, run->row + t, h);
-        x.out = (double *)call->out + ((run->row + t) * H + h) * D;
-        learner->write(&x, start, sum);
-        learner->read(&x, start, sum);
-        if ((run->position + t) % K != K - 1) continue;
-        ref_axpy(start, -x.c, sum, n);
-        memset(sum, 0, (size_t)n * sizeof *sum);
-        if (saved) memcpy(saved += 2 * n, start, (size_t)(2 * n) * sizeof *saved);
+    ref_rows found;
+    for (int m = 0; m < self->maps->count; m++) {
+        const int64_t in = self->maps->in[m] * D, out = self->maps->out[m] * D;
+        found.x[m] = rows + slot * in;
+        found.g[m] = rows + slots * in + slot * out;
+        rows += slots * (in + out);
+    }
+    return found;
+}
+
+/* S += x^T G, s += G */
+static void add_rows(const ttt_learner_ops *self, int64_t D, double *sum, const ref_rows *rows)
+{
+    for (int m = 0; m < self->maps->count; m++) {
+        const int64_t in = self->maps->in[m] * D, out = self->maps->out[m] * D;
+        ref_outer(sum, 1, rows->x[m], rows->g[m], in, out);
+        ref_axpy(sum + in * out, 1, rows->g[m], out);
+        sum += (in + 1) * out;
     }
 }
 
-void ttt_ref_learner_forward(const ref_learner *learner, const ttt_learner_call *call)
+/* ---- forward ---- */
+
+static const ref_learner *learner_of(const ttt_learner_ops *self) { return self->own; }
+
+static ref_token token_at(const ttt_learner_ops *self, const ttt_backend *b, const ttt_learner_call *call, int64_t row,
+                          int64_t h)
+{
+    const int64_t H = call->dims.heads, D = call->dims.key_size, at = (row * H + h) * D;
+    const ttt_param *norm = call->params + 2 * self->maps->count;
+    return (ref_token){.q = (const double *)call->q + at,
+                       .k = (const double *)call->k + at,
+                       .v = (const double *)call->v + at,
+                       .gamma = (const double *)norm[0].values + h * D,
+                       .beta = (const double *)norm[1].values + h * D,
+                       .r = ((const double *)call->write)[row * H + h],
+                       .c = ((const double *)call->read)[row],
+                       .work = ttt_scratch(b, 0),
+                       .D = D};
+}
+
+static void forward_head(const ttt_learner_ops *self, const ttt_backend *b, const ttt_learner_call *call,
+                         const ttt_run *run, int64_t h, double *saved)
+{
+    const int64_t H = call->dims.heads, D = call->dims.key_size, K = call->dims.mini_batch,
+                  n = ttt_learner_weights_size(self, &call->dims);
+    const size_t bytes = (size_t)n * sizeof(double);
+    const head_state s = state_of(self, call, run->state, h);
+    if (saved) memcpy(saved, s.start, 2 * bytes);
+    for (int64_t t = 0; t < run->count; t++) {
+        const int64_t place = (run->position + t) % K, slot = place % TTT_LEARNER_TILE;
+        const ref_rows rows = rows_at(self, D, s.rows, ttt_learner_slots(&call->dims), slot);
+        ref_token x = token_at(self, b, call, run->row + t, h);
+        x.out = (double *)call->out + ((run->row + t) * H + h) * D;
+        learner_of(self)->write(&x, s.start, &rows);
+        add_rows(self, D, s.sum, &rows);
+        learner_of(self)->read(&x, s.start, s.sum);
+        if (slot == TTT_LEARNER_TILE - 1) memcpy(s.closed, s.sum, bytes);
+        if (place != K - 1) continue;
+        ref_axpy(s.start, -x.c, s.sum, n);
+        memset(s.sum, 0, 2 * bytes); /* and the closed sum */
+        if (saved) memcpy(saved += 2 * n, s.start, 2 * bytes);
+    }
+}
+
+static void forward(const ttt_learner_ops *self, const ttt_backend *b, const ttt_learner_call *call)
 {
     const int64_t H = call->dims.heads;
+    assert(!call->decay);
     for (int64_t i = 0; i < call->run_count * H; i++)
-        forward_head(learner, call, &call->runs[i / H], i % H,
+        forward_head(self, b, call, &call->runs[i / H], i % H,
                      call->saved ? (double *)call->saved + i * call->saved_stride : NULL);
 }
 
-static ref_token token_backward_at(const ref_learner *learner, const ttt_learner_call *call, int64_t row, int64_t h)
+/* The start and sum on entry and after every mini-batch that closes. */
+static int64_t saved_size(const ttt_learner_ops *self, const ttt_learner_dims *dims, int64_t tokens)
 {
-    const int64_t H = call->dims.heads, D = call->dims.head_size, at = (row * H + h) * D;
-    ref_token x = token_at(learner, call, row, h);
+    return (tokens / dims->mini_batch + 2) * 2 * ttt_learner_weights_size(self, dims);
+}
+
+/* ---- backward ---- */
+
+static ref_token token_backward_at(const ttt_learner_ops *self, const ttt_backend *b, const ttt_learner_call *call,
+                                   int64_t row, int64_t h)
+{
+    const int64_t H = call->dims.heads, D = call->dims.key_size, at = (row * H + h) * D;
+    const ttt_param *norm = call->dparams + 2 * self->maps->count;
+    ref_token x = token_at(self, b, call, row, h);
     x.dout = (const double *)call->dout + at;
     x.dq = (double *)call->dq + at;
     x.dk = (double *)call->dk + at;
     x.dv = (double *)call->dv + at;
     x.dr = (double *)call->dwrite + row * H + h;
     x.dc = (double *)call->dread + row * H + h;
-    x.dgamma = (double *)call->dparams[learner->weights].values + h * D;
-    x.dbeta = (double *)call->dparams[learner->weights + 1].values + h * D;
+    x.dgamma = (double *)norm[0].values + h * D;
+    x.dbeta = (double *)norm[1].values + h * D;
     memset(x.dq, 0, (size_t)D * sizeof *x.dq);
     memset(x.dk, 0, (size_t)D * sizeof *x.dk);
     memset(x.dv, 0, (size_t)D * sizeof *x.dv);
@@ -77,70 +147,282 @@ static ref_token token_backward_at(const ref_learner *learner, const ttt_learner
     return x;
 }
 
-/* Tokens [first, last) of a run, all in one mini-batch, backwards. `start`: the state before them; `sums`: scratch
- * [K+1, weights]. */
-static void mini_batch_backward(const ref_learner *learner, const ttt_learner_call *call, const ttt_run *run, int64_t h,
-                                int64_t first, int64_t last, const double *start, double *sums)
+/* Scratch: that of a token, one row of every map, and sums: at the start of every tile of a mini-batch, and of one tile
+ * before its tokens and after each. */
+typedef struct backward_scratch {
+    double *rows, *tiles, *sums;
+} backward_scratch;
+
+static backward_scratch carve(const ttt_learner_ops *self, const ttt_learner_dims *dims, void *base, size_t *bytes)
 {
-    const int64_t K = call->dims.mini_batch, n = ttt_ref_learner_size(learner, call->dims.head_size);
-    double *dstart = head_state(learner, call, run->dstate, h), *dsum = dstart + n, *final = sums + (last - first) * n;
-    memcpy(sums, start + n, (size_t)n * sizeof *sums);
+    const int64_t D = dims->key_size, n = ttt_learner_weights_size(self, dims);
+    ttt_arena arena = {.base = base};
+    int64_t rows = 0;
+    for (int m = 0; m < self->maps->count; m++) rows += (self->maps->in[m] + self->maps->out[m]) * D;
+    (void)ttt_arena_push(&arena, REF_WORK * D, sizeof(double));
+    const backward_scratch s = {
+        .rows = ttt_arena_push(&arena, rows, sizeof(double)),
+        .tiles = ttt_arena_push(&arena, (dims->mini_batch / TTT_LEARNER_TILE + 2) * n, sizeof(double)),
+        .sums = ttt_arena_push(&arena, (TTT_LEARNER_TILE + 1) * n, sizeof(double))};
+    *bytes = arena.used;
+    return s;
+}
+
+static size_t scratch_bytes(const ttt_learner_ops *self, const ttt_learner_dims *dims)
+{
+    size_t bytes;
+    carve(self, dims, NULL, &bytes);
+    return bytes;
+}
+
+/* What is passed through the backward of one mini-batch. */
+typedef struct walk {
+    const ttt_learner_ops *self;
+    const ttt_backend *b;
+    const ttt_learner_call *call;
+    const ttt_run *run;
+    int64_t h;
+    const double *start; /* the weights */
+    backward_scratch scratch;
+} walk;
+
+/* sum after token t of the run, from that before it */
+static void add_token(const walk *w, int64_t t, double *sum)
+{
+    const int64_t D = w->call->dims.key_size;
+    const ref_token x = token_at(w->self, w->b, w->call, w->run->row + t, w->h);
+    const ref_rows rows = rows_at(w->self, D, w->scratch.rows, 1, 0);
+    learner_of(w->self)->write(&x, w->start, &rows);
+    add_rows(w->self, D, sum, &rows);
+}
+
+/* Tokens [first, last) of a run, at most TTT_LEARNER_TILE, all in one mini-batch, backwards; `sum`: before the first.
+ */
+static void tile_backward(const walk *w, int64_t first, int64_t last, const double *sum)
+{
+    const ttt_learner_dims *dims = &w->call->dims;
+    const int64_t K = dims->mini_batch, n = ttt_learner_weights_size(w->self, dims);
+    const head_state d = state_of(w->self, w->call, w->run->dstate, w->h);
+    double *sums = w->scratch.sums;
+    memcpy(sums, sum, (size_t)n * sizeof *sums);
     for (int64_t t = first; t < last; t++) {
         double *next = sums + (t - first + 1) * n;
-        const ref_token x = token_at(learner, call, run->row + t, h);
         memcpy(next, next - n, (size_t)n * sizeof *next);
-        learner->write(&x, start, next);
+        add_token(w, t, next);
     }
     for (int64_t t = last - 1; t >= first; t--) {
-        const ref_token x = token_backward_at(learner, call, run->row + t, h);
-        if ((run->position + t) % K == K - 1) { /* W' = W - c S, S' = 0 */
-            *x.dc -= ref_dot(dstart, final, n);
-            memset(dsum, 0, (size_t)n * sizeof *dsum);
-            ref_axpy(dsum, -x.c, dstart, n);
+        const double *after = sums + (t - first + 1) * n;
+        const ref_token x = token_backward_at(w->self, w->b, w->call, w->run->row + t, w->h);
+        if ((w->run->position + t) % K == K - 1) { /* W' = W - c S, S' = 0 */
+            *x.dc -= ref_dot(d.start, after, n);
+            memset(d.sum, 0, (size_t)n * sizeof *d.sum);
+            ref_axpy(d.sum, -x.c, d.start, n);
         }
-        learner->backward(&x, start, sums + (t - first + 1) * n, dstart, dsum);
+        learner_of(w->self)->backward(&x, w->start, after, d.start, d.sum);
     }
 }
 
-static void backward_head(const ref_learner *learner, const ttt_backend *b, const ttt_learner_call *call,
-                          const ttt_run *run, int64_t h, const double *saved)
+/* Tokens [first, last), all in one mini-batch; `start`: weights and sum before them. */
+static void mini_batch_backward(walk *w, int64_t first, int64_t last, const double *start)
 {
-    const int64_t K = call->dims.mini_batch, n = ttt_ref_learner_size(learner, call->dims.head_size);
-    for (int64_t last = run->count; last > 0;) {
-        const int64_t open = (run->position + last - 1) % K + 1; /* tokens of the mini-batch that ends at `last` */
-        const int64_t first = open < last ? last - open : 0;
-        const int64_t closed = (run->position + first) / K - run->position / K; /* mini-batches of this run before it */
-        mini_batch_backward(learner, call, run, h, first, last, saved + closed * 2 * n, (double *)(void *)b->scratch);
-        last = first;
+    const int64_t n = ttt_learner_weights_size(w->self, &w->call->dims);
+    double *tiles = w->scratch.tiles;
+    w->start = start;
+    memcpy(tiles, start + n, (size_t)n * sizeof *tiles);
+    int64_t tile = 0;
+    for (; first + (tile + 1) * TTT_LEARNER_TILE < last; tile++) {
+        double *next = tiles + (tile + 1) * n;
+        memcpy(next, next - n, (size_t)n * sizeof *next);
+        for (int64_t i = 0; i < TTT_LEARNER_TILE; i++) add_token(w, first + tile * TTT_LEARNER_TILE + i, next);
+    }
+    for (; tile >= 0; tile--) {
+        const int64_t from = first + tile * TTT_LEARNER_TILE, to = from + TTT_LEARNER_TILE;
+        tile_backward(w, from, to < last ? to : last, tiles + tile * n);
     }
 }
 
-void ttt_ref_learner_backward(const ref_learner *learner, const ttt_backend *b, const ttt_learner_call *call)
+static void backward(const ttt_learner_ops *self, const ttt_backend *b, const ttt_learner_call *call)
 {
+    const int64_t H = call->dims.heads, K = call->dims.mini_batch, n = ttt_learner_weights_size(self, &call->dims);
+    size_t bytes;
+    for (int64_t i = 0; i < call->run_count * H; i++) {
+        const ttt_run *run = &call->runs[i / H];
+        const double *saved = (const double *)call->saved + i * call->saved_stride;
+        walk w = {.self = self, .b = b, .call = call, .run = run, .h = i % H};
+        w.scratch = carve(self, &call->dims, ttt_scratch(b, 0), &bytes);
+        for (int64_t last = run->count, first; last > 0; last = first) {
+            const int64_t open = (run->position + last - 1) % K + 1; /* tokens of the mini-batch that ends at `last` */
+            first = open < last ? last - open : 0;
+            const int64_t closed = (run->position + first) / K - run->position / K; /* of this run before it */
+            mini_batch_backward(&w, first, last, saved + closed * 2 * n);
+        }
+    }
+}
+
+static int64_t partial_size(const ttt_learner_ops *self, const ttt_learner_dims *dims)
+{
+    (void)self, (void)dims;
+    return 0;
+}
+
+/* ---- the empty sequence ---- */
+
+static void reset(const ttt_learner_ops *self, const ttt_backend *b, const ttt_learner_call *call)
+{
+    (void)b;
     const int64_t H = call->dims.heads;
-    for (int64_t i = 0; i < call->run_count * H; i++)
-        backward_head(learner, b, call, &call->runs[i / H], i % H,
-                      (const double *)call->saved + i * call->saved_stride);
-}
-
-void ttt_ref_learner_reset(const ref_learner *learner, const ttt_learner_call *call)
-{
-    const int64_t H = call->dims.heads, D = call->dims.head_size;
     for (int64_t i = 0; i < call->run_count * H; i++) {
-        double *start = head_state(learner, call, call->runs[i / H].state, i % H);
-        memset(start, 0, (size_t)(2 * ttt_ref_learner_size(learner, D)) * sizeof *start);
-        for (int w = 0; w < learner->weights; start += learner->size(w++, D))
-            ref_axpy(start, 1, (const double *)call->params[w].values + i % H * learner->size(w, D),
-                     learner->size(w, D));
+        double *start = state_of(self, call, call->runs[i / H].state, i % H).start;
+        memset(start, 0, (size_t)state_size(self, &call->dims) * sizeof *start);
+        for (int p = 0; p < 2 * self->maps->count; p++) {
+            const ttt_learner_part part = self->part(self, &call->dims, p, 0);
+            const int64_t n = ttt_learner_part_size(&part);
+            memcpy(start, (const double *)call->params[p].values + i % H * n, (size_t)n * sizeof *start);
+            start += n;
+        }
     }
 }
 
-void ttt_ref_learner_reset_backward(const ref_learner *learner, const ttt_learner_call *call)
+static void reset_backward(const ttt_learner_ops *self, const ttt_backend *b, const ttt_learner_call *call)
 {
-    const int64_t H = call->dims.heads, D = call->dims.head_size;
+    (void)b;
+    const int64_t H = call->dims.heads;
     for (int64_t i = 0; i < call->run_count * H; i++) {
-        const double *dstart = head_state(learner, call, call->runs[i / H].dstate, i % H);
-        for (int w = 0; w < learner->weights; dstart += learner->size(w++, D))
-            ref_axpy((double *)call->dparams[w].values + i % H * learner->size(w, D), 1, dstart, learner->size(w, D));
+        const double *dstart = state_of(self, call, call->runs[i / H].dstate, i % H).start;
+        for (int p = 0; p < 2 * self->maps->count; p++) {
+            const ttt_learner_part part = self->part(self, &call->dims, p, 0);
+            const int64_t n = ttt_learner_part_size(&part);
+            ref_axpy((double *)call->dparams[p].values + i % H * n, 1, dstart, n);
+            dstart += n;
+        }
     }
 }
+
+/* ---- parts of a state ---- */
+
+/* Where the parts of a head lie, in their order. */
+static void find_parts(const ttt_learner_ops *self, const ttt_learner_dims *dims, const head_state *s,
+                       double *found[6 * TTT_LEARNER_MAPS])
+{
+    const ref_rows rows = rows_at(self, dims->key_size, s->rows, ttt_learner_slots(dims), 0);
+    double *const blocks[2] = {s->start, s->closed};
+    int count = 0;
+    for (int which = 0; which < (dims->mini_batch > TTT_LEARNER_TILE ? 2 : 1); which++) {
+        double *at = blocks[which];
+        for (int p = 0; p < 2 * self->maps->count; p++) {
+            const ttt_learner_part part = self->part(self, dims, p, 0);
+            found[count++] = at;
+            at += ttt_learner_part_size(&part);
+        }
+    }
+    for (int m = 0; m < self->maps->count; m++) {
+        found[count++] = rows.x[m];
+        found[count++] = rows.g[m];
+    }
+}
+
+static void export_state(const ttt_learner_ops *self, const ttt_backend *b, const ttt_learner_dims *dims,
+                         int64_t position, const void *state, void *const *parts)
+{
+    (void)b;
+    for (int64_t h = 0; h < dims->heads; h++) {
+        const head_state s = state_at(self, dims, state, h);
+        double *found[6 * TTT_LEARNER_MAPS];
+        find_parts(self, dims, &s, found);
+        for (int p = 0; p < self->part_count(self, dims); p++) {
+            const ttt_learner_part part = self->part(self, dims, p, position);
+            const int64_t n = ttt_learner_part_size(&part);
+            memcpy((double *)parts[p] + h * n, found[p], (size_t)n * sizeof(double));
+        }
+    }
+}
+
+static void import_state(const ttt_learner_ops *self, const ttt_backend *b, const ttt_learner_dims *dims,
+                         int64_t position, void *state, const void *const *parts)
+{
+    (void)b;
+    const int64_t D = dims->key_size, weights = ttt_learner_weights_size(self, dims);
+    memset(state, 0, (size_t)(dims->heads * state_size(self, dims)) * sizeof(double));
+    for (int64_t h = 0; h < dims->heads; h++) {
+        const head_state s = state_at(self, dims, state, h);
+        double *found[6 * TTT_LEARNER_MAPS];
+        find_parts(self, dims, &s, found);
+        for (int p = 0; p < self->part_count(self, dims); p++) {
+            const ttt_learner_part part = self->part(self, dims, p, position);
+            const int64_t n = ttt_learner_part_size(&part);
+            memcpy(found[p], (const double *)parts[p] + h * n, (size_t)n * sizeof(double));
+        }
+        memcpy(s.sum, s.closed, (size_t)weights * sizeof(double));
+        for (int64_t slot = 0; slot < ttt_learner_open_rows(dims, position); slot++) {
+            const ref_rows rows = rows_at(self, D, s.rows, ttt_learner_slots(dims), slot);
+            add_rows(self, D, s.sum, &rows);
+        }
+    }
+}
+
+/* ---- inspection ---- */
+
+static void read_weights(const ttt_learner_ops *self, const ttt_backend *b, const ttt_learner_dims *dims,
+                         const void *state, void *out)
+{
+    (void)b;
+    memcpy(out, state, (size_t)(2 * ttt_learner_weights_size(self, dims)) * sizeof(double));
+}
+
+static double loss(const ttt_learner_ops *self, const ttt_backend *b, const ttt_learner_dims *dims,
+                   const ttt_param *params, int64_t h, const void *weights, const void *k, const void *v)
+{
+    const int64_t D = dims->key_size;
+    const ttt_param *norm = params + 2 * self->maps->count;
+    const ref_token x = {.k = k,
+                         .v = v,
+                         .gamma = (const double *)norm[0].values + h * D,
+                         .beta = (const double *)norm[1].values + h * D,
+                         .work = ttt_scratch(b, 0),
+                         .D = D};
+    return learner_of(self)->loss(&x, weights);
+}
+
+/* ---- the tables ---- */
+
+const ttt_learner_ops ttt_ref_learner_linear = {.name = "linear",
+                                                .maps = &ttt_linear_maps,
+                                                .own = &ttt_ref_linear,
+                                                .supports = ttt_learner_supports,
+                                                .state_size = state_size,
+                                                .saved_size = saved_size,
+                                                .partial_size = partial_size,
+                                                .scratch_bytes = scratch_bytes,
+                                                .work = ttt_learner_work_of,
+                                                .reset = reset,
+                                                .reset_backward = reset_backward,
+                                                .forward = forward,
+                                                .backward = backward,
+                                                .part_count = ttt_learner_part_count,
+                                                .part = ttt_learner_part_at,
+                                                .export_state = export_state,
+                                                .import_state = import_state,
+                                                .weights_size = ttt_learner_weights_size,
+                                                .weights = read_weights,
+                                                .loss = loss};
+
+const ttt_learner_ops ttt_ref_learner_mlp = {.name = "mlp",
+                                             .maps = &ttt_mlp_maps,
+                                             .own = &ttt_ref_mlp,
+                                             .supports = ttt_learner_supports,
+                                             .state_size = state_size,
+                                             .saved_size = saved_size,
+                                             .partial_size = partial_size,
+                                             .scratch_bytes = scratch_bytes,
+                                             .work = ttt_learner_work_of,
+                                             .reset = reset,
+                                             .reset_backward = reset_backward,
+                                             .forward = forward,
+                                             .backward = backward,
+                                             .part_count = ttt_learner_part_count,
+                                             .part = ttt_learner_part_at,
+                                             .export_state = export_state,
+                                             .import_state = import_state,
+                                             .weights_size = ttt_learner_weights_size,
+                                             .weights = read_weights,
+                                             .loss = loss};

@@ -10,35 +10,45 @@
 
 #include <string.h>
 
-#include "backend/backend.h"
+#include "backend/host.h"
 #include "ref/ref_math.h"
-
-enum { REF_HEAD_MAX = 1024, REF_HIDDEN_MAX = 4 * REF_HEAD_MAX };
 
 /* One token of one head, as a learner sees it. */
 typedef struct ref_token {
     const double *q, *k, *v, *gamma, *beta, *dout; /* [D]; dout in a backward */
     double r, c;
     double *out, *dq, *dk, *dv, *dr, *dc, *dgamma, *dbeta; /* out in a forward, the gradients (all +=) in a backward */
+    double *work;                                          /* [REF_WORK, D] for what is computed on the way */
     int64_t D;
 } ref_token;
 
-/* A state is two blocks of the same layout (all weights of a head one after another): `start`, the weights at the start
- * of the open mini-batch, and `sum`, the sums. */
+enum { REF_WORK = 64 };
+
+/* Takes n reals of what is left for a function's own use: it and those it calls. */
+static inline double *ref_take(double **work, int64_t n)
+{
+    double *taken = *work;
+    *work += n;
+    return taken;
+}
+
+/* The rows of one token in every map: x_j [in] and G_j [out]. */
+typedef struct ref_rows {
+    double *x[TTT_LEARNER_MAPS], *g[TTT_LEARNER_MAPS];
+} ref_rows;
+
+/* What tells one learner from another. All weights of a head lie one after another, W1, b1, W2, b2, in `start`, those
+ * at the start of the open mini-batch, as in `sum`, the sums of x^T G and G over its tokens. */
 typedef struct ref_learner {
-    int weights; /* how many; they are also the first parameters */
-    int64_t (*size)(int weight, int64_t D);
-    void (*write)(const ref_token *x, const double *start, double *sum);      /* sum += r (gradients at start) */
+    void (*write)(const ref_token *x, const double *start, const ref_rows *rows);
     void (*read)(const ref_token *x, const double *start, const double *sum); /* out, with weights start - c sum */
-    /* Backward of write and read of one token. `sum` has the token in it; dstart and dsum += . */
+    /* Backward of write, of what is added to the sums, and of read, of one token. `sum` has the token in it; dstart and
+     * dsum += . */
     void (*backward)(const ref_token *x, const double *start, const double *sum, double *dstart, double *dsum);
+    double (*loss)(const ref_token *x, const double *weights);
 } ref_learner;
 
-int64_t ttt_ref_learner_size(const ref_learner *learner, int64_t D); /* of one block */
-void ttt_ref_learner_forward(const ref_learner *learner, const ttt_learner_call *call);
-void ttt_ref_learner_backward(const ref_learner *learner, const ttt_backend *b, const ttt_learner_call *call);
-void ttt_ref_learner_reset(const ref_learner *learner, const ttt_learner_call *call);
-void ttt_ref_learner_reset_backward(const ref_learner *learner, const ttt_learner_call *call);
+extern const ref_learner ttt_ref_linear, ttt_ref_mlp;
 
 /* y = x W (+ y), x [n], W [n,m], y [m] */
 static inline void ref_row_times(double *y, const double *x, const double *W, int64_t n, int64_t m)
@@ -74,21 +84,23 @@ static inline void ref_axpy(double *y, double factor, const double *x, int64_t n
 }
 
 /* g = d/dz of 1/2 || LN(z; gamma, beta) - (v - k) ||^2: e = gamma (LN(z) - (v - k)), g = standardise_backward(e). */
-static inline void ref_inner_gradient(double *g, const double *z, const double *k, const double *v, const double *gamma,
-                                      const double *beta, int64_t D)
+static inline void ref_inner_gradient(const ref_token *x, double *g, const double *z, double *work)
 {
-    double xhat[REF_HEAD_MAX], e[REF_HEAD_MAX];
+    const int64_t D = x->D;
+    double *xhat = ref_take(&work, D), *e = ref_take(&work, D);
     const double sigma = ref_standardise(xhat, z, D);
-    for (int64_t d = 0; d < D; d++) e[d] = (gamma[d] * xhat[d] + beta[d] - (v[d] - k[d])) * gamma[d];
+    for (int64_t d = 0; d < D; d++) e[d] = (x->gamma[d] * xhat[d] + x->beta[d] - (x->v[d] - x->k[d])) * x->gamma[d];
     ref_standardise_backward(g, e, xhat, sigma, D);
 }
 
-/* Given u = d loss / d g: dz is overwritten; dk, dv, dgamma, dbeta are added to. */
-static inline void ref_inner_gradient_backward(double *dz, double *dk, double *dv, double *dgamma, double *dbeta,
-                                               const double *u, const double *z, const double *k, const double *v,
-                                               const double *gamma, const double *beta, int64_t D)
+/* Given u = d loss / d g: dz is overwritten; dk, dv, dgamma, dbeta of the token are added to. */
+static inline void ref_inner_gradient_backward(const ref_token *x, double *dz, const double *u, const double *z,
+                                               double *work)
 {
-    double xhat[REF_HEAD_MAX], e[REF_HEAD_MAX], g[REF_HEAD_MAX], de[REF_HEAD_MAX], dxhat[REF_HEAD_MAX];
+    const int64_t D = x->D;
+    const double *gamma = x->gamma, *beta = x->beta, *k = x->k, *v = x->v;
+    double *xhat = ref_take(&work, D), *e = ref_take(&work, D), *g = ref_take(&work, D), *de = ref_take(&work, D),
+           *dxhat = ref_take(&work, D);
     const double sigma = ref_standardise(xhat, z, D), n = (double)D;
     for (int64_t d = 0; d < D; d++) e[d] = (gamma[d] * xhat[d] + beta[d] - (v[d] - k[d])) * gamma[d];
     ref_standardise_backward(g, e, xhat, sigma, D);
@@ -99,50 +111,47 @@ static inline void ref_inner_gradient_backward(double *dz, double *dk, double *d
     const double dsigma = -ref_dot(u, g, D) / sigma;
     for (int64_t d = 0; d < D; d++) {
         dxhat[d] = -(u[d] * e_along + e[d] * u_along) / sigma + de[d] * gamma[d] * gamma[d];
-        dgamma[d] += de[d] * (gamma[d] * xhat[d] + beta[d] - (v[d] - k[d])) + de[d] * gamma[d] * xhat[d];
-        dbeta[d] += de[d] * gamma[d];
-        dv[d] -= de[d] * gamma[d];
-        dk[d] += de[d] * gamma[d];
+        x->dgamma[d] += de[d] * (gamma[d] * xhat[d] + beta[d] - (v[d] - k[d])) + de[d] * gamma[d] * xhat[d];
+        x->dbeta[d] += de[d] * gamma[d];
+        x->dv[d] -= de[d] * gamma[d];
+        x->dk[d] += de[d] * gamma[d];
     }
     ref_standardise_backward(dz, dxhat, xhat, sigma, D);
     for (int64_t d = 0; d < D; d++) dz[d] += dsigma * xhat[d] / n;
 }
 
 /* out = q + LN(zbar) */
-static inline void ref_inner_read(double *out, const double *q, const double *zbar, const double *gamma,
-                                  const double *beta, int64_t D)
+static inline void ref_inner_read(const ref_token *x, const double *zbar, double *work)
 {
-    double xhat[REF_HEAD_MAX];
-    ref_standardise(xhat, zbar, D);
-    for (int64_t d = 0; d < D; d++) out[d] = q[d] + gamma[d] * xhat[d] + beta[d];
+    double *xhat = ref_take(&work, x->D);
+    ref_standardise(xhat, zbar, x->D);
+    for (int64_t d = 0; d < x->D; d++) x->out[d] = x->q[d] + x->gamma[d] * xhat[d] + x->beta[d];
 }
 
-/* dzbar is overwritten; dq, dgamma, dbeta are added to. */
-static inline void ref_inner_read_backward(double *dzbar, double *dq, double *dgamma, double *dbeta, const double *dout,
-                                           const double *zbar, const double *gamma, int64_t D)
+/* dzbar is overwritten; dq, dgamma, dbeta of the token are added to. */
+static inline void ref_inner_read_backward(const ref_token *x, double *dzbar, const double *zbar, double *work)
 {
-    double xhat[REF_HEAD_MAX], dxhat[REF_HEAD_MAX];
-    const double sigma = ref_standardise(xhat, zbar, D);
-    for (int64_t d = 0; d < D; d++) {
-        dq[d] += dout[d];
-        dgamma[d] += dout[d] * xhat[d];
-        dbeta[d] += dout[d];
-        dxhat[d] = dout[d] * gamma[d];
+    double *xhat = ref_take(&work, x->D), *dxhat = ref_take(&work, x->D);
+    const double sigma = ref_standardise(xhat, zbar, x->D);
+    for (int64_t d = 0; d < x->D; d++) {
+        x->dq[d] += x->dout[d];
+        x->dgamma[d] += x->dout[d] * xhat[d];
+        x->dbeta[d] += x->dout[d];
+        dxhat[d] = x->dout[d] * x->gamma[d];
     }
-    ref_standardise_backward(dzbar, dxhat, xhat, sigma, D);
+    ref_standardise_backward(dzbar, dxhat, xhat, sigma, x->D);
 }
 
 /* mean over D of (LN(z) - (v - k))^2 */
-static inline double ref_inner_loss(const double *z, const double *k, const double *v, const double *gamma,
-                                    const double *beta, int64_t D)
+static inline double ref_inner_loss(const ref_token *x, const double *z, double *work)
 {
-    double xhat[REF_HEAD_MAX], sum = 0;
-    ref_standardise(xhat, z, D);
-    for (int64_t d = 0; d < D; d++) {
-        const double error = gamma[d] * xhat[d] + beta[d] - (v[d] - k[d]);
+    double *xhat = ref_take(&work, x->D), sum = 0;
+    ref_standardise(xhat, z, x->D);
+    for (int64_t d = 0; d < x->D; d++) {
+        const double error = x->gamma[d] * xhat[d] + x->beta[d] - (x->v[d] - x->k[d]);
         sum += error * error;
     }
-    return sum / (double)D;
+    return sum / (double)x->D;
 }
 
 #endif

@@ -3,10 +3,7 @@
  * The MLP learner in its primal form, MATH (mlp): k W1 + b1, gelu, W2, b2.
  * Parameters: W1 [H,D,4D], b1 [H,4D], W2 [H,4D,D], b2 [H,D], norm weight [H,D], norm bias [H,D].
  */
-#include "ref/ref.h"
 #include "ref/ref_learner.h"
-
-static int64_t size(int weight, int64_t D) { return weight == 3 ? D : weight == 1 ? 4 * D : 4 * D * D; }
 
 /* Where the weights lie in a block: W1 [D,E], b1 [E], W2 [E,D], b2 [D], E = 4D. */
 typedef struct weights {
@@ -36,67 +33,86 @@ static void predict(double *z1, double *a, double *z2, const double *k, const we
 
 /* What the write of one token computes on its way. */
 typedef struct write_trace {
-    double z1[REF_HIDDEN_MAX], a[REF_HIDDEN_MAX], z2[REF_HEAD_MAX], g2[REF_HEAD_MAX], back[REF_HIDDEN_MAX],
-        g1[REF_HIDDEN_MAX];
+    double *z1, *a, *back, *g1; /* [4D] */
+    double *z2, *g2;            /* [D] */
 } write_trace;
 
+static write_trace write_trace_new(double **work, int64_t D)
+{
+    return (write_trace){.z1 = ref_take(work, 4 * D),
+                         .a = ref_take(work, 4 * D),
+                         .back = ref_take(work, 4 * D),
+                         .g1 = ref_take(work, 4 * D),
+                         .z2 = ref_take(work, D),
+                         .g2 = ref_take(work, D)};
+}
+
 /* g2 = d loss / d z2, g1 = (g2 W2^T) gelu'(z1) */
-static void inner_gradients(write_trace *w, const ref_token *x, const weights *start)
+static void inner_gradients(const write_trace *w, const ref_token *x, const weights *start, double *work)
 {
     const int64_t D = x->D, E = 4 * D;
     predict(w->z1, w->a, w->z2, x->k, start, D);
-    ref_inner_gradient(w->g2, w->z2, x->k, x->v, x->gamma, x->beta, D);
+    ref_inner_gradient(x, w->g2, w->z2, work);
     memset(w->back, 0, (size_t)E * sizeof *w->back);
     ref_times_column(w->back, start->W2, w->g2, E, D);
     for (int64_t e = 0; e < E; e++) w->g1[e] = w->back[e] * ref_gelu_inner(w->z1[e]);
 }
 
-/* S1 += r k^T g1, s1 += r g1, S2 += r a^T g2, s2 += r g2 */
-static void write_token(const ref_token *x, const double *start, double *sum)
+/* x1 = k, G1 = r g1; x2 = a, G2 = r g2 */
+static void write_token(const ref_token *x, const double *start, const ref_rows *rows)
 {
     const int64_t D = x->D, E = 4 * D;
-    const weights w = weights_at(start, D), s = weights_at(sum, D);
-    write_trace trace;
-    inner_gradients(&trace, x, &w);
-    ref_outer(s.W1, x->r, x->k, trace.g1, D, E);
-    ref_axpy(s.b1, x->r, trace.g1, E);
-    ref_outer(s.W2, x->r, trace.a, trace.g2, E, D);
-    ref_axpy(s.b2, x->r, trace.g2, D);
+    const weights w = weights_at(start, D);
+    double *work = x->work;
+    const write_trace trace = write_trace_new(&work, D);
+    inner_gradients(&trace, x, &w, work);
+    memcpy(rows->x[0], x->k, (size_t)D * sizeof(double));
+    memcpy(rows->x[1], trace.a, (size_t)E * sizeof(double));
+    for (int64_t e = 0; e < E; e++) rows->g[0][e] = x->r * trace.g1[e];
+    for (int64_t d = 0; d < D; d++) rows->g[1][d] = x->r * trace.g2[d];
 }
 
 /* What the read of one token computes on its way; written: q S1 + s1 and abar S2 + s2. */
 typedef struct read_trace {
-    double written1[REF_HIDDEN_MAX], z1[REF_HIDDEN_MAX], a[REF_HIDDEN_MAX], written2[REF_HEAD_MAX], z2[REF_HEAD_MAX];
+    double *written1, *z1, *a; /* [4D] */
+    double *written2, *z2;     /* [D] */
 } read_trace;
 
 /* z1bar = q (W1 - c S1) + b1 - c s1, abar = gelu(z1bar), z2bar = abar (W2 - c S2) + b2 - c s2 */
-static void read_out(read_trace *o, const ref_token *x, const weights *start, const weights *sum)
+static read_trace read_out(const ref_token *x, const weights *start, const weights *sum, double **work)
 {
     const int64_t D = x->D, E = 4 * D;
-    affine(o->z1, x->q, start->W1, start->b1, D, E);
-    affine(o->written1, x->q, sum->W1, sum->b1, D, E);
-    ref_axpy(o->z1, -x->c, o->written1, E);
-    for (int64_t e = 0; e < E; e++) o->a[e] = ref_gelu(o->z1[e]);
-    affine(o->z2, o->a, start->W2, start->b2, E, D);
-    affine(o->written2, o->a, sum->W2, sum->b2, E, D);
-    ref_axpy(o->z2, -x->c, o->written2, D);
+    const read_trace o = {.written1 = ref_take(work, E),
+                          .z1 = ref_take(work, E),
+                          .a = ref_take(work, E),
+                          .written2 = ref_take(work, D),
+                          .z2 = ref_take(work, D)};
+    affine(o.z1, x->q, start->W1, start->b1, D, E);
+    affine(o.written1, x->q, sum->W1, sum->b1, D, E);
+    ref_axpy(o.z1, -x->c, o.written1, E);
+    for (int64_t e = 0; e < E; e++) o.a[e] = ref_gelu(o.z1[e]);
+    affine(o.z2, o.a, start->W2, start->b2, E, D);
+    affine(o.written2, o.a, sum->W2, sum->b2, E, D);
+    ref_axpy(o.z2, -x->c, o.written2, D);
+    return o;
 }
 
 /* out = q + LN(z2bar) */
 static void read_token(const ref_token *x, const double *start, const double *sum)
 {
     const weights w = weights_at(start, x->D), s = weights_at(sum, x->D);
-    read_trace o;
-    read_out(&o, x, &w, &s);
-    ref_inner_read(x->out, x->q, o.z2, x->gamma, x->beta, x->D);
+    double *work = x->work;
+    const read_trace o = read_out(x, &w, &s, &work);
+    ref_inner_read(x, o.z2, work);
 }
 
 /* Backward of y = x (W - c S) + b - c s: dx +=, gradients of W, b, S, s +=; returns that of c. `sum` is x S + s. */
 static double read_layer_backward(double *dx, const double *dy, const double *x, double c, const double *W,
                                   const double *S, const double *sum, double *dW, double *db, double *dS, double *ds,
-                                  int64_t n, int64_t m)
+                                  int64_t n, int64_t m, double *work)
 {
-    double through[REF_HIDDEN_MAX] = {0};
+    double *through = ref_take(&work, n);
+    memset(through, 0, (size_t)n * sizeof *through);
     ref_times_column(dx, W, dy, n, m);
     ref_times_column(through, S, dy, n, m);
     ref_axpy(dx, -c, through, n);
@@ -111,21 +127,23 @@ static double read_layer_backward(double *dx, const double *dy, const double *x,
 static void read_backward(const ref_token *x, const weights *w, const weights *s, const weights *dw, const weights *ds)
 {
     const int64_t D = x->D, E = 4 * D;
-    read_trace o;
-    double dz2[REF_HEAD_MAX], dz1[REF_HIDDEN_MAX] = {0};
-    read_out(&o, x, w, s);
-    ref_inner_read_backward(dz2, x->dq, x->dgamma, x->dbeta, x->dout, o.z2, x->gamma, D);
-    *x->dc += read_layer_backward(dz1, dz2, o.a, x->c, w->W2, s->W2, o.written2, dw->W2, dw->b2, ds->W2, ds->b2, E, D);
+    double *work = x->work, *dz2 = ref_take(&work, D), *dz1 = ref_take(&work, E);
+    const read_trace o = read_out(x, w, s, &work);
+    memset(dz1, 0, (size_t)E * sizeof *dz1);
+    ref_inner_read_backward(x, dz2, o.z2, work);
+    *x->dc += read_layer_backward(dz1, dz2, o.a, x->c, w->W2, s->W2, o.written2, dw->W2, dw->b2, ds->W2, ds->b2, E, D,
+                                  work);
     for (int64_t e = 0; e < E; e++) dz1[e] *= ref_gelu_slope(o.z1[e]);
     *x->dc += read_layer_backward(x->dq, dz1, x->q, x->c, w->W1, s->W1, o.written1, dw->W1, dw->b1, ds->W1, ds->b1, D,
-                                  E);
+                                  E, work);
 }
 
 /* Backward of S += r x^T g, s += r g: dx += ; dg overwritten; returns the gradient of r. */
 static double write_layer_backward(double *dx, double *dg, const double *x, const double *g, double r, const double *dS,
-                                   const double *ds, int64_t n, int64_t m)
+                                   const double *ds, int64_t n, int64_t m, double *work)
 {
-    double through[REF_HIDDEN_MAX] = {0};
+    double *through = ref_take(&work, n);
+    memset(through, 0, (size_t)n * sizeof *through);
     memcpy(dg, ds, (size_t)m * sizeof *dg);
     ref_row_times(dg, x, dS, n, m);
     ref_times_column(through, dS, g, n, m);
@@ -139,12 +157,14 @@ static double write_layer_backward(double *dx, double *dg, const double *x, cons
 static void write_backward(const ref_token *x, const weights *w, const weights *dw, const weights *ds)
 {
     const int64_t D = x->D, E = 4 * D;
-    write_trace t;
-    double dg1[REF_HIDDEN_MAX], dg2[REF_HEAD_MAX], dback[REF_HIDDEN_MAX], da[REF_HIDDEN_MAX] = {0}, dz1[REF_HIDDEN_MAX],
-                                                                          dz2[REF_HEAD_MAX];
-    inner_gradients(&t, x, w);
-    *x->dr += write_layer_backward(x->dk, dg1, x->k, t.g1, x->r, ds->W1, ds->b1, D, E);
-    *x->dr += write_layer_backward(da, dg2, t.a, t.g2, x->r, ds->W2, ds->b2, E, D);
+    double *work = x->work;
+    const write_trace t = write_trace_new(&work, D);
+    double *dg1 = ref_take(&work, E), *dback = ref_take(&work, E), *da = ref_take(&work, E), *dz1 = ref_take(&work, E),
+           *dg2 = ref_take(&work, D), *dz2 = ref_take(&work, D);
+    inner_gradients(&t, x, w, work);
+    memset(da, 0, (size_t)E * sizeof *da);
+    *x->dr += write_layer_backward(x->dk, dg1, x->k, t.g1, x->r, ds->W1, ds->b1, D, E, work);
+    *x->dr += write_layer_backward(da, dg2, t.a, t.g2, x->r, ds->W2, ds->b2, E, D, work);
 
     /* g1 = (g2 W2^T) gelu'(z1) */
     for (int64_t e = 0; e < E; e++) {
@@ -155,7 +175,7 @@ static void write_backward(const ref_token *x, const weights *w, const weights *
     ref_outer(dw->W2, 1, dback, t.g2, E, D);
 
     /* g2 at z2 = a W2 + b2, a = gelu(z1), z1 = k W1 + b1 */
-    ref_inner_gradient_backward(dz2, x->dk, x->dv, x->dgamma, x->dbeta, dg2, t.z2, x->k, x->v, x->gamma, x->beta, D);
+    ref_inner_gradient_backward(x, dz2, dg2, t.z2, work);
     ref_times_column(da, w->W2, dz2, E, D);
     ref_outer(dw->W2, 1, t.a, dz2, E, D);
     ref_axpy(dw->b2, 1, dz2, D);
@@ -173,66 +193,13 @@ static void backward_token(const ref_token *x, const double *start, const double
     write_backward(x, &w, &dw, &ds);
 }
 
-/* ---- the table's entry ---- */
-
-static const ref_learner learner = {
-    .weights = 4, .size = size, .write = write_token, .read = read_token, .backward = backward_token};
-
-static int64_t weights_size(const ttt_learner_dims *dims) { return ttt_ref_learner_size(&learner, dims->head_size); }
-static int64_t state_size(const ttt_learner_dims *dims) { return 2 * weights_size(dims); }
-/* The state on entry and after every mini-batch that closes. */
-static int64_t saved_size(const ttt_learner_dims *dims, int64_t tokens)
+static double loss(const ref_token *x, const double *block)
 {
-    return (tokens / dims->mini_batch + 2) * state_size(dims);
-}
-static int64_t partial_size(const ttt_learner_dims *dims) { return (void)dims, 0; }
-static size_t scratch_bytes(const ttt_learner_dims *dims)
-{
-    return (size_t)((dims->mini_batch + 1) * weights_size(dims)) * sizeof(double);
-}
-static void reset(const ttt_backend *b, const ttt_learner_call *call)
-{
-    (void)b, ttt_ref_learner_reset(&learner, call);
-}
-static void reset_backward(const ttt_backend *b, const ttt_learner_call *call)
-{
-    (void)b, ttt_ref_learner_reset_backward(&learner, call);
-}
-static void forward(const ttt_backend *b, const ttt_learner_call *call)
-{
-    (void)b, ttt_ref_learner_forward(&learner, call);
-}
-static void backward(const ttt_backend *b, const ttt_learner_call *call)
-{
-    ttt_ref_learner_backward(&learner, b, call);
-}
-
-static void read_weights(const ttt_backend *b, const ttt_learner_dims *dims, const void *state, void *out)
-{
-    (void)b;
-    memcpy(out, state, (size_t)state_size(dims) * sizeof(double));
-}
-
-static double loss(const ttt_backend *b, const ttt_learner_dims *dims, const ttt_param *params, int64_t h,
-                   const void *block, const void *k, const void *v)
-{
-    (void)b;
-    const int64_t D = dims->head_size;
+    const int64_t D = x->D;
     const weights w = weights_at(block, D);
-    double z1[REF_HIDDEN_MAX], a[REF_HIDDEN_MAX], z2[REF_HEAD_MAX];
-    predict(z1, a, z2, k, &w, D);
-    return ref_inner_loss(z2, k, v, (const double *)params[4].values + h * D, (const double *)params[5].values + h * D,
-                          D);
+    double *work = x->work, *z1 = ref_take(&work, 4 * D), *a = ref_take(&work, 4 * D), *z2 = ref_take(&work, D);
+    predict(z1, a, z2, x->k, &w, D);
+    return ref_inner_loss(x, z2, work);
 }
 
-const ttt_learner_ops ttt_ref_learner_mlp = {.state_size = state_size,
-                                             .saved_size = saved_size,
-                                             .partial_size = partial_size,
-                                             .scratch_bytes = scratch_bytes,
-                                             .reset = reset,
-                                             .reset_backward = reset_backward,
-                                             .forward = forward,
-                                             .backward = backward,
-                                             .weights_size = weights_size,
-                                             .weights = read_weights,
-                                             .loss = loss};
+const ref_learner ttt_ref_mlp = {.write = write_token, .read = read_token, .backward = backward_token, .loss = loss};

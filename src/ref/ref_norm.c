@@ -60,7 +60,7 @@ static void norm_gate_backward(const ttt_backend *b, void *dxv, void *dgatev, vo
                                const void *xv, const void *wv, const void *biasv, const void *gatev, int64_t rows,
                                int64_t C)
 {
-    double *xhat = (double *)(void *)b->scratch, *dxhat = xhat + C;
+    double *xhat = ttt_scratch(b, 0), *dxhat = xhat + C;
     double *dw = dwv, *dbias = dbiasv;
     const double *w = wv, *bias = biasv;
     for (int64_t r = 0; r < rows; r++) {

@@ -7,7 +7,7 @@
  */
 #include <stdint.h>
 
-#include "backend/backend.h"
+#include "backend/host.h"
 #include "base/rng.h"
 #include "cpu/isa.h"
 #include "cpu/kernels.h"
@@ -162,16 +162,17 @@ static double *doubles_of(const ttt_backend *b, const void *x, int64_t n)
 static bench bench_new(const problem *p, ttt_backend *b)
 {
     const shape *s = &p->s;
-    bench w = {.p = p, .b = b, .ops = s->mlp ? b->ops->learner_mlp : b->ops->learner_linear};
-    const ttt_learner_dims dims = {.heads = s->H, .head_size = s->D, .mini_batch = s->K, .group = s->group};
+    bench w = {.p = p, .b = b, .ops = s->mlp ? b->ops->learner[TTT_MLP_LEARNER] : b->ops->learner[TTT_LINEAR_LEARNER]};
+    const ttt_learner_dims dims = {
+        .heads = s->H, .key_size = s->D, .value_size = s->D, .mini_batch = s->K, .group = s->group};
     const int64_t size = p->rows * s->H * s->D;
-    CHECK_OK(ttt_backend_reserve(b, w.ops->scratch_bytes(&dims)));
-    memset(b->scratch, 0xff, b->scratch_bytes * (size_t)b->threads);
+    CHECK_OK(ttt_backend_reserve(b, w.ops->scratch_bytes(w.ops, &dims)));
+    memset(ttt_scratch(b, 0), 0xff, ttt_host_of(b)->scratch_bytes * (size_t)b->threads);
     for (int64_t n = 0; n < s->runs; n++) {
         const int64_t most = s->count[n] > p->before[n] ? s->count[n] : p->before[n];
         if (most > w.longest) w.longest = most;
     }
-    w.state_size = w.ops->state_size(&dims);
+    w.state_size = w.ops->state_size(w.ops, &dims);
     for (int64_t n = 0; n < s->runs; n++) {
         w.state[n] = reals(b, 3 + s->H * w.state_size, (double)NAN);
         w.dstate[n] = reals(b, 3 + s->H * w.state_size, 0);
@@ -182,9 +183,9 @@ static bench bench_new(const problem *p, ttt_backend *b)
         w.params[i].columns = w.dparams[i].columns = p->columns[i];
         w.params[i].rows = w.dparams[i].rows = p->sizes[i] / p->columns[i];
     }
-    const int64_t stride = w.ops->saved_size(&dims, w.longest), heads = s->runs * s->H;
+    const int64_t stride = w.ops->saved_size(w.ops, &dims, w.longest), heads = s->runs * s->H;
     for (int i = 0; i < 2; i++) w.saved[i] = reals(b, heads * stride, (double)NAN);
-    w.partial = reals(b, heads * w.ops->partial_size(&dims), (double)NAN);
+    w.partial = reals(b, heads * w.ops->partial_size(w.ops, &dims), (double)NAN);
     w.call = (ttt_learner_call){.dims = dims,
                                 .state_offset = 3,
                                 .q = reals_of(b, p->q, size),
@@ -252,7 +253,7 @@ static void reset(const bench *w)
     ttt_run runs[RUNS];
     ttt_learner_call call = call_of(w, runs, w->p->s.runs);
     for (int64_t n = 0; n < w->p->s.runs; n++) runs[n] = (ttt_run){.state = w->state[n], .dstate = w->dstate[n]};
-    w->ops->reset(w->b, &call);
+    w->ops->reset(w->ops, w->b, &call);
 }
 
 static void run_forward(const bench *w, bool keep)
@@ -262,7 +263,7 @@ static void run_forward(const bench *w, bool keep)
         ttt_run runs[RUNS];
         ttt_learner_call call = call_of(w, runs, runs_of(w, which, runs));
         if (keep) call.saved = w->saved[which];
-        w->ops->forward(w->b, &call);
+        w->ops->forward(w->ops, w->b, &call);
     }
 }
 
@@ -271,7 +272,7 @@ static void run_backward(const bench *w)
     ttt_run runs[RUNS];
     ttt_learner_call call;
     for (int64_t n = 0; n < w->p->s.runs; n++) {
-        const int64_t weights = w->ops->weights_size(&w->call.dims);
+        const int64_t weights = w->ops->weights_size(w->ops, &w->call.dims);
         for (int64_t h = 0; h < w->p->s.H; h++) { /* the weights come first in any state */
             w->b->ops->from(w->b, ttt_at(w->b, w->dstate[n], 3 + h * w->state_size),
                             w->p->dweights + (n * w->p->s.H + h) * weights, TTT_F64, weights);
@@ -281,11 +282,11 @@ static void run_backward(const bench *w)
     for (int which = 1; which >= 0; which--) {
         call = call_of(w, runs, runs_of(w, which, runs));
         call.saved = w->saved[which];
-        w->ops->backward(w->b, &call);
+        w->ops->backward(w->ops, w->b, &call);
     }
     for (int64_t n = 0; n < w->p->s.runs; n++) runs[n] = (ttt_run){.dstate = w->dstate[n]};
     call = call_of(w, runs, w->p->s.runs);
-    w->ops->reset_backward(w->b, &call);
+    w->ops->reset_backward(w->ops, w->b, &call);
 }
 
 static void collect(results *r, const bench *w)
@@ -293,11 +294,11 @@ static void collect(results *r, const bench *w)
     const shape *s = &w->p->s;
     const ttt_learner_call *c = &w->call;
     const int64_t size = w->p->rows * s->H * s->D, rates = w->p->rows * s->H,
-                  weights = 2 * w->ops->weights_size(&c->dims);
+                  weights = 2 * w->ops->weights_size(w->ops, &c->dims);
     void *const states = array(s->runs * s->H * weights, w->b->real);
     for (int64_t n = 0; n < s->runs; n++) {
         for (int64_t h = 0; h < s->H; h++) {
-            w->ops->weights(w->b, &c->dims, ttt_at(w->b, w->state[n], 3 + h * w->state_size),
+            w->ops->weights(w->ops, w->b, &c->dims, ttt_at(w->b, w->state[n], 3 + h * w->state_size),
                             ttt_at(w->b, states, (n * s->H + h) * weights));
         }
     }
@@ -370,7 +371,7 @@ static void check_splits(const bench *w)
             left -= some;
         }
         ttt_learner_call call = call_of(w, runs, count);
-        w->ops->forward(w->b, &call);
+        w->ops->forward(w->ops, w->b, &call);
     }
     CHECK(memcmp(out, w->call.out, (size_t)size * w->b->real) == 0);
     for (int64_t n = 0; n < p->s.runs; n++) {
@@ -383,13 +384,13 @@ static void check_splits(const bench *w)
 static void check_loss(const bench *cpu, const bench *ref, const results *rc, const results *rr)
 {
     const shape *s = &cpu->p->s;
-    const int64_t weights = 2 * cpu->ops->weights_size(&cpu->call.dims), h = s->H - 1;
+    const int64_t weights = 2 * cpu->ops->weights_size(cpu->ops, &cpu->call.dims), h = s->H - 1;
     const bench *const both[2] = {cpu, ref};
     const results *const from[2] = {rc, rr};
     double loss[2];
     for (int i = 0; i < 2; i++) {
         void *w = reals_of(both[i]->b, from[i]->field[1] + h * weights, weights);
-        loss[i] = both[i]->ops->loss(both[i]->b, &cpu->call.dims, both[i]->params, h, w,
+        loss[i] = both[i]->ops->loss(both[i]->ops, both[i]->b, &cpu->call.dims, both[i]->params, h, w,
                                      ttt_at(both[i]->b, both[i]->call.k, h * s->D),
                                      ttt_at(both[i]->b, both[i]->call.v, h * s->D));
         free(w);

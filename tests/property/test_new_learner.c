@@ -6,39 +6,59 @@
  *   U_t = a W_{t-1};  e_t = v_t - k_t U_t;  W_t = U_t + r_t k_t^T e_t;  out_t = c_t q_t W_t;   a: one learned number
  * per head, W_0 = 0
  */
+#include "backend/host.h"
 #include "base/rng.h"
 #include "layer/layer.h"
 #include "test.h"
 
 /* ---- the learner, for the reference backend ---- */
 
-static int64_t state_size(const ttt_learner_dims *dims) { return dims->head_size * dims->head_size; }
-static int64_t saved_size(const ttt_learner_dims *dims, int64_t tokens) { return (tokens + 1) * state_size(dims); }
-static int64_t no_partial(const ttt_learner_dims *dims) { return (void)dims, 0; }
-static size_t scratch_bytes(const ttt_learner_dims *dims) { return (size_t)(3 * dims->head_size) * sizeof(double); }
+static int64_t size_of(const ttt_learner_dims *dims) { return dims->key_size * dims->value_size; }
+
+static int64_t state_size(const ttt_learner_ops *self, const ttt_learner_dims *dims)
+{
+    (void)self;
+    return size_of(dims);
+}
+static int64_t saved_size(const ttt_learner_ops *self, const ttt_learner_dims *dims, int64_t tokens)
+{
+    (void)self;
+    return (tokens + 1) * size_of(dims);
+}
+static int64_t no_partial(const ttt_learner_ops *self, const ttt_learner_dims *dims)
+{
+    (void)self, (void)dims;
+    return 0;
+}
+static size_t scratch_bytes(const ttt_learner_ops *self, const ttt_learner_dims *dims)
+{
+    (void)self;
+    return (size_t)(3 * dims->value_size) * sizeof(double);
+}
 
 static double *head_state(const ttt_learner_call *call, void *state, int64_t h)
 {
-    return (double *)state + call->state_offset + h * state_size(&call->dims);
+    return (double *)state + call->state_offset + h * size_of(&call->dims);
 }
 
-static void reset(const ttt_backend *b, const ttt_learner_call *call)
+static void reset(const ttt_learner_ops *self, const ttt_backend *b, const ttt_learner_call *call)
 {
+    (void)self;
     for (int64_t n = 0; n < call->run_count; n++)
-        b->ops->zero(b, head_state(call, call->runs[n].state, 0), call->dims.heads * state_size(&call->dims));
+        b->ops->zero(b, head_state(call, call->runs[n].state, 0), call->dims.heads * size_of(&call->dims));
 }
 
-static void reset_backward(const ttt_backend *b,
-                           const ttt_learner_call *call) /* the first state depends on no parameter */
+/* The first state depends on no parameter. */
+static void reset_backward(const ttt_learner_ops *self, const ttt_backend *b, const ttt_learner_call *call)
 {
-    (void)b;
-    (void)call;
+    (void)self, (void)b, (void)call;
 }
 
-static void forward(const ttt_backend *b, const ttt_learner_call *call)
+static void forward(const ttt_learner_ops *self, const ttt_backend *b, const ttt_learner_call *call)
 {
-    const int64_t H = call->dims.heads, D = call->dims.head_size;
-    double *e = (double *)(void *)b->scratch;
+    (void)self;
+    const int64_t H = call->dims.heads, D = call->dims.key_size;
+    double *e = ttt_scratch(b, 0);
     for (int64_t i = 0; i < call->run_count * H; i++) {
         const ttt_run *run = &call->runs[i / H];
         const int64_t h = i % H;
@@ -73,14 +93,14 @@ static void forward(const ttt_backend *b, const ttt_learner_call *call)
 static void token_backward(const ttt_backend *b, const ttt_learner_call *call, int64_t row, int64_t h,
                            const double *before, const double *after, double *dW)
 {
-    const int64_t H = call->dims.heads, D = call->dims.head_size, at = (row * H + h) * D;
+    const int64_t H = call->dims.heads, D = call->dims.key_size, at = (row * H + h) * D;
     const double a = ((const double *)call->params[0].values)[h], r = ((const double *)call->write)[row * H + h],
                  c = ((const double *)call->read)[row];
     const double *q = (const double *)call->q + at, *k = (const double *)call->k + at,
                  *v = (const double *)call->v + at;
     const double *dout = (const double *)call->dout + at;
     double *dq = (double *)call->dq + at, *dk = (double *)call->dk + at, *dv = (double *)call->dv + at;
-    double *e = (double *)(void *)b->scratch, dr = 0, dc = 0, da = 0;
+    double *e = ttt_scratch(b, 0), dr = 0, dc = 0, da = 0;
     for (int64_t m = 0; m < D; m++) {
         dq[m] = 0;
         for (int64_t j = 0; j < D; j++) {
@@ -116,9 +136,10 @@ static void token_backward(const ttt_backend *b, const ttt_learner_call *call, i
     ((double *)call->dparams[0].values)[h] += da;
 }
 
-static void backward(const ttt_backend *b, const ttt_learner_call *call)
+static void backward(const ttt_learner_ops *self, const ttt_backend *b, const ttt_learner_call *call)
 {
-    const int64_t H = call->dims.heads, size = state_size(&call->dims);
+    (void)self;
+    const int64_t H = call->dims.heads, size = size_of(&call->dims);
     for (int64_t i = 0; i < call->run_count * H; i++) {
         const ttt_run *run = &call->runs[i / H];
         const double *saved = (const double *)call->saved + i * call->saved_stride;
@@ -186,7 +207,7 @@ static void net_init(net *n)
     n->shape = (ttt_layer_shape){.width = C,
                                  .taps = 4,
                                  .base_lr = 2,
-                                 .dims = {.heads = H, .head_size = D, .mini_batch = K, .group = 2},
+                                 .dims = {.heads = H, .key_size = D, .value_size = D, .mini_batch = K, .group = 2},
                                  .learner = &delta,
                                  .rotation = n->rotation};
 }

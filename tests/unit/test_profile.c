@@ -40,10 +40,12 @@ static void test_table(const char *name)
         same += memcmp((const char *)&inner + i * sizeof(function *), (const char *)b->ops + i * sizeof(function *),
                        sizeof(function *)) == 0;
     CHECK(b->ops->from == inner.from && b->ops->to == inner.to && b->ops->packed_size == inner.packed_size);
-    CHECK_EQ(same, 3);
-    CHECK(b->ops->learner_mlp->forward != inner.learner_mlp->forward);
-    CHECK(b->ops->learner_linear->backward != inner.learner_linear->backward);
-    CHECK(b->ops->learner_linear->reset == inner.learner_linear->reset);
+    CHECK_EQ(same, 6); /* and alloc, free, sync */
+    for (int i = 0; i < TTT_LEARNER_COUNT; i++) {
+        CHECK(b->ops->learner[i]->forward != inner.learner[i]->forward);
+        CHECK(b->ops->learner[i]->backward != inner.learner[i]->backward);
+        CHECK(b->ops->learner[i]->reset == inner.learner[i]->reset);
+    }
     ttt_backend_free(b);
 }
 
