@@ -8,9 +8,11 @@
 
 #include <math.h>
 #include <stdbool.h>
+#include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 #include <ttt/status.h>
 
 static int test_checks, test_failures, test_skips;
@@ -98,6 +100,18 @@ static inline int test_end(void)
 
 /* Whether TTT_TEST_SMALL asks for the small cases alone, as where the processor is emulated and slow. */
 static inline bool test_small(void) { return getenv("TTT_TEST_SMALL") != NULL; }
+
+/* What a test that takes samples draws them with: TTT_TEST_SEED, or one that is new in every run; printed. */
+static inline uint64_t test_seed(void)
+{
+    const char *given = getenv("TTT_TEST_SEED");
+    const uint64_t seed = given ? strtoull(given, NULL, 10) : (uint64_t)time(NULL);
+    printf("TTT_TEST_SEED=%llu\n", (unsigned long long)seed);
+    return seed;
+}
+
+/* Whether TTT_TEST_LONG asks for all cases where a short test takes samples. */
+static inline bool test_long(void) { return getenv("TTT_TEST_LONG") != NULL; }
 
 /* A file of ../shared, or NULL where that folder does not exist (the test then skips). The string is static. */
 static inline const char *test_shared(const char *name)

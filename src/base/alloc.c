@@ -6,11 +6,12 @@
 #include "base/alloc.h"
 
 #include <malloc.h>
-#include <stdatomic.h>
 #include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+
+#include "base/system.h"
 
 #if __has_include(<valgrind/memcheck.h>)
 #include <valgrind/memcheck.h>
@@ -18,25 +19,7 @@
 #define VALGRIND_MAKE_MEM_DEFINED(block, bytes) (void)0
 #endif
 
-enum { LINE = 64, HUGE_PAGE = 2 << 20, LARGE = 2 * HUGE_PAGE };
-
-static atomic_llong allocations;
-static long long fault_at; /* value of `allocations` that fails; 0 is none */
-static int fault_forever;
-
-void ttt_alloc_fault(int64_t nth, int forever)
-{
-    fault_at = nth > 0 ? atomic_load(&allocations) + nth : 0;
-    fault_forever = forever;
-}
-
-int64_t ttt_alloc_count(void) { return atomic_load(&allocations); }
-
-static int allocation_faults(void)
-{
-    const long long number = atomic_fetch_add(&allocations, 1) + 1;
-    return fault_at != 0 && (number == fault_at || (fault_forever && number > fault_at));
-}
+enum { LINE = 64, HUGE_PAGE = 2 << 20, LARGE = 2 * HUGE_PAGE, MOVED = 64 << 20 };
 
 static void *out_of_memory(size_t count, size_t size)
 {
@@ -44,19 +27,20 @@ static void *out_of_memory(size_t count, size_t size)
     return NULL;
 }
 
-static void *allocate(size_t count, size_t size)
+static void *allocate(size_t count, size_t size, bool huge)
 {
     size_t bytes;
-    if (allocation_faults() || __builtin_mul_overflow(count, size, &bytes) || bytes > PTRDIFF_MAX - HUGE_PAGE)
+    if (ttt_call_fails(TTT_CALL_ALLOC) || __builtin_mul_overflow(count, size, &bytes) ||
+        bytes > PTRDIFF_MAX - HUGE_PAGE)
         return out_of_memory(count, size);
     const bool large = bytes >= LARGE;
     const size_t page = large ? HUGE_PAGE : LINE, whole = (bytes + page - 1) / page * page;
     void *block = aligned_alloc(page, whole + (bytes == 0 ? page : 0));
     if (!block) return out_of_memory(count, size);
 #ifdef MADV_HUGEPAGE
-    /* Not the last, partial page, of which small pages take no more than is used. A wish: without it all is the same,
-     * slower. */
-    if (large) (void)madvise(block, bytes / HUGE_PAGE * HUGE_PAGE, MADV_HUGEPAGE);
+    /* Not the last, partial page, of which small pages take no more than is used. Best effort: only speed
+     * depends on it. */
+    if (large && huge) (void)madvise(block, bytes / HUGE_PAGE * HUGE_PAGE, MADV_HUGEPAGE);
 #endif
     return block;
 }
@@ -78,27 +62,58 @@ static bool zero_later(void *block, size_t bytes)
 
 void *ttt_alloc(size_t count, size_t size)
 {
-    void *block = allocate(count, size);
+    void *block = allocate(count, size, true);
     if (block && !zero_later(block, count * size)) memset(block, 0, count * size);
     return block;
 }
 
+/* The system's realloc gives blocks of this size other addresses without touching their content, and keeps their place
+ * in a page; but not blocks of which a part was asked to be huge pages, so what grows never is. Sanitizers' copies, and
+ * aligns to 16 bytes. */
+#if defined __SANITIZE_ADDRESS__ || defined __SANITIZE_THREAD__
+enum { MOVES = 0 };
+#else
+enum { MOVES = 1 };
+#endif
+
+static void *move(void *block, size_t bytes)
+{
+    if (ttt_call_fails(TTT_CALL_ALLOC) || bytes > PTRDIFF_MAX - HUGE_PAGE) return out_of_memory(bytes, 1);
+    void *moved = realloc(block, bytes);
+    return moved ? moved : out_of_memory(bytes, 1);
+}
+
 void *ttt_realloc(void *block, size_t count, size_t size)
 {
-    void *grown = allocate(count, size);
+    size_t bytes;
+    const size_t old = block ? malloc_usable_size(block) : 0;
+    if (MOVES && old >= MOVED && !__builtin_mul_overflow(count, size, &bytes) && bytes >= MOVED)
+        return move(block, bytes);
+    void *grown = allocate(count, size, false);
     if (!grown) return NULL;
     if (block) {
-        const size_t old = malloc_usable_size(block);
         memcpy(grown, block, old < count * size ? old : count * size);
         free(block);
     }
     return grown;
 }
 
+void *ttt_array_grow(void *array, size_t *capacity, size_t count, size_t size)
+{
+    enum { FIRST = 16 };
+    if (array && count <= *capacity) return array;
+    size_t larger;
+    if (__builtin_mul_overflow(*capacity, (size_t)2, &larger) || larger < count) larger = count;
+    if (larger < FIRST) larger = FIRST;
+    void *grown = ttt_realloc(array, larger, size);
+    if (grown) *capacity = larger;
+    return grown;
+}
+
 char *ttt_strdup(const char *text)
 {
     const size_t bytes = strlen(text) + 1;
-    char *copy = allocate(bytes, 1);
+    char *copy = allocate(bytes, 1, false);
     if (copy) memcpy(copy, text, bytes);
     return copy;
 }

@@ -2,6 +2,7 @@
 #include "base/buffer.h"
 
 #include <stdarg.h>
+#include <stdint.h>
 #include <string.h>
 
 #include "base/alloc.h"
@@ -25,6 +26,8 @@ ttt_status ttt_buffer_reserve(ttt_buffer *buffer, size_t capacity)
 
 ttt_status ttt_buffer_append(ttt_buffer *buffer, const void *bytes, size_t count)
 {
+    if (count > PTRDIFF_MAX - buffer->size)
+        return ttt_fail(TTT_ERR_MEMORY, "out of memory: a buffer of %zu and %zu bytes more", buffer->size, count);
     TTT_TRY(ttt_buffer_reserve(buffer, buffer->size + count));
     if (count) memcpy(buffer->data + buffer->size, bytes, count);
     buffer->size += count;

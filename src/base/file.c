@@ -3,57 +3,57 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <stdarg.h>
-#include <stdio.h>
+#include <stdatomic.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "base/alloc.h"
-#include "base/number.h"
+#include "base/rng.h"
+#include "base/system.h"
 
-enum { WRITER_BUFFER = 1 << 20 };
+enum { WRITER_BUFFER = 1 << 20, PIECE = 65536 };
 
 struct ttt_writer {
     int fd;
-    char *path;
-    char *temporary;
+    char *path;      /* what is replaced: no link */
+    char *temporary; /* NULL once it has its final name, or if it was never created */
+    char *buffer;    /* of WRITER_BUFFER bytes */
     size_t used;
-    char buffer[WRITER_BUFFER];
 };
-
-static int64_t writes, fault_at;
-
-void ttt_write_fault(int64_t nth) { fault_at = nth > 0 ? writes + nth : 0; }
-int64_t ttt_write_count(void) { return writes; }
 
 static ttt_status fail_errno(const char *what, const char *path)
 {
     return ttt_fail(TTT_ERR_IO, "cannot %s %s: %s", what, path, strerror(errno));
 }
 
+/* ---- reading ---- */
+
+static ttt_status map_file(ttt_map *map, int fd, const char *path)
+{
+    struct stat status;
+    if (fstat(fd, &status) != 0) return fail_errno("examine", path);
+    if (!S_ISREG(status.st_mode))
+        return ttt_fail(TTT_ERR_IO, "cannot read %s: it is %s, a file is needed", path,
+                        S_ISDIR(status.st_mode) ? "a folder" : "not a regular file");
+    if (status.st_size == 0) return TTT_OK;
+    const void *data = ttt_sys_map(fd, (size_t)status.st_size);
+    if (!data) return fail_errno("map", path);
+    *map = (ttt_map){.data = data, .size = (size_t)status.st_size};
+    return TTT_OK;
+}
+
 ttt_status ttt_map_open(ttt_map *map, const char *path)
 {
     *map = (ttt_map){0};
-    const int fd = open(path, O_RDONLY | O_CLOEXEC);
+    const int fd = ttt_sys_open(path, O_RDONLY, 0);
     if (fd < 0) return fail_errno("open", path);
-    struct stat status;
-    ttt_status result = TTT_OK;
-    if (fstat(fd, &status) != 0) {
-        result = fail_errno("examine", path);
-    } else if (!S_ISREG(status.st_mode)) {
-        result = ttt_fail(TTT_ERR_IO, "cannot read %s: it is %s, a file is needed", path,
-                          S_ISDIR(status.st_mode) ? "a folder" : "not a regular file");
-    } else if (status.st_size > 0) {
-        void *data = mmap(NULL, (size_t)status.st_size, PROT_READ, MAP_PRIVATE, fd, 0);
-        if (data == MAP_FAILED)
-            result = fail_errno("map", path);
-        else
-            *map = (ttt_map){.data = data, .size = (size_t)status.st_size};
-    }
+    const ttt_status status = map_file(map, fd, path);
     close(fd);
-    return result;
+    return status;
 }
 
 void ttt_map_close(ttt_map *map)
@@ -68,73 +68,120 @@ void ttt_map_release(const void *bytes, size_t count)
     if (count) madvise((void *)begin, (uintptr_t)bytes + count - begin, MADV_DONTNEED);
 }
 
-ttt_status ttt_file_read(ttt_buffer *buffer, const char *path, size_t limit)
+/* Room for a whole regular file at once. What its size says is a guess: the file may grow, or be /proc's. */
+static ttt_status reserve(ttt_buffer *buffer, int fd, size_t limit)
 {
-    const bool standard_input = strcmp(path, "-") == 0;
-    const int fd = standard_input ? STDIN_FILENO : open(path, O_RDONLY | O_CLOEXEC);
-    if (fd < 0) return fail_errno("open", path);
-    ttt_status status = TTT_OK;
-    size_t total = 0;
-    while (status == TTT_OK) {
-        status = ttt_buffer_reserve(buffer, buffer->size + 65536);
-        if (status != TTT_OK) break;
-        const ssize_t count = read(fd, buffer->data + buffer->size, 65536);
-        if (count < 0 && errno == EINTR) continue;
-        if (count < 0) status = fail_errno("read", path);
-        if (count <= 0) break;
+    struct stat status;
+    size_t size = PIECE;
+    if (fstat(fd, &status) == 0 && S_ISREG(status.st_mode) && (size_t)status.st_size <= limit)
+        size = (size_t)status.st_size + 1;
+    return ttt_buffer_reserve(buffer, buffer->size + size);
+}
+
+static ttt_status read_file(ttt_buffer *buffer, int fd, const char *path, size_t limit)
+{
+    TTT_TRY(reserve(buffer, fd, limit));
+    for (size_t total = 0;;) {
+        if (buffer->capacity - buffer->size < 2) TTT_TRY(ttt_buffer_reserve(buffer, buffer->size + PIECE));
+        const ssize_t count = ttt_sys_read(fd, buffer->data + buffer->size, buffer->capacity - buffer->size - 1);
+        if (count < 0) return fail_errno("read", path);
+        if (count == 0) return TTT_OK;
         buffer->size += (size_t)count;
         buffer->data[buffer->size] = '\0';
         total += (size_t)count;
         if (total > limit)
-            status = ttt_fail(TTT_ERR_FORMAT, "%s is larger than the %zu bytes allowed for such a file", path, limit);
+            return ttt_fail(TTT_ERR_FORMAT, "%s is larger than the %zu bytes allowed for such a file", path, limit);
     }
+}
+
+ttt_status ttt_file_read(ttt_buffer *buffer, const char *path, size_t limit)
+{
+    const bool standard_input = strcmp(path, "-") == 0;
+    const int fd = standard_input ? STDIN_FILENO : ttt_sys_open(path, O_RDONLY, 0);
+    if (fd < 0) return fail_errno("open", path);
+    const ttt_status status = read_file(buffer, fd, path, limit);
     if (!standard_input) close(fd);
     return status;
+}
+
+bool ttt_file_exists(const char *path)
+{
+    struct stat status;
+    return stat(path, &status) == 0;
+}
+
+/* ---- writing ---- */
+
+/* What is to be replaced, and the permissions of what is there (-1: nothing is). */
+static ttt_status find_target(char **target, int *mode, const char *path)
+{
+    struct stat status, link;
+    *mode = -1;
+    const bool exists = stat(path, &status) == 0, named = lstat(path, &link) == 0;
+    if (!exists && named) return ttt_fail(TTT_ERR_IO, "cannot write %s: it is a link to nothing", path);
+    if (exists && !S_ISREG(status.st_mode))
+        return ttt_fail(TTT_ERR_IO, "cannot write %s: %s has this name", path,
+                        S_ISDIR(status.st_mode) ? "a folder" : "what is no regular file");
+    if (exists) *mode = status.st_mode & 0777;
+    char *real = named && S_ISLNK(link.st_mode) ? realpath(path, NULL) : NULL;
+    if (named && S_ISLNK(link.st_mode) && !real) return fail_errno("write", path);
+    *target = ttt_strdup(real ? real : path);
+    free(real);
+    return *target ? TTT_OK : TTT_ERR_MEMORY;
+}
+
+/* A number that no other writer has: each asks for a file that does not exist, and tries another where it does. */
+static uint64_t new_number(void)
+{
+    static atomic_ullong calls;
+    struct timespec now;
+    clock_gettime(CLOCK_REALTIME, &now);
+    const ttt_rng rng = {.seed = (uint64_t)now.tv_sec * 1000000000 + (uint64_t)now.tv_nsec, .stream = TTT_RNG_NAME};
+    return ttt_rng_u64(rng, (uint64_t)getpid() << 32 ^ atomic_fetch_add(&calls, 1));
+}
+
+/* Creates writer->temporary, which is of nobody else's eyes until it has the mode that it is to have. */
+static ttt_status create(ttt_writer *writer, int mode)
+{
+    enum { TRIES = 100 };
+    ttt_buffer name = {0};
+    ttt_status status = TTT_OK;
+    for (int i = 0; i < TRIES && status == TTT_OK && writer->fd < 0; i++) {
+        name.size = 0;
+        status = ttt_buffer_print(&name, "%s.tmp-%016llx", writer->path, (unsigned long long)new_number());
+        if (status != TTT_OK) break;
+        writer->fd = ttt_sys_open(name.data, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW, mode < 0 ? 0666 : 0600);
+        if (writer->fd < 0 && (errno != EEXIST || i + 1 == TRIES)) status = fail_errno("write", writer->path);
+    }
+    if (status != TTT_OK) {
+        ttt_buffer_deinit(&name);
+        return status;
+    }
+    writer->temporary = name.data;
+    return mode < 0 || fchmod(writer->fd, (mode_t)mode) == 0 ? TTT_OK : fail_errno("write", writer->path);
 }
 
 ttt_status ttt_writer_open(ttt_writer **out, const char *path)
 {
     *out = NULL;
+    int mode;
     ttt_writer *writer = ttt_alloc(1, sizeof *writer);
     if (!writer) return TTT_ERR_MEMORY;
     writer->fd = -1;
-    ttt_buffer temporary = {0};
-    ttt_status status = ttt_buffer_print(&temporary, "%s.tmp-%ld", path, (long)getpid());
-    writer->temporary = temporary.data;
-    writer->path = ttt_strdup(path);
-    if (status != TTT_OK || !writer->path) {
+    ttt_status status = find_target(&writer->path, &mode, path);
+    if (status == TTT_OK) writer->buffer = ttt_alloc(WRITER_BUFFER, 1);
+    if (status == TTT_OK) status = writer->buffer ? create(writer, mode) : TTT_ERR_MEMORY;
+    if (status == TTT_OK)
+        *out = writer;
+    else
         ttt_writer_abandon(&writer);
-        return TTT_ERR_MEMORY;
-    }
-    if (ttt_is_folder(path)) {
-        status = ttt_fail(TTT_ERR_IO, "cannot write %s: a folder has this name", path);
-    } else {
-        writer->fd = open(writer->temporary, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0666);
-        if (writer->fd < 0) status = fail_errno("write", path);
-    }
-    if (status != TTT_OK) {
-        ttt_free(writer->temporary); /* it was never created, so there is nothing to remove */
-        writer->temporary = NULL;
-        ttt_writer_abandon(&writer);
-        return status;
-    }
-    *out = writer;
-    return TTT_OK;
+    return status;
 }
 
 static ttt_status write_all(ttt_writer *writer, const char *bytes, size_t count)
 {
     while (count > 0) {
-        writes++;
-        ssize_t written;
-        if (fault_at != 0 && writes == fault_at) {
-            const ssize_t half = write(writer->fd, bytes, count / 2);
-            written = half < 0 ? half : -1;
-            errno = ENOSPC;
-        } else {
-            written = write(writer->fd, bytes, count);
-        }
-        if (written < 0 && errno == EINTR) continue;
+        const ssize_t written = ttt_sys_write(writer->fd, bytes, count);
         if (written < 0) return fail_errno("write", writer->path);
         bytes += written;
         count -= (size_t)written;
@@ -158,45 +205,39 @@ ttt_status ttt_writer_write(ttt_writer *writer, const void *bytes, size_t count)
     return TTT_OK;
 }
 
-ttt_status ttt_writer_print(ttt_writer *writer, const char *format, ...)
+ttt_status ttt_writer_patch(ttt_writer *writer, size_t offset, const void *bytes, size_t count)
 {
-    char text[1024];
-    va_list arguments;
-    va_start(arguments, format);
-    const int length = ttt_vprint(text, sizeof text, format, arguments);
-    va_end(arguments);
-    if (length < 0 || (size_t)length >= sizeof text)
-        return ttt_fail(TTT_ERR_ARGUMENT, "%s: a formatted line exceeds 1023 bytes", writer->path);
-    return ttt_writer_write(writer, text, (size_t)length);
+    TTT_TRY(flush(writer));
+    for (size_t done = 0; done < count;) {
+        const ssize_t written = ttt_sys_write_at(writer->fd, (const char *)bytes + done, count - done,
+                                                 (off_t)(offset + done));
+        if (written < 0) return fail_errno("write", writer->path);
+        done += (size_t)written;
+    }
+    return TTT_OK;
 }
 
-/* A rename is durable once its folder is synced. Some file systems cannot sync a folder; that is no failure of ours.
- * `path` is cut to its folder. */
-static void sync_parent(char *path)
+ttt_status ttt_writer_finish(ttt_writer *writer)
 {
-    char *slash = strrchr(path, '/');
-    if (slash) slash[slash == path] = '\0';
-    const int fd = open(slash ? path : ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    if (fd < 0) return;
-    fsync(fd);
-    close(fd);
+    TTT_TRY(flush(writer));
+    ttt_free(writer->buffer);
+    writer->buffer = NULL;
+    ttt_status status = ttt_sys_sync(writer->fd) == 0 ? TTT_OK : fail_errno("write", writer->path);
+    if (ttt_sys_close(writer->fd) != 0 && status == TTT_OK) status = fail_errno("write", writer->path);
+    writer->fd = -1;
+    return status;
 }
 
 ttt_status ttt_writer_commit(ttt_writer **handle)
 {
     ttt_writer *writer = *handle;
-    ttt_status status = flush(writer);
-    if (status == TTT_OK && fsync(writer->fd) != 0) status = fail_errno("write", writer->path);
+    ttt_status status = writer->fd >= 0 ? ttt_writer_finish(writer) : TTT_OK;
+    if (status == TTT_OK && ttt_sys_rename(writer->temporary, writer->path) != 0)
+        status = fail_errno("write", writer->path);
     if (status == TTT_OK) {
-        const int closed = close(writer->fd);
-        writer->fd = -1;
-        if (closed != 0) status = fail_errno("write", writer->path);
-    }
-    if (status == TTT_OK && rename(writer->temporary, writer->path) != 0) status = fail_errno("write", writer->path);
-    if (status == TTT_OK) {
-        sync_parent(writer->path);
         ttt_free(writer->temporary);
         writer->temporary = NULL;
+        ttt_folder_sync_parent(writer->path);
     }
     ttt_writer_abandon(handle);
     return status;
@@ -207,10 +248,9 @@ void ttt_writer_abandon(ttt_writer **handle)
     if (!handle || !*handle) return;
     ttt_writer *writer = *handle;
     if (writer->fd >= 0) close(writer->fd);
-    if (writer->temporary) {
-        unlink(writer->temporary);
-        ttt_free(writer->temporary);
-    }
+    if (writer->temporary) (void)ttt_sys_remove(AT_FDCWD, writer->temporary, 0);
+    ttt_free(writer->temporary);
+    ttt_free(writer->buffer);
     ttt_free(writer->path);
     ttt_free(writer);
     *handle = NULL;
@@ -221,66 +261,31 @@ ttt_status ttt_file_write(const char *path, const void *bytes, size_t count)
     ttt_writer *writer;
     TTT_TRY(ttt_writer_open(&writer, path));
     const ttt_status status = ttt_writer_write(writer, bytes, count);
-    if (status != TTT_OK) {
-        ttt_writer_abandon(&writer);
-        return status;
-    }
-    return ttt_writer_commit(&writer);
-}
-
-bool ttt_file_exists(const char *path)
-{
-    struct stat status;
-    return stat(path, &status) == 0;
-}
-
-bool ttt_is_folder(const char *path)
-{
-    struct stat status;
-    return stat(path, &status) == 0 && S_ISDIR(status.st_mode);
-}
-
-bool ttt_folder_has(const char *folder, const char *name)
-{
-    const int fd = open(folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    if (fd < 0) return false;
-    const bool found = faccessat(fd, name, F_OK, 0) == 0;
-    close(fd);
-    return found;
-}
-
-void ttt_folder_drop(const char *folder, const char *name)
-{
-    const int fd = open(folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    if (fd < 0) return;
-    unlinkat(fd, name, 0);
-    close(fd);
-}
-
-ttt_status ttt_folder_make(const char *path)
-{
-    char *partial = ttt_strdup(path);
-    if (!partial) return TTT_ERR_MEMORY;
-    ttt_status status = TTT_OK;
-    for (char *c = partial + 1; status == TTT_OK; c++) {
-        if (*c != '/' && *c != '\0') continue;
-        const char kept = *c;
-        *c = '\0';
-        if (mkdir(partial, 0777) != 0 && errno != EEXIST) status = fail_errno("create folder", partial);
-        *c = kept;
-        if (kept == '\0') break;
-    }
-    if (status == TTT_OK && !ttt_is_folder(path))
-        status = ttt_fail(TTT_ERR_IO, "cannot create folder %s: a file has this name", path);
-    ttt_free(partial);
+    if (status == TTT_OK) return ttt_writer_commit(&writer);
+    ttt_writer_abandon(&writer);
     return status;
 }
 
-char *ttt_path_join(const char *folder, const char *name)
+static ttt_status copy_bytes(ttt_writer *writer, int fd, const char *path)
 {
-    ttt_buffer path = {0};
-    const size_t length = strlen(folder);
-    if (ttt_buffer_print(&path, "%s%s%s", folder, length && folder[length - 1] == '/' ? "" : "/", name) != TTT_OK)
-        return NULL;
-    return path.data;
+    char bytes[PIECE];
+    for (;;) {
+        const ssize_t count = ttt_sys_read(fd, bytes, sizeof bytes);
+        if (count < 0) return fail_errno("read", path);
+        if (count == 0) return TTT_OK;
+        TTT_TRY(ttt_writer_write(writer, bytes, (size_t)count));
+    }
+}
+
+ttt_status ttt_file_copy(const char *from, const char *to)
+{
+    ttt_writer *writer = NULL;
+    const int fd = ttt_sys_open(from, O_RDONLY, 0);
+    if (fd < 0) return fail_errno("open", from);
+    ttt_status status = ttt_writer_open(&writer, to);
+    if (status == TTT_OK) status = copy_bytes(writer, fd, from);
+    close(fd);
+    if (status == TTT_OK) return ttt_writer_commit(&writer);
+    ttt_writer_abandon(&writer);
+    return status;
 }

@@ -1,7 +1,12 @@
 /* SPDX-License-Identifier: MIT
  *
- * Files: mapped reads, and writes that are whole or not at all. A writer fills a temporary sibling; only
- * commit gives it the final name, after the bytes have reached the disk. Every failure names the path.
+ * Files: mapped reads, and writes that are whole or not at all. A writer fills a temporary sibling; only commit gives
+ * it the final name, after the bytes have reached the disk. Every failure names the path.
+ *
+ * A temporary file is PATH.tmp- and a number, new and no link, so that threads, processes and machines that write the
+ * same path do not meet; the last to commit is what stays. What a killed process left is known by ".tmp-". The new file
+ * has the permissions of the one it replaces, and else those that the umask leaves. A path that is a symbolic link
+ * stays one: the file it names is replaced. A link to nothing is refused, and so is what exists and is no regular file.
  */
 #ifndef TTT_BASE_FILE_H
 #define TTT_BASE_FILE_H
@@ -12,13 +17,16 @@
 
 #include "base/buffer.h"
 #include "base/error.h"
+#include "base/folder.h"
 
 typedef struct ttt_map {
     const unsigned char *data; /* `size` bytes, read-only; NULL when size is 0 */
     size_t size;
 } ttt_map;
 
-/* Maps a regular file. A directory, or anything that is no regular file, is refused with a sentence. */
+/* Maps a regular file. A directory, or anything that is no regular file, is refused with a sentence. The file must not
+ * be cut short while it is mapped: reading what is gone ends the process (SIGBUS). A new file renamed over its name, as
+ * writers here do, is no matter: the map keeps the old one. */
 TTT_NODISCARD ttt_status ttt_map_open(ttt_map *map, const char *path);
 void ttt_map_close(ttt_map *map);
 
@@ -29,43 +37,33 @@ void ttt_map_release(const void *bytes, size_t count);
 /* Appends a whole file ("-" is standard input) to `buffer`; more than `limit` bytes is an error. */
 TTT_NODISCARD ttt_status ttt_file_read(ttt_buffer *buffer, const char *path, size_t limit);
 
+/* Copies a file's bytes, by way of a writer. */
+TTT_NODISCARD ttt_status ttt_file_copy(const char *from, const char *to);
+
 typedef struct ttt_writer ttt_writer;
 
-/* Opens PATH.tmp-PID beside `path` for writing. */
+/* Opens a temporary file beside `path` for writing. */
 TTT_NODISCARD ttt_status ttt_writer_open(ttt_writer **writer, const char *path);
 TTT_NODISCARD ttt_status ttt_writer_write(ttt_writer *writer, const void *bytes, size_t count);
-TTT_NODISCARD ttt_status ttt_writer_print(ttt_writer *writer, const char *format, ...)
-    __attribute__((format(printf, 2, 3)));
 
-/* Flushes, syncs, renames to the final path and syncs its folder. Frees the writer and nulls the pointer, also on
- * failure (then nothing of the new file stays, and a file that had the name before is untouched). */
+/* Writes over bytes [offset, offset + count), all of which were written before. */
+TTT_NODISCARD ttt_status ttt_writer_patch(ttt_writer *writer, size_t offset, const void *bytes, size_t count);
+
+/* Brings everything to the disk, still under the temporary name, and closes it: of several files that belong together
+ * all are finished before any is committed. Nothing can be written afterwards. */
+TTT_NODISCARD ttt_status ttt_writer_finish(ttt_writer *writer);
+
+/* Finishes if that was not done, renames to the final path and syncs its folder. Frees the writer and nulls the
+ * pointer, also on failure (then nothing of the new file stays, and a file that had the name before is untouched). */
 TTT_NODISCARD ttt_status ttt_writer_commit(ttt_writer **writer);
 
 /* Drops everything written and frees the writer. NULL and a pointer to NULL are allowed. The recorded sentence of an
  * earlier failure stays. */
 void ttt_writer_abandon(ttt_writer **handle);
 
-/* The three steps above for bytes at hand. */
+/* A writer's steps for bytes at hand. */
 TTT_NODISCARD ttt_status ttt_file_write(const char *path, const void *bytes, size_t count);
 
 bool ttt_file_exists(const char *path);
-bool ttt_is_folder(const char *path);
-/* Whether `folder` is one and has an entry `name`. Needs no memory, and so does removing an entry, whose failure is
- * not told. */
-bool ttt_folder_has(const char *folder, const char *name);
-void ttt_folder_drop(const char *folder, const char *name);
-
-/* Creates a folder and its parents; one that exists is success. */
-TTT_NODISCARD ttt_status ttt_folder_make(const char *path);
-
-/* "folder/name" as a new string (free with ttt_free); NULL on failure. */
-char *ttt_path_join(const char *folder, const char *name) __attribute__((warn_unused_result));
-
-/* For tests: the nth write(2) of a writer from now is short and fails as a full disk does (1 = the next); 0 switches
- * off. */
-void ttt_write_fault(int64_t nth);
-
-/* For tests: the number of write(2) calls of all writers since the program started. */
-int64_t ttt_write_count(void);
 
 #endif

@@ -9,7 +9,7 @@
 #include <stdint.h>
 
 /* Streams in use, so that no two purposes share numbers. */
-enum { TTT_RNG_INIT = 1, TTT_RNG_ORDER = 2, TTT_RNG_SAMPLE = 3, TTT_RNG_TEST = 4 };
+enum { TTT_RNG_INIT = 1, TTT_RNG_ORDER = 2, TTT_RNG_SAMPLE = 3, TTT_RNG_TEST = 4, TTT_RNG_NAME = 5 };
 
 typedef struct ttt_rng {
     uint64_t seed;

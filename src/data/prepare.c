@@ -1,14 +1,7 @@
 /* SPDX-License-Identifier: MIT
- * Making a data folder. It is built beside its final place and renamed at the end, so it is there whole or not at all;
- * what a killed run left is cleared by the next. */
-#include <dirent.h>
-#include <errno.h>
-#include <fcntl.h>
+ * Making a data folder, which appears whole or not at all. */
 #include <math.h>
-#include <stdio.h>
-#include <string.h>
 #include <ttt/data.h>
-#include <unistd.h>
 
 #include "base/alloc.h"
 #include "base/file.h"
@@ -115,64 +108,33 @@ static ttt_status write_folder(const job *j, const char *folder)
     return ttt_record_save(folder, j->options, &j->texts, parts);
 }
 
-/* Removes the files in a folder, so that it can be removed or built anew. */
-static void clear_folder(const char *path)
-{
-    DIR *folder = opendir(path);
-    if (!folder) return;
-    for (const struct dirent *entry; (entry = readdir(folder)) != NULL;) {
-        if (strcmp(entry->d_name, ".") != 0 && strcmp(entry->d_name, "..") != 0)
-            unlinkat(dirfd(folder), entry->d_name, 0);
-    }
-    closedir(folder);
-}
-
-static bool folder_is_empty(const char *path)
-{
-    DIR *folder = opendir(path);
-    int entries = 0;
-    while (folder && entries <= 2 && readdir(folder)) entries++;
-    if (folder) closedir(folder);
-    return entries == 2;
-}
-
-/* Builds in `partial`, then gives it its name. */
-static ttt_status build(const job *j, const char *folder, const char *partial)
-{
-    TTT_TRY(ttt_folder_make(partial));
-    clear_folder(partial);
-    ttt_status status = write_folder(j, partial);
-    if (status == TTT_OK && rename(partial, folder) != 0)
-        status = ttt_fail(TTT_ERR_IO, "cannot write folder %s: %s", folder, strerror(errno));
-    if (status != TTT_OK) {
-        clear_folder(partial);
-        rmdir(partial);
-    }
-    return status;
-}
-
 static ttt_status check_options(const char *folder, const ttt_data_options *options)
 {
     if (options->text_count == 0) return ttt_fail(TTT_ERR_ARGUMENT, "no text is given");
     if (!(options->valid_fraction >= 0 && options->valid_fraction < 1))
         return ttt_fail(TTT_ERR_ARGUMENT, "the held-out fraction is %g, it must be at least 0 and below 1",
                         options->valid_fraction);
-    if (ttt_file_exists(folder) && !folder_is_empty(folder))
+    if (ttt_file_exists(folder) && !ttt_folder_is_empty(folder))
         return ttt_fail(TTT_ERR_ARGUMENT, "%s exists already; remove it or give another name", folder);
     return TTT_OK;
+}
+
+static ttt_status build(const job *j, const char *folder)
+{
+    ttt_partial partial;
+    ttt_status status = ttt_partial_open(&partial, folder);
+    if (status == TTT_OK) status = write_folder(j, partial.partial);
+    if (status == TTT_OK) status = ttt_partial_commit(&partial);
+    ttt_partial_abandon(&partial);
+    return status;
 }
 
 ttt_status ttt_data_prepare(const char *folder, const ttt_data_options *options)
 {
     TTT_TRY(check_options(folder, options));
-    size_t length = strlen(folder);
-    while (length > 1 && folder[length - 1] == '/') length--;
-    ttt_buffer partial = {0};
     job j = {.options = options};
-    ttt_status status = ttt_buffer_print(&partial, "%.*s.ttt-partial", (int)length, folder);
-    if (status == TTT_OK) status = read_and_train(&j);
-    if (status == TTT_OK) status = build(&j, folder, partial.data);
-    ttt_buffer_deinit(&partial);
+    ttt_status status = read_and_train(&j);
+    if (status == TTT_OK) status = build(&j, folder);
     ttt_texts_deinit(&j.texts);
     ttt_tokenizer_free(j.tokenizer);
     return status;

@@ -2,9 +2,6 @@
  *
  * Conversion into a model folder: where tensors and configuration come from, and the folder that appears whole.
  */
-#include <dirent.h>
-#include <errno.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <ttt/convert.h>
@@ -30,12 +27,6 @@ typedef struct source {
     int64_t count;
 } source;
 
-static bool has_suffix(const char *text, const char *suffix)
-{
-    const size_t length = strlen(text), tail = strlen(suffix);
-    return length >= tail && strcmp(text + length - tail, suffix) == 0;
-}
-
 static void source_close(source *in)
 {
     ttt_safetensors_close(in->file);
@@ -46,7 +37,7 @@ static void source_close(source *in)
 static ttt_status source_open(source *in, const char *path)
 {
     *in = (source){.path = path, .folder = ttt_is_folder(path)};
-    if (!in->folder && !has_suffix(path, ".safetensors")) {
+    if (!in->folder && !ttt_path_ends(path, ".safetensors")) {
         TTT_TRY(ttt_jax_stream_open(&in->stream, path));
         in->tensors = ttt_jax_stream_tensors(in->stream);
         in->count = ttt_jax_stream_count(in->stream);
@@ -72,7 +63,7 @@ static ttt_status choose_config(ttt_config *config, const char **base, const sou
     *base = in->config;
     if (!wanted && in->config) return ttt_config_load(config, in->config);
     ttt_config_init(config);
-    const bool file = wanted && !ttt_standard_find(wanted) && (ttt_file_exists(wanted) || has_suffix(wanted, ".json"));
+    const bool file = wanted && !ttt_standard_find(wanted) && (ttt_file_exists(wanted) || ttt_path_ends(wanted, ".json"));
     if (file) {
         *base = wanted;
         TTT_TRY(ttt_config_load(config, wanted));
@@ -187,14 +178,9 @@ static ttt_status plan_make(plan *p, const source *in, const ttt_config *config)
 
 static ttt_status copy_file(const char *from_folder, const char *to_folder, const char *name)
 {
-    ttt_map map = {0};
     char *from = ttt_path_join(from_folder, name), *to = ttt_path_join(to_folder, name);
     ttt_status status = from && to ? TTT_OK : TTT_ERR_MEMORY;
-    if (status == TTT_OK && ttt_file_exists(from)) {
-        status = ttt_map_open(&map, from);
-        if (status == TTT_OK) status = ttt_file_write(to, map.data, map.size);
-        ttt_map_close(&map);
-    }
+    if (status == TTT_OK && ttt_file_exists(from)) status = ttt_file_copy(from, to);
     ttt_free(from);
     ttt_free(to);
     return status;
@@ -212,7 +198,6 @@ static ttt_status copy_companions(const source *in, const char *out)
 static ttt_status write_folder(const source *in, const char *out, const ttt_config *config, const char *base,
                                const plan *p)
 {
-    TTT_TRY(ttt_folder_make(out));
     TTT_TRY(ttt_safetensors_save_folder(out, p->outs, p->count, TTT_SHARD_BYTES));
     char *path = ttt_path_join(out, "config.json");
     if (!path) return TTT_ERR_MEMORY;
@@ -233,12 +218,7 @@ static ttt_status check_out(const char *in, const char *out, bool *fresh)
     free(real_in);
     free(real_out);
     if (same) return ttt_fail(TTT_ERR_ARGUMENT, "%s would be written over itself; name another folder", out);
-    DIR *listing = opendir(out);
-    if (!listing) return ttt_fail(TTT_ERR_IO, "cannot open folder %s: %s", out, strerror(errno));
-    int entries = 0;
-    while (readdir(listing)) entries++;
-    closedir(listing);
-    *fresh = entries == 2; /* . and .. */
+    *fresh = ttt_folder_is_empty(out);
     if (*fresh) return TTT_OK;
     if (ttt_folder_has(out, "checkpoint"))
         return ttt_fail(TTT_ERR_ARGUMENT, "%s holds a training run; name another folder", out);
@@ -248,31 +228,28 @@ static ttt_status check_out(const char *in, const char *out, bool *fresh)
     return TTT_OK;
 }
 
-/* Removes a folder of plain files that was never finished. */
-static void remove_folder(const char *folder)
-{
-    DIR *listing = opendir(folder);
-    if (!listing) return;
-    for (struct dirent *entry = readdir(listing); entry; entry = readdir(listing)) {
-        unlinkat(dirfd(listing), entry->d_name, 0); /* refuses . and .. */
-    }
-    closedir(listing);
-    rmdir(folder);
-}
-
-/* A new folder is built beside its final name and renamed when it is whole. */
 static ttt_status write_fresh(const source *in, const char *out, const ttt_config *config, const char *base,
                               const plan *p)
 {
-    ttt_buffer temporary = {0};
-    size_t length = strlen(out);
-    while (length > 1 && out[length - 1] == '/') length--;
-    TTT_TRY(ttt_buffer_print(&temporary, "%.*s.tmp-%ld", (int)length, out, (long)getpid()));
-    ttt_status status = write_folder(in, temporary.data, config, base, p);
-    if (status == TTT_OK && rename(temporary.data, out) != 0)
-        status = ttt_fail(TTT_ERR_IO, "cannot create folder %s: %s", out, strerror(errno));
-    if (status != TTT_OK) remove_folder(temporary.data);
-    ttt_buffer_deinit(&temporary);
+    ttt_partial partial;
+    ttt_status status = ttt_partial_open(&partial, out);
+    if (status == TTT_OK) status = write_folder(in, partial.partial, config, base, p);
+    if (status == TTT_OK) status = ttt_partial_commit(&partial);
+    ttt_partial_abandon(&partial);
+    return status;
+}
+
+/* File by file, while no other process does the same. */
+static ttt_status write_over(const source *in, const char *out, const ttt_config *config, const char *base,
+                             const plan *p)
+{
+    int lock;
+    bool taken;
+    TTT_TRY(ttt_folder_lock(out, &lock, &taken));
+    if (taken)
+        return ttt_fail(TTT_ERR_ARGUMENT, "another process writes %s: wait for its end, or name another folder", out);
+    const ttt_status status = write_folder(in, out, config, base, p);
+    close(lock);
     return status;
 }
 
@@ -287,7 +264,7 @@ static ttt_status convert(const source *in, const char *out, const ttt_convert_o
     TTT_TRY(choose_config(config, &base, in, options->config));
     ttt_status status = plan_make(&p, in, config);
     if (status == TTT_OK)
-        status = fresh ? write_fresh(in, out, config, base, &p) : write_folder(in, out, config, base, &p);
+        status = fresh ? write_fresh(in, out, config, base, &p) : write_over(in, out, config, base, &p);
     plan_deinit(&p);
     return status;
 }

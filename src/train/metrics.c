@@ -11,6 +11,7 @@
 
 #include "base/alloc.h"
 #include "base/file.h"
+#include "base/system.h"
 
 enum { DIGITS = 9 }; /* tell any two floats apart */
 
@@ -43,12 +44,13 @@ static size_t size_to_keep(const ttt_buffer *text, int64_t *lines)
 
 static ttt_status open_and_cut(ttt_metrics *metrics, int64_t lines, ttt_buffer *text)
 {
-    metrics->fd = open(metrics->path, O_RDWR | O_CREAT | O_APPEND | O_CLOEXEC, 0666);
+    metrics->fd = ttt_sys_open(metrics->path, O_RDWR | O_CREAT | O_APPEND, 0666);
     if (metrics->fd < 0) return fail(metrics, "open");
+    ttt_folder_sync_parent(metrics->path);
     TTT_TRY(ttt_file_read(text, metrics->path, SIZE_MAX));
     metrics->size = size_to_keep(text, &lines);
     metrics->lines = lines;
-    return ftruncate(metrics->fd, (off_t)metrics->size) == 0 ? TTT_OK : fail(metrics, "cut");
+    return ttt_sys_truncate(metrics->fd, (off_t)metrics->size) == 0 ? TTT_OK : fail(metrics, "cut");
 }
 
 ttt_status ttt_metrics_open(ttt_metrics **out, const char *path, int64_t lines)
@@ -77,13 +79,11 @@ static json_t *number(double value)
 static ttt_status append(ttt_metrics *metrics, const char *line, size_t size)
 {
     for (size_t at = 0; at < size;) {
-        const ssize_t written = write(metrics->fd, line + at, size - at);
-        if (written < 0 && errno == EINTR) continue;
+        const ssize_t written = ttt_sys_write(metrics->fd, line + at, size - at);
         if (written < 0) {
             const ttt_status status = fail(metrics, "write");
             /* Should this fail too, the half line is dropped when the file is opened again. */
-            const int cut = ftruncate(metrics->fd, (off_t)metrics->size);
-            (void)cut;
+            (void)ttt_sys_truncate(metrics->fd, (off_t)metrics->size);
             return status;
         }
         at += (size_t)written;
@@ -115,7 +115,10 @@ ttt_status ttt_metrics_write(ttt_metrics *metrics, const ttt_metric *values, siz
 
 int64_t ttt_metrics_lines(const ttt_metrics *metrics) { return metrics->lines; }
 
-ttt_status ttt_metrics_sync(ttt_metrics *metrics) { return fsync(metrics->fd) == 0 ? TTT_OK : fail(metrics, "write"); }
+ttt_status ttt_metrics_sync(ttt_metrics *metrics)
+{
+    return ttt_sys_sync(metrics->fd) == 0 ? TTT_OK : fail(metrics, "write");
+}
 
 void ttt_metrics_close(ttt_metrics *metrics)
 {

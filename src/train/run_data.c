@@ -20,15 +20,6 @@ bool ttt_run_data_is_given(const ttt_data_options *options)
     return options->text_count == 1 && ttt_data_is_folder(options->texts[0]);
 }
 
-static ttt_status copy_file(const char *from, const char *to)
-{
-    ttt_map map;
-    TTT_TRY(ttt_map_open(&map, from));
-    const ttt_status status = ttt_file_write(to, map.data, map.size);
-    ttt_map_close(&map);
-    return status;
-}
-
 static ttt_status compare_file(const char *given, const char *own)
 {
     ttt_map a, b;
@@ -63,7 +54,7 @@ static ttt_status make(const char *own, const ttt_data_options *options)
 {
     if (!ttt_run_data_is_given(options)) return ttt_data_prepare(own, options);
     TTT_TRY(ttt_folder_make(own));
-    return for_each_file(options->texts[0], own, copy_file);
+    return for_each_file(options->texts[0], own, ttt_file_copy);
 }
 
 ttt_status ttt_run_data_make(const char *folder, const ttt_data_options *options)

@@ -1,24 +1,21 @@
 /* SPDX-License-Identifier: MIT
  *
  * A folder is a run's if it holds checkpoints, or nothing but what a run writes before its first one. Half-written
- * files carry the writers' ".tmp-PID" behind the name.
+ * files carry the writers' ".tmp-" behind the name.
  */
 #include "train/run_folder.h"
 
-#include <dirent.h>
-#include <errno.h>
-#include <fcntl.h>
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/file.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "base/alloc.h"
 #include "base/file.h"
 
-enum { NAME = 256, KEPT = 2 };
+enum { NAME = 256, KEPT = 2, HOLDER = 400 };
 static const char temporary_mark[] = ".tmp-";
 
 static void print_checkpoint(char name[NAME], int64_t step)
@@ -62,39 +59,26 @@ static entry_kind classify(const char *name)
     return mark ? ENTRY_HALF : file ? ENTRY_FILE : ENTRY_MODEL;
 }
 
-typedef bool (*entry_choice)(const char *name);
 static bool is_half(const char *name) { return classify(name) == ENTRY_HALF; }
+static bool is_half_checkpoint(const char *name) { return is_half(name) || strncmp(name, "lock.tmp-", 9) == 0; }
 static bool is_own(const char *name) { return classify(name) > ENTRY_FOLDER; }
-static bool is_any(const char *name) { return name[0] != '\0'; }
 
-static const struct dirent *next_entry(DIR *listing)
-{
-    const struct dirent *entry;
-    do entry = readdir(listing);
-    while (entry && (strcmp(entry->d_name, ".") == 0 || strcmp(entry->d_name, "..") == 0));
-    return entry;
-}
-
-/* Removes the files in a folder that are chosen; folders in it stay. */
-static void remove_files(const char *folder, entry_choice chosen)
-{
-    DIR *listing = opendir(folder);
-    if (!listing) return;
-    for (const struct dirent *entry; (entry = next_entry(listing)) != NULL;)
-        if (chosen(entry->d_name)) unlinkat(dirfd(listing), entry->d_name, 0);
-    closedir(listing);
-}
-
-static void remove_files_below(const char *folder, const char *name, entry_choice chosen, bool folder_too)
+/* Clears a folder below the run's; NULL: all files. */
+static ttt_status clear_below(const char *folder, const char *name, bool (*chosen)(const char *name))
 {
     char *path = ttt_path_join(folder, name);
-    if (!path) return;
-    remove_files(path, chosen);
-    if (folder_too) rmdir(path);
+    const ttt_status status = path ? ttt_folder_clear(path, chosen) : TTT_ERR_MEMORY;
+    if (path) ttt_folder_sync(path);
     ttt_free(path);
+    return status;
 }
 
-static void remove_data(const char *folder, const char *name) { remove_files_below(folder, name, is_any, true); }
+static void remove_below(const char *folder, const char *name)
+{
+    char *path = ttt_path_join(folder, name);
+    if (path) ttt_folder_remove(path);
+    ttt_free(path);
+}
 
 static int newest_first(const void *a, const void *b)
 {
@@ -102,27 +86,27 @@ static int newest_first(const void *a, const void *b)
     return x < y ? 1 : x > y ? -1 : 0;
 }
 
+static ttt_status add_checkpoint(void *context, const char *name)
+{
+    ttt_checkpoints *list = context;
+    int64_t step;
+    if (!is_checkpoint(name, &step)) return TTT_OK;
+    size_t capacity = (size_t)list->capacity;
+    int64_t *grown = ttt_array_grow(list->steps, &capacity, (size_t)list->count + 1, sizeof *grown);
+    if (!grown) return TTT_ERR_MEMORY;
+    list->steps = grown;
+    list->capacity = (int64_t)capacity;
+    list->steps[list->count++] = step;
+    return TTT_OK;
+}
+
 static ttt_status list_checkpoints(const char *folder, ttt_checkpoints *list)
 {
     *list = (ttt_checkpoints){0};
     char *path = ttt_path_join(folder, "checkpoint");
     if (!path) return TTT_ERR_MEMORY;
-    DIR *listing = opendir(path);
-    ttt_status status = TTT_OK;
-    if (!listing && errno != ENOENT) status = ttt_fail(TTT_ERR_IO, "cannot read folder %s: %s", path, strerror(errno));
+    const ttt_status status = ttt_is_folder(path) ? ttt_folder_each(path, add_checkpoint, list) : TTT_OK;
     ttt_free(path);
-    for (const struct dirent *entry; status == TTT_OK && listing && (entry = next_entry(listing)) != NULL;) {
-        int64_t step;
-        if (!is_checkpoint(entry->d_name, &step)) continue;
-        int64_t *grown = ttt_realloc(list->steps, (size_t)list->count + 1, sizeof *grown);
-        if (grown) {
-            list->steps = grown;
-            list->steps[list->count++] = step;
-        } else {
-            status = TTT_ERR_MEMORY;
-        }
-    }
-    if (listing) closedir(listing);
     if (list->count) qsort(list->steps, (size_t)list->count, sizeof *list->steps, newest_first);
     if (status == TTT_OK) return TTT_OK;
     ttt_free(list->steps);
@@ -130,35 +114,95 @@ static ttt_status list_checkpoints(const char *folder, ttt_checkpoints *list)
     return status;
 }
 
+typedef struct entries {
+    bool begun;
+    char file[NAME], other[NAME]; /* one of each kind; "" is none */
+} entries;
+
+static ttt_status look_at(void *context, const char *name)
+{
+    entries *found = context;
+    const entry_kind kind = classify(name);
+    found->begun = found->begun || kind == ENTRY_FOLDER;
+    if (kind == ENTRY_FILE) snprintf(found->file, NAME, "%s", name);
+    if (kind == ENTRY_FOREIGN || kind == ENTRY_MODEL) snprintf(found->other, NAME, "%s", name);
+    return TTT_OK;
+}
+
 /* Refuses a folder without checkpoints that holds more than a run would have written by then. */
 static ttt_status check_entries(const char *folder)
 {
-    DIR *listing = opendir(folder);
-    if (!listing) return ttt_fail(TTT_ERR_IO, "cannot read folder %s: %s", folder, strerror(errno));
-    bool begun = false;
-    char file[NAME] = "", other[NAME] = "";
-    for (const struct dirent *entry; (entry = next_entry(listing)) != NULL;) {
-        const entry_kind kind = classify(entry->d_name);
-        begun = begun || kind == ENTRY_FOLDER;
-        if (kind == ENTRY_FILE) snprintf(file, sizeof file, "%s", entry->d_name);
-        if (kind == ENTRY_FOREIGN || kind == ENTRY_MODEL) snprintf(other, sizeof other, "%s", entry->d_name);
-    }
-    closedir(listing);
-    if (!*other && (begun || !*file)) return TTT_OK;
+    entries found = {0};
+    TTT_TRY(ttt_folder_each(folder, look_at, &found));
+    if (!*found.other && (found.begun || !*found.file)) return TTT_OK;
     return ttt_fail(TTT_ERR_ARGUMENT,
                     "%s holds %s, but no checkpoint to go on from: give another folder, or --force to begin anew and "
                     "overwrite",
-                    folder, *other ? other : file);
+                    folder, *found.other ? found.other : found.file);
 }
 
-/* One run at a time. A file system without locks is no obstacle. */
+/* ---- one run at a time ---- */
+
+/* checkpoint/lock tells people who holds the lock; what it says is not relied on. */
+static char *holder_path(const char *folder) { return ttt_path_join(folder, "checkpoint/lock"); }
+
+static ttt_status write_holder(const char *folder)
+{
+    char host[NAME] = "", since[NAME] = "", text[3 * NAME];
+    (void)gethostname(host, sizeof host - 1);
+    const time_t now = time(NULL);
+    struct tm utc;
+    if (gmtime_r(&now, &utc)) strftime(since, sizeof since, "%Y-%m-%d %H:%M:%S", &utc);
+    const int length = snprintf(text, sizeof text, "process %ld on %s since %s UTC\n", (long)getpid(), host, since);
+    char *path = holder_path(folder);
+    const ttt_status status = path ? ttt_file_write(path, text, (size_t)length) : TTT_ERR_MEMORY;
+    ttt_free(path);
+    return status;
+}
+
+static void remove_holder(const char *folder)
+{
+    char *path = holder_path(folder);
+    if (path) unlink(path);
+    ttt_free(path);
+}
+
+/* " (process ...)", or "" where nothing readable is said. */
+static void read_holder(const char *folder, char text[HOLDER])
+{
+    text[0] = '\0';
+    char *path = holder_path(folder);
+    FILE *file = path ? fopen(path, "re") : NULL;
+    char line[HOLDER - 4];
+    if (file && fgets(line, sizeof line, file)) {
+        line[strcspn(line, "\n")] = '\0';
+        for (char *c = line; *c; c++)
+            if (*c < ' ' || *c > '~') *c = '?';
+        snprintf(text, HOLDER, " (%s)", line);
+    }
+    if (file) fclose(file);
+    ttt_free(path);
+}
+
 static ttt_status take_lock(const char *folder, int *lock)
 {
-    *lock = open(folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    if (*lock < 0) return ttt_fail(TTT_ERR_IO, "cannot open folder %s: %s", folder, strerror(errno));
-    if (flock(*lock, LOCK_EX | LOCK_NB) == 0 || errno != EWOULDBLOCK) return TTT_OK;
-    return ttt_fail(TTT_ERR_ARGUMENT, "another training works in %s: wait for its end, or give another folder", folder);
+    bool taken;
+    TTT_TRY(ttt_folder_lock(folder, lock, &taken));
+    if (!taken) return TTT_OK;
+    char holder[HOLDER];
+    read_holder(folder, holder);
+    return ttt_fail(TTT_ERR_ARGUMENT, "another training works in %s%s: wait for its end, or give another folder",
+                    folder, holder);
 }
+
+void ttt_run_folder_release(const char *folder, int lock)
+{
+    if (lock < 0) return;
+    remove_holder(folder);
+    close(lock);
+}
+
+/* ---- the life of a folder ---- */
 
 static ttt_status claim(const char *folder, bool force, ttt_checkpoints *checkpoints)
 {
@@ -168,34 +212,36 @@ static ttt_status claim(const char *folder, bool force, ttt_checkpoints *checkpo
     const ttt_status status = inner ? ttt_folder_make(inner) : TTT_ERR_MEMORY;
     ttt_free(inner);
     TTT_TRY(status);
-    remove_files(folder, is_half);
-    remove_files_below(folder, "checkpoint", is_half, false);
-    remove_data(folder, "checkpoint/data.new");
-    remove_data(folder, "checkpoint/data.new.ttt-partial");
+    TTT_TRY(write_holder(folder));
+    TTT_TRY(ttt_folder_clear(folder, is_half));
+    TTT_TRY(clear_below(folder, "checkpoint", is_half_checkpoint));
+    remove_below(folder, "checkpoint/data.new");
+    remove_below(folder, "checkpoint/data.new.ttt-partial");
     return TTT_OK;
 }
 
 ttt_status ttt_run_folder_claim(const char *folder, bool force, int *lock, ttt_checkpoints *checkpoints)
 {
     *checkpoints = (ttt_checkpoints){0};
+    *lock = -1;
     TTT_TRY(ttt_folder_make(folder));
     TTT_TRY(take_lock(folder, lock));
-    return claim(folder, force, checkpoints);
-}
-
-static ttt_status rename_data(const char *from, const char *to)
-{
-    if (rename(from, to) == 0) return TTT_OK;
-    return ttt_fail(TTT_ERR_IO, "cannot write %s: %s", to, strerror(errno));
+    const ttt_status status = claim(folder, force, checkpoints);
+    if (status == TTT_OK) return TTT_OK;
+    close(*lock); /* without a look at checkpoint/lock, which may be somebody's */
+    *lock = -1;
+    return status;
 }
 
 ttt_status ttt_run_folder_begin(const char *folder)
 {
-    remove_files(folder, is_own);
-    remove_data(folder, "checkpoint/data");
-    remove_files_below(folder, "checkpoint", is_own, false);
+    TTT_TRY(ttt_folder_clear(folder, is_own));
+    ttt_folder_sync(folder);
+    TTT_TRY(clear_below(folder, "checkpoint", is_own));
+    TTT_TRY(clear_below(folder, "checkpoint/data", NULL));
+    remove_below(folder, "checkpoint/data");
     char *from = ttt_run_data_path(folder, true), *to = ttt_run_data_path(folder, false);
-    const ttt_status status = from && to ? rename_data(from, to) : TTT_ERR_MEMORY;
+    const ttt_status status = from && to ? ttt_folder_rename(from, to) : TTT_ERR_MEMORY;
     ttt_free(from);
     ttt_free(to);
     return status;
@@ -203,9 +249,12 @@ ttt_status ttt_run_folder_begin(const char *folder)
 
 void ttt_run_folder_abandon(const char *folder, bool created)
 {
-    remove_data(folder, "checkpoint/data.new");
+    remove_below(folder, "checkpoint/data.new");
+    remove_holder(folder);
     if (!created) return;
-    remove_files_below(folder, "checkpoint", is_half, true);
+    char *inner = ttt_path_join(folder, "checkpoint");
+    if (inner) ttt_folder_remove(inner);
+    ttt_free(inner);
     rmdir(folder);
 }
 
@@ -213,11 +262,13 @@ void ttt_run_folder_prune(const char *folder)
 {
     ttt_checkpoints list;
     if (list_checkpoints(folder, &list) != TTT_OK) return; /* one too many is no failure */
-    for (int64_t i = KEPT; i < list.count; i++) {
-        char *path = ttt_run_checkpoint_path(folder, list.steps[i]);
-        if (path) unlink(path);
-        ttt_free(path);
+    char *inner = ttt_path_join(folder, "checkpoint");
+    for (int64_t i = KEPT; inner && i < list.count; i++) {
+        char name[NAME];
+        print_checkpoint(name, list.steps[i]);
+        ttt_folder_drop(inner, name);
     }
+    ttt_free(inner);
     ttt_free(list.steps);
 }
 

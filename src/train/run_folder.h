@@ -15,15 +15,20 @@
 /* Steps of the checkpoints in a folder, newest first. Release `steps` with ttt_free. */
 typedef struct ttt_checkpoints {
     int64_t *steps;
-    int64_t count;
+    int64_t count, capacity;
 } ttt_checkpoints;
 
-/* Takes possession of a folder: creates it, locks it (*lock: close it at the end) against a second run, removes what
- * killed runs left half written, and lists its checkpoints. Without any, a folder that holds more than a run writes
- * before its first one is refused. With `force` it is taken whatever it holds, and no checkpoint is listed. */
+/* Takes possession of a folder: creates it, locks it against a second run, which is told who holds it (*lock, -1 if it
+ * was not taken, is for ttt_run_folder_release), removes what killed runs left half written, and lists its checkpoints.
+ * Without any, a folder that holds more than a run writes before its first one is refused. With `force` it is taken
+ * whatever it holds, and no checkpoint is listed. */
 TTT_NODISCARD ttt_status ttt_run_folder_claim(const char *folder, bool force, int *lock, ttt_checkpoints *checkpoints);
 
-/* A new run has all that it needs: removes what earlier runs wrote, and gives the data their place. */
+void ttt_run_folder_release(const char *folder, int lock);
+
+/* A new run has all that it needs: removes what earlier runs wrote, and gives the data their place. The order lets the
+ * next run go on or begin anew wherever this one is killed: while there is a checkpoint its data is there too, and once
+ * there is none, there is no model either, which would have to be overwritten. */
 TTT_NODISCARD ttt_status ttt_run_folder_begin(const char *folder);
 
 /* Nothing came about: removes the new data, and the folder if it was `created`. */

@@ -248,7 +248,7 @@ void ttt_train_run_close(ttt_train_run *run)
     ttt_data_close(run->data);
     json_decref(run->note);
     ttt_free(run->tokens);
-    if (run->lock >= 0) close(run->lock);
+    ttt_run_folder_release(run->folder, run->lock);
     ttt_free(run->folder);
     ttt_free(run);
 }

@@ -132,18 +132,18 @@ static void test_writes(const char *backend)
     ttt_buffer before[FILES] = {{0}}, after[FILES] = {{0}}, now[FILES] = {{0}};
     CHECK_OK(work(&new));
     read_files(after);
-    const int64_t start = ttt_write_count();
+    const int64_t start = fault_count(TTT_CALL_WRITE);
     CHECK_OK(work(&old));
-    const int64_t writes = ttt_write_count() - start;
+    const int64_t writes = fault_count(TTT_CALL_WRITE) - start;
     read_files(before);
     CHECK(!equal(&before[0], &after[0]) && !equal(&before[2], &after[2]));
     const int in_model = entries("model"), here = entries(".");
     CHECK(writes >= 3);
     for (int64_t nth = 1; nth <= writes; nth++) {
         CHECK_OK(work(&old));
-        ttt_write_fault(nth);
+        fault_at(TTT_CALL_WRITE, nth, 0);
         CHECK_FAILS(work(&new), TTT_ERR_IO, "No space left on device");
-        ttt_write_fault(0);
+        fault_at(TTT_CALL_WRITE, 0, 0);
         read_files(now);
         for (int i = 0; i < FILES; i++) CHECK(equal(&now[i], &before[i]) || equal(&now[i], &after[i]));
         CHECK_EQ(entries("model"), in_model);

@@ -7,6 +7,7 @@
 #include "base/file.h"
 #include "base/rng.h"
 #include "base/threads.h"
+#include "fault.h"
 #include "test.h"
 
 static void errors(void)
@@ -32,16 +33,71 @@ static void memory(void)
     CHECK(large[0] == 0 && large[(5 << 20) + 2] == 0);
     large[(5 << 20) + 2] = 1;
     ttt_free(large);
-    ttt_alloc_fault(2, 0);
+    fault_at(TTT_CALL_ALLOC, 2, 0);
     void *first = ttt_alloc(1, 1), *second = ttt_alloc(1, 1), *third = ttt_alloc(1, 1);
     CHECK(first && !second && third);
-    ttt_alloc_fault(0, 0);
+    fault_at(TTT_CALL_ALLOC, 0, 0);
     ttt_free(first);
     ttt_free(third);
     ttt_arena arena = {0};
     CHECK(ttt_arena_push(&arena, 3, 4) == NULL);
     (void)ttt_arena_push(&arena, 65, 1);
     CHECK_EQ(arena.used, 64 + 128);
+    (void)ttt_arena_push(&arena, INT64_MAX, 8); /* too much, and stays so */
+    CHECK(arena.used == SIZE_MAX);
+    (void)ttt_arena_push(&arena, 1, 1);
+    CHECK(arena.used == SIZE_MAX);
+    CHECK(ttt_alloc(arena.used, 1) == NULL && ttt_alloc(1, SIZE_MAX - 100) == NULL);
+    arena.used = 0;
+    (void)ttt_arena_push(&arena, -8, 8); /* a count that has overflowed */
+    CHECK(arena.used == SIZE_MAX);
+    size_t capacity = 0;
+    int *array = NULL;
+    for (size_t i = 0; i < 1000; i++) {
+        int *grown = ttt_array_grow(array, &capacity, i + 1, sizeof *grown);
+        CHECK(grown != NULL && capacity > i);
+        if (!grown) break;
+        array = grown;
+        array[i] = (int)i;
+    }
+    CHECK(array && array[0] == 0 && array[999] == 999);
+    CHECK(ttt_array_grow(array, &capacity, SIZE_MAX / 4, sizeof *array) == NULL && capacity < 10000);
+    ttt_free(array);
+}
+
+static size_t peak(void)
+{
+    char line[256];
+    size_t kilobytes = 0;
+    FILE *file = fopen("/proc/self/status", "r");
+    while (file && fgets(line, sizeof line, file))
+        if (sscanf(line, "VmHWM: %zu", &kilobytes) == 1) break;
+    if (file) fclose(file);
+    return kilobytes << 10;
+}
+
+/* A large buffer that grows is never in memory twice. */
+static void growth(void)
+{
+    enum { TOTAL = 200 << 20, PIECE = 1 << 20 };
+#if defined __SANITIZE_ADDRESS__ || defined __SANITIZE_THREAD__
+    SKIP("growth of large blocks: the sanitizer's realloc copies");
+    return;
+#endif
+    if (test_small()) {
+        SKIP("growth of large blocks: valgrind's realloc copies");
+        return;
+    }
+    static char piece[PIECE];
+    memset(piece, 'x', PIECE);
+    const size_t before = peak();
+    ttt_buffer buffer = {0};
+    for (int i = 0; i < TOTAL / PIECE; i++) CHECK_OK(ttt_buffer_append(&buffer, piece, PIECE));
+    const size_t grown = peak() - before;
+    printf("a buffer of %d MB took at most %zu MB\n", TOTAL >> 20, grown >> 20);
+    CHECK(grown < TOTAL + TOTAL / 4);
+    CHECK((uintptr_t)buffer.data % 64 == 0 && buffer.data[TOTAL - 1] == 'x' && buffer.data[TOTAL] == '\0');
+    ttt_buffer_deinit(&buffer);
 }
 
 static void files(void)
@@ -49,9 +105,9 @@ static void files(void)
     const char *path = TTT_BINARY_DIR "/test_base.txt";
     CHECK_OK(ttt_file_write(path, "first", 5));
     /* A write that fails leaves the old file and nothing else. */
-    ttt_write_fault(1);
+    fault_at(TTT_CALL_WRITE, 1, 0);
     CHECK_FAILS(ttt_file_write(path, "second", 6), TTT_ERR_IO, path);
-    ttt_write_fault(0);
+    fault_at(TTT_CALL_WRITE, 0, 0);
     ttt_buffer content = {0};
     CHECK_OK(ttt_file_read(&content, path, 100));
     CHECK_STR(content.data, "first");
@@ -116,6 +172,7 @@ int main(void)
 {
     errors();
     memory();
+    growth();
     files();
     random_numbers();
     threads();

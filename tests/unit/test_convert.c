@@ -11,6 +11,7 @@
 #include "model/param_names.h"
 #include "store/infer_config.h"
 #include "store/safetensors.h"
+#include "fault.h"
 #include "test.h"
 
 #define FOLDER TTT_BINARY_DIR "/test_convert"
@@ -156,24 +157,24 @@ static void test_faults(void)
         return;
     }
     clear();
-    const int64_t allocations = ttt_alloc_count(), writes = ttt_write_count();
+    const int64_t allocations = fault_count(TTT_CALL_ALLOC), writes = fault_count(TTT_CALL_WRITE);
     CHECK_OK(ttt_convert(in, OUT, NULL, NULL));
-    const int64_t allocation_count = ttt_alloc_count() - allocations, write_count = ttt_write_count() - writes;
+    const int64_t allocation_count = fault_count(TTT_CALL_ALLOC) - allocations, write_count = fault_count(TTT_CALL_WRITE) - writes;
     for (int64_t i = 1; i <= write_count; i++) {
         clear();
-        ttt_write_fault(i);
+        fault_at(TTT_CALL_WRITE, i, 0);
         CHECK_FAILS(ttt_convert(in, OUT, NULL, NULL), TTT_ERR_IO, "No space left");
         CHECK(rmdir(FOLDER) == 0); /* nothing is left behind */
     }
-    ttt_write_fault(0);
+    fault_at(TTT_CALL_WRITE, 0, 0);
     for (int64_t i = 1; i <= allocation_count; i++) {
         if (ttt_file_exists(OUT)) clear();
-        ttt_alloc_fault(i, 0);
+        fault_at(TTT_CALL_ALLOC, i, 0);
         const ttt_status status = ttt_convert(in, OUT, NULL, NULL);
         CHECK(status == TTT_ERR_MEMORY || status == TTT_OK); /* syncing a folder does without */
         CHECK_EQ(ttt_file_exists(OUT), status == TTT_OK);
     }
-    ttt_alloc_fault(0, 0);
+    fault_at(TTT_CALL_ALLOC, 0, 0);
     ttt_free(in);
 }
 

@@ -8,6 +8,7 @@
 #include "base/file.h"
 #include "store/jax_stream.h"
 #include "store/safetensors.h"
+#include "fault.h"
 #include "test.h"
 
 /* Saves the stream's parameters as safetensors and compares with the folder's: as they are, or rounded to bf16. */
@@ -182,15 +183,15 @@ static void test_prefix(void)
 static void test_memory(void)
 {
     static const piece good = P(LN_F VALUE);
-    const int64_t start = ttt_alloc_count();
+    const int64_t start = fault_count(TTT_CALL_ALLOC);
     CHECK_OK(parse(good.bytes, good.size));
-    const int64_t count = ttt_alloc_count() - start;
+    const int64_t count = fault_count(TTT_CALL_ALLOC) - start;
     CHECK(count > 0);
     for (int64_t i = 1; i <= count; i++) {
-        ttt_alloc_fault(i, 0);
+        fault_at(TTT_CALL_ALLOC, i, 0);
         CHECK_FAILS(parse(good.bytes, good.size), TTT_ERR_MEMORY, "");
     }
-    ttt_alloc_fault(0, 0);
+    fault_at(TTT_CALL_ALLOC, 0, 0);
 }
 
 int main(void)

@@ -5,8 +5,8 @@
 #include <ttt/metrics.h>
 #include <unistd.h>
 
-#include "base/alloc.h"
 #include "base/file.h"
+#include "fault.h"
 #include "test.h"
 
 static const char *const path = TTT_BINARY_DIR "/test_metrics.jsonl";
@@ -92,13 +92,13 @@ static void failures(void)
     CHECK(metrics == NULL);
     ttt_status status = TTT_ERR_MEMORY;
     for (int nth = 1; status != TTT_OK && nth < 100; nth++) {
-        ttt_alloc_fault(nth, 0);
+        fault_at(TTT_CALL_ALLOC, nth, 0);
         status = ttt_metrics_open(&metrics, path, 1);
         if (status == TTT_OK) {
             const ttt_metric value = {"step", 2};
             status = ttt_metrics_write(metrics, &value, 1);
         }
-        ttt_alloc_fault(0, 0);
+        fault_at(TTT_CALL_ALLOC, 0, 0);
         CHECK(status == TTT_OK || status == TTT_ERR_MEMORY);
         ttt_metrics_close(metrics);
     }

@@ -8,6 +8,7 @@
 
 #include "base/alloc.h"
 #include "base/file.h"
+#include "fault.h"
 #include "test.h"
 
 #define FOLDER TTT_BINARY_DIR "/test_prepare"
@@ -337,11 +338,11 @@ static void faults(void)
         remove_out();
         while (status != TTT_OK && nth < 10000) {
             nth++;
-            if (kind == 0) ttt_alloc_fault(nth, 0);
-            if (kind == 1) ttt_write_fault(nth);
+            if (kind == 0) fault_at(TTT_CALL_ALLOC, nth, 0);
+            if (kind == 1) fault_at(TTT_CALL_WRITE, nth, 0);
             status = ttt_data_prepare(OUT, &options);
-            ttt_alloc_fault(0, 0);
-            ttt_write_fault(0);
+            fault_at(TTT_CALL_ALLOC, 0, 0);
+            fault_at(TTT_CALL_WRITE, 0, 0);
             if (status == TTT_OK) break;
             CHECK_EQ(status, kind == 0 ? TTT_ERR_MEMORY : TTT_ERR_IO);
             CHECK_EQ(entries(FOLDER "/out"), 0);
@@ -352,9 +353,9 @@ static void faults(void)
     ttt_data *data = NULL;
     ttt_status status = TTT_ERR_MEMORY;
     for (int nth = 1; status != TTT_OK && nth < 10000; nth++) {
-        ttt_alloc_fault(nth, 0);
+        fault_at(TTT_CALL_ALLOC, nth, 0);
         status = ttt_data_open(&data, OUT);
-        ttt_alloc_fault(0, 0);
+        fault_at(TTT_CALL_ALLOC, 0, 0);
         CHECK(status == TTT_OK || (status == TTT_ERR_MEMORY && data == NULL));
     }
     CHECK_OK(ttt_data_check(data, &options));

@@ -3,9 +3,9 @@
  * safetensors: every attack that docs/FORMATS.md lists is refused, and what the format allows is read; files and
  * folders written come back as they were, in the canonical order, whole or not at all.
  */
-#include "base/alloc.h"
 #include "base/file.h"
 #include "store/safetensors.h"
+#include "fault.h"
 #include "test.h"
 
 #define FOLDER TTT_BINARY_DIR "/test_safetensors"
@@ -194,9 +194,9 @@ static void test_save(void)
     CHECK_FAILS(ttt_safetensors_save(path, &wrong, 1, NULL), TTT_ERR_ARGUMENT, "I32 cannot be written as F32");
     CHECK_FAILS(ttt_safetensors_save("/nonexistent/x", outputs, OUTPUTS, NULL), TTT_ERR_IO, "/nonexistent/x");
     CHECK_FAILS(ttt_safetensors_save(FOLDER, outputs, OUTPUTS, NULL), TTT_ERR_IO, FOLDER);
-    ttt_write_fault(1);
+    fault_at(TTT_CALL_WRITE, 1, 0);
     CHECK_FAILS(ttt_safetensors_save(path, outputs, OUTPUTS, NULL), TTT_ERR_IO, "No space left");
-    ttt_write_fault(0);
+    fault_at(TTT_CALL_WRITE, 0, 0);
     CHECK_OK(ttt_safetensors_open(&file, path)); /* what was there before */
     CHECK_EQ(ttt_safetensors_count(file), 0);
     ttt_safetensors_close(file);
@@ -246,15 +246,15 @@ static void test_folder(void)
 /* Each allocation of a load and a save fails in turn: an error each time, and nothing leaks (under ASan). */
 static void test_memory(void)
 {
-    const int64_t start = ttt_alloc_count();
+    const int64_t start = fault_count(TTT_CALL_ALLOC);
     CHECK_OK(ttt_safetensors_save_folder(FOLDER, outputs, OUTPUTS, 1));
     ttt_safetensors *file;
     CHECK_OK(ttt_safetensors_open(&file, FOLDER));
     ttt_safetensors_close(file);
-    const int64_t count = ttt_alloc_count() - start;
+    const int64_t count = fault_count(TTT_CALL_ALLOC) - start;
     int64_t refused = 0;
     for (int64_t i = 1; i <= count; i++) {
-        ttt_alloc_fault(i, 0);
+        fault_at(TTT_CALL_ALLOC, i, 0);
         ttt_status status = ttt_safetensors_save_folder(FOLDER, outputs, OUTPUTS, 1);
         if (status == TTT_OK) {
             status = ttt_safetensors_open(&file, FOLDER);
@@ -262,7 +262,7 @@ static void test_memory(void)
         }
         refused += status == TTT_ERR_MEMORY;
     }
-    ttt_alloc_fault(0, 0);
+    fault_at(TTT_CALL_ALLOC, 0, 0);
     CHECK(refused > count / 2); /* those of syncing and clearing up may fail without harm */
     CHECK_OK(ttt_safetensors_open(&file, FOLDER));
     check_outputs(file);

@@ -6,6 +6,7 @@
 #include "base/alloc.h"
 #include "base/file.h"
 #include "eval/axis.h"
+#include "fault.h"
 #include "test.h"
 #include <ttt/plot.h>
 
@@ -109,9 +110,9 @@ static void drawing(void)
     CHECK_FAILS(ttt_plot_save(&empty, TTT_BINARY_DIR), TTT_ERR_IO, TTT_BINARY_DIR);
     ttt_status status = TTT_ERR_MEMORY;
     for (int nth = 1; status != TTT_OK && nth < 100; nth++) {
-        ttt_alloc_fault(nth, 0);
+        fault_at(TTT_CALL_ALLOC, nth, 0);
         status = ttt_plot_save(&plot, path);
-        ttt_alloc_fault(0, 0);
+        fault_at(TTT_CALL_ALLOC, 0, 0);
     }
     CHECK_EQ(status, TTT_OK);
 }

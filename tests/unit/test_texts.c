@@ -8,6 +8,7 @@
 #include "base/alloc.h"
 #include "base/file.h"
 #include "data/texts.h"
+#include "fault.h"
 #include "test.h"
 
 #define FOLDER TTT_BINARY_DIR "/test_texts"
@@ -348,9 +349,9 @@ static void memory_faults(void)
         ttt_status status = TTT_ERR_MEMORY;
         for (int nth = 1; status != TTT_OK && nth < 1000; nth++) {
             ttt_texts texts = {0};
-            ttt_alloc_fault(nth, 0);
+            fault_at(TTT_CALL_ALLOC, nth, 0);
             status = ttt_texts_read(&texts, names[i]);
-            ttt_alloc_fault(0, 0);
+            fault_at(TTT_CALL_ALLOC, 0, 0);
             CHECK(status == TTT_OK || status == TTT_ERR_MEMORY);
             ttt_texts_deinit(&texts);
         }

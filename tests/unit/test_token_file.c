@@ -5,6 +5,7 @@
 #include "base/alloc.h"
 #include "data/hash.h"
 #include "data/token_file.h"
+#include "fault.h"
 #include "test.h"
 
 static const char *const path = TTT_BINARY_DIR "/test_token_file.tokens";
@@ -105,9 +106,9 @@ static void writing_fails(void)
     ttt_token_writer_abandon(&writer);
     CHECK_OK(ttt_token_writer_open(&writer, path, 300));
     CHECK_OK(ttt_token_writer_write(&writer, ids, 1));
-    ttt_write_fault(1);
+    fault_at(TTT_CALL_WRITE, 1, 0);
     CHECK_FAILS(ttt_token_writer_commit(&writer), TTT_ERR_IO, path);
-    ttt_write_fault(0);
+    fault_at(TTT_CALL_WRITE, 0, 0);
     ttt_token_writer_abandon(&writer);
     CHECK(!ttt_file_exists(path));
 }

@@ -5,8 +5,8 @@
  */
 #include <ttt/tokenizer.h>
 
-#include "base/alloc.h"
 #include "base/file.h"
+#include "fault.h"
 #include "test.h"
 #include "text/tokenizer.h"
 
@@ -217,22 +217,22 @@ static void faults(void)
         char path[4096];
         snprintf(path, sizeof path, FOLDER "%s", names[n]);
         const char *folder = TTT_BINARY_DIR "/test_tokenizer_bad";
-        const int64_t before = ttt_alloc_count();
+        const int64_t before = fault_count(TTT_CALL_ALLOC);
         CHECK_OK(use(path, folder));
-        const int64_t count = ttt_alloc_count() - before;
+        const int64_t count = fault_count(TTT_CALL_ALLOC) - before;
         CHECK(count > 10);
         for (int64_t nth = 1; nth <= count; nth++) {
-            ttt_alloc_fault(nth, 0);
+            fault_at(TTT_CALL_ALLOC, nth, 0);
             const ttt_status status = use(path, folder);
-            ttt_alloc_fault(0, 0);
+            fault_at(TTT_CALL_ALLOC, 0, 0);
             CHECK(status == TTT_ERR_MEMORY || status == TTT_OK); /* syncing a folder may do without */
         }
-        const int64_t writes = ttt_write_count();
+        const int64_t writes = fault_count(TTT_CALL_WRITE);
         CHECK_OK(use(path, folder));
-        for (int64_t nth = 1, written = ttt_write_count() - writes; nth <= written; nth++) {
-            ttt_write_fault(nth);
+        for (int64_t nth = 1, written = fault_count(TTT_CALL_WRITE) - writes; nth <= written; nth++) {
+            fault_at(TTT_CALL_WRITE, nth, 0);
             CHECK_FAILS(use(path, folder), TTT_ERR_IO, folder);
-            ttt_write_fault(0);
+            fault_at(TTT_CALL_WRITE, 0, 0);
         }
     }
 }

@@ -6,8 +6,8 @@
 #include <jansson.h>
 #include <ttt/tokenizer.h>
 
-#include "base/alloc.h"
 #include "base/file.h"
+#include "fault.h"
 #include "test.h"
 #include "text/tokenizer.h"
 
@@ -105,14 +105,14 @@ static void failures(void)
     struct texts texts = {.list = list, .status = TTT_ERR_IO};
     CHECK_FAILS(ttt_tokenizer_train(&tokenizer, 300, next_text, &texts), TTT_ERR_IO, "the source failed");
     CHECK(tokenizer == NULL);
-    const int64_t before = ttt_alloc_count();
+    const int64_t before = fault_count(TTT_CALL_ALLOC);
     CHECK_OK(train(&tokenizer, 260, list));
     ttt_tokenizer_free(tokenizer);
-    const int64_t count = ttt_alloc_count() - before;
+    const int64_t count = fault_count(TTT_CALL_ALLOC) - before;
     for (int64_t nth = 1; nth <= count; nth++) {
-        ttt_alloc_fault(nth, 0);
+        fault_at(TTT_CALL_ALLOC, nth, 0);
         const ttt_status status = train(&tokenizer, 260, list);
-        ttt_alloc_fault(0, 0);
+        fault_at(TTT_CALL_ALLOC, 0, 0);
         CHECK_EQ(status, TTT_ERR_MEMORY);
     }
 }
