@@ -20,11 +20,14 @@ static ttt_status print(void *context, int32_t id, const char *text, size_t size
 static ttt_status train(const char *folder, const ttt_data *data, int64_t steps)
 {
     enum { CONTEXT = 128, BATCH = 8 };
-    ttt_config config;
-    ttt_status status = ttt_config_standard(&config, "tiny");
-    config.vocab_size = ttt_tokenizer_vocabulary(ttt_data_tokenizer(data));
-    config.hidden_size = 128;
-    config.intermediate_size = 344;
+    char vocabulary[32];
+    snprintf(vocabulary, sizeof vocabulary, "%lld", (long long)ttt_tokenizer_vocabulary(ttt_data_tokenizer(data)));
+    ttt_config *config;
+    ttt_status status = ttt_config_new(&config);
+    if (status == TTT_OK) status = ttt_config_standard(config, "tiny");
+    if (status == TTT_OK) status = ttt_config_set(config, "vocab_size", vocabulary);
+    if (status == TTT_OK) status = ttt_config_set(config, "hidden_size", "128");
+    if (status == TTT_OK) status = ttt_config_set(config, "intermediate_size", "344");
 
     ttt_train_options options;
     ttt_train_options_init(&options);
@@ -34,7 +37,7 @@ static ttt_status train(const char *folder, const ttt_data *data, int64_t steps)
     options.rate = 3e-3;
 
     ttt_trainer *trainer = NULL;
-    if (status == TTT_OK) status = ttt_trainer_new(&trainer, &config, &options);
+    if (status == TTT_OK) status = ttt_trainer_new(&trainer, config, &options);
     for (int64_t i = 0; i < steps && status == TTT_OK; i++) {
         static int32_t tokens[BATCH * (CONTEXT + 1)];
         ttt_train_result result = {0};
@@ -44,6 +47,7 @@ static ttt_status train(const char *folder, const ttt_data *data, int64_t steps)
     }
     if (status == TTT_OK) status = ttt_trainer_save_model(trainer, folder);
     ttt_trainer_free(trainer);
+    ttt_config_free(config);
     return status;
 }
 

@@ -7,10 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-static const char *layer_name(const ttt_config *config)
-{
-    return config->ttt_layer_type == TTT_LEARNER_MLP ? "ttt_mlp" : "ttt_linear";
-}
+#include "common.h"
 
 /* ---- records of names and values: JSON, JSON lines, CSV ---- */
 
@@ -104,13 +101,14 @@ static json_t *case_record(const ttt_bench_table *table, const ttt_bench_case *c
     const figures f = figures_of(c, result, limits);
     const bool ok = result->status == TTT_OK, train = c->test == TTT_BENCH_TRAIN;
     const char *precision = ok ? result->precision : c->precision;
+    char layer[TTT_APP_LAYER];
     json_t *samples = json_array(), *r = json_object();
     for (int i = 0; i < result->count; i++)
         json_array_append_new(samples, json_real((double)(c->tokens * c->sequences) / result->seconds[i]));
     json_object_set_new(r, "test", json_string(test_names[c->test]));
     json_object_set_new(r, "model", json_string(table->model));
-    json_object_set_new(r, "parameters", json_integer(ttt_config_parameters(&c->config)));
-    json_object_set_new(r, "layer", json_string(layer_name(&c->config)));
+    json_object_set_new(r, "parameters", json_integer(ttt_config_parameters(c->config)));
+    json_object_set_new(r, "layer", json_string(ttt_app_layer_of(c->config, layer)));
     json_object_set_new(r, "weights", json_string(train ? "f32" : precision));
     json_object_set_new(r, "precision", json_string(precision));
     json_object_set_new(r, "isa", json_string(limits->isa));
@@ -153,9 +151,10 @@ static void print_row(const ttt_bench_table *table, const ttt_bench_case *c, con
                "               t/s | GFLOP/s |  GB/s |      of the limit |   memory |\n"
                "| -------------------- | ------: | ---------- | --------- | ------: | --------------: |"
                " ----------------: | ------: | ----: | ----------------: | -------: |\n");
+    char layer[TTT_APP_LAYER];
     const bool ok = result->status == TTT_OK;
-    printf("| %-20s | %5.1f M | %-10s | %-9s | %7d |", table->model, (double)ttt_config_parameters(&c->config) * 1e-6,
-           layer_name(&c->config), ok ? result->precision : c->precision, limits->threads);
+    printf("| %-20s | %5.1f M | %-10s | %-9s | %7d |", table->model, (double)ttt_config_parameters(c->config) * 1e-6,
+           ttt_app_layer_of(c->config, layer), ok ? result->precision : c->precision, limits->threads);
     print_test(c);
     if (!ok) {
         printf(" not available: %s |\n", result->sentence);

@@ -84,11 +84,11 @@ static ttt_status reader_open(reader *r, const ttt_bench_case *c)
 {
     const ttt_model_options options = {.backend = c->backend, .precision = c->precision, .threads = c->threads};
     ttt_status status = c->folder ? ttt_model_open(&r->model, c->folder, &options)
-                                  : ttt_model_new(&r->model, &c->config, 1, &options);
+                                  : ttt_model_new(&r->model, c->config, 1, &options);
     if (status == TTT_OK) status = ttt_state_new(&r->before, r->model);
     if (status == TTT_OK) status = ttt_state_new(&r->state, r->model);
     if (status != TTT_OK) return status;
-    const int64_t vocabulary = ttt_model_config(r->model)->vocab_size;
+    const int64_t vocabulary = ttt_model_vocabulary(r->model);
     r->tokens = make_tokens(c->tokens > c->depth ? c->tokens : c->depth, vocabulary);
     r->logits = malloc((size_t)vocabulary * sizeof *r->logits);
     return r->tokens && r->logits ? TTT_OK : TTT_ERR_MEMORY;
@@ -151,11 +151,11 @@ static ttt_status measure_training(const ttt_bench_case *c, ttt_bench_result *re
     options.batch = c->sequences;
     options.steps = TTT_BENCH_SAMPLES + 1;
     ttt_trainer *trainer;
-    ttt_status status = ttt_trainer_new(&trainer, &c->config, &options);
+    ttt_status status = ttt_trainer_new(&trainer, c->config, &options);
     if (status != TTT_OK) return status;
     snprintf(result->precision, sizeof result->precision, "%s", ttt_trainer_options(trainer)->precision);
-    ttt_work_training(&result->work, &c->config, c->tokens, c->sequences);
-    int32_t *tokens = make_tokens(c->sequences * (c->tokens + 1), c->config.vocab_size);
+    ttt_work_training(&result->work, c->config, c->tokens, c->sequences);
+    int32_t *tokens = make_tokens(c->sequences * (c->tokens + 1), ttt_app_integer_of(c->config, "vocab_size"));
     if (!tokens) status = TTT_ERR_MEMORY;
     for (int i = c->warm_up ? -1 : 0; i < c->repetitions && status == TTT_OK; i++) {
         ttt_train_result step;
@@ -251,7 +251,7 @@ static void measure_ops(const void *question, FILE *records)
 {
     const ttt_bench_case *c = question;
     const ttt_op_options options = {.backend = c->backend, .threads = c->threads, .tokens = c->tokens};
-    ttt_bench_op last = {.status = ttt_time_ops(&c->config, &options, write_op, records)};
+    ttt_bench_op last = {.status = ttt_time_ops(c->config, &options, write_op, records)};
     say_why(last.sentence, last.status);
     if (last.status != TTT_OK) fwrite(&last, sizeof last, 1, records);
 }

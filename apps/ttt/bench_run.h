@@ -18,7 +18,7 @@ enum { TTT_BENCH_SAMPLES = 1000, TTT_BENCH_SENTENCE = 512, TTT_BENCH_NAME = 16 }
 typedef struct ttt_bench_case {
     ttt_bench_test test;
     const char *folder; /* of a model, or NULL: random weights */
-    ttt_config config;
+    const ttt_config *config;
     const char *backend;   /* NULL: the fastest */
     const char *precision; /* "auto" and so on */
     int threads;

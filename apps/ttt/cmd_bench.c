@@ -35,8 +35,7 @@ static const struct argp_option list[] = {
     {NULL, 0, NULL, 0, "Model:", GROUP_MODEL},
     {"model", 'm', "MODEL", 0, "a model folder", GROUP_MODEL},
     {"config", KEY_CONFIG, "NAME|FILE", 0,
-     "random weights of this configuration: tiny (default), small, 125m, 350m, 760m, 1b, or a config.json",
-     GROUP_MODEL},
+     "random weights of this configuration: CONFIGS, or a config.json (default tiny)", GROUP_MODEL},
     {"layer", KEY_LAYER, "NAME,..", 0, "with a configuration: ttt_linear, ttt_mlp", GROUP_MODEL},
     {"set", KEY_SET, "KEY=VALUE", 0, "with a configuration: set a key of config.json; may be repeated", GROUP_MODEL},
     {NULL, 0, NULL, 0, "Tests (lists such as 128,512 or 1k-8k*2; 0 leaves out):", GROUP_TESTS},
@@ -157,14 +156,6 @@ static error_t parse(int key, char *text, struct argp_state *state)
 
 /* ---- the model ---- */
 
-static ttt_status apply_setting(ttt_config *config, const char *setting)
-{
-    char key[64];
-    const char *equals = strchr(setting, '=');
-    snprintf(key, sizeof key, "%.*s", (int)(equals - setting), setting);
-    return ttt_config_set(config, key, equals + 1);
-}
-
 /* With one of the layers asked for, or -1 for its own. */
 static ttt_status make_config(const options *o, int64_t layer, ttt_config *config)
 {
@@ -176,11 +167,13 @@ static ttt_status make_config(const options *o, int64_t layer, ttt_config *confi
     const char *name = o->config ? o->config : "tiny";
     const bool file = strchr(name, '/') || access(name, F_OK) == 0;
     ttt_status status = file ? ttt_config_load(config, name) : ttt_config_standard(config, name);
-    if (status == TTT_OK && layer >= 0 && (layer == 1) != (config->ttt_layer_type == TTT_LEARNER_MLP)) {
-        status = ttt_config_set(config, "ttt_layer_type", layer == 1 ? "mlp" : "linear");
-        config->ttt_base_lr = layer == 1 ? 0.1 : 1;
+    if (status == TTT_OK && layer >= 0) {
+        char blocks[TTT_APP_LAYER];
+        snprintf(blocks, sizeof blocks, "%lld*%s", (long long)ttt_app_integer_of(config, "num_hidden_layers"),
+                 layers[layer]);
+        status = ttt_config_set(config, "layers", blocks);
     }
-    for (int i = 0; i < o->setting_count && status == TTT_OK; i++) status = apply_setting(config, o->settings[i]);
+    for (int i = 0; i < o->setting_count && status == TTT_OK; i++) status = ttt_app_set(config, o->settings[i]);
     return status == TTT_OK ? ttt_config_check(config, name) : status;
 }
 
@@ -267,15 +260,14 @@ static ttt_status run_sweep(bench *b, ttt_bench_case c, const ttt_limits *limits
     for (int p = 0; p < o->weights.count && status == TTT_OK; p++) {
         ttt_sweep_point points[TTT_LIST_MOST];
         int count = 0;
-        char title[256], precision[TTT_BENCH_NAME] = "";
+        char title[256], layer[TTT_APP_LAYER], precision[TTT_BENCH_NAME] = "";
         c.precision = precisions[o->weights.values[p]];
         if (b->table.format == TTT_BENCH_MD && b->table.rows > 0) putchar('\n');
         for (int i = 0; i < o->sweep.count && status == TTT_OK; i++)
             status = run_context(b, c, o->sweep.values[i], limits, points, &count, precision);
         if (status != TTT_OK || !o->plot || count == 0) continue;
-        snprintf(title, sizeof title, "%s, TTT-%s, %s, %d thread%s", b->table.model,
-                 c.config.ttt_layer_type == TTT_LEARNER_MLP ? "MLP" : "Linear", precision, limits->threads,
-                 limits->threads == 1 ? "" : "s");
+        snprintf(title, sizeof title, "%s, %s, %s, %d thread%s", b->table.model, ttt_app_title_of(c.config, layer),
+                 precision, limits->threads, limits->threads == 1 ? "" : "s");
         status = ttt_sweep_plot(points, count, title, o->plot);
         if (status != TTT_OK) snprintf(b->sentence, sizeof b->sentence, "%s", ttt_error_detail());
     }
@@ -306,29 +298,38 @@ static ttt_status run_ops(bench *b, ttt_bench_case c, const ttt_limits *limits)
 
 /* ---- all of them ---- */
 
-static ttt_status run_model(bench *b, int64_t layer, const ttt_limits *limits)
+static ttt_status run_config(bench *b, const ttt_config *config, const ttt_limits *limits)
 {
     static const ttt_list no_depth = {{0}, 1};
     const options *o = b->o;
     ttt_bench_case c = {.folder = o->folder,
+                        .config = config,
                         .backend = o->backend,
                         .threads = limits->threads,
                         .sequences = 1,
                         .repetitions = o->repetitions,
                         .warm_up = !o->no_warmup};
-    ttt_status status = make_config(o, layer, &c.config);
-    if (status != TTT_OK) {
-        snprintf(b->sentence, sizeof b->sentence, "%s", ttt_error_detail());
-        return status;
-    }
     if (o->ops) return run_ops(b, c, limits);
     if (o->sweep.count) return run_sweep(b, c, limits);
-    status = run_tests(b, c, &o->prompt, &o->depth, &o->weights, limits);
+    ttt_status status = run_tests(b, c, &o->prompt, &o->depth, &o->weights, limits);
     c.test = TTT_BENCH_DECODE;
     if (status == TTT_OK) status = run_tests(b, c, &o->generated, &o->depth, &o->weights, limits);
     c.test = TTT_BENCH_TRAIN;
     c.sequences = o->batch;
     if (status == TTT_OK) status = run_tests(b, c, &o->train, &no_depth, &o->precisions, limits);
+    return status;
+}
+
+static ttt_status run_model(bench *b, int64_t layer, const ttt_limits *limits)
+{
+    ttt_config *config;
+    ttt_status status = ttt_config_new(&config);
+    if (status == TTT_OK) status = make_config(b->o, layer, config);
+    if (status == TTT_OK)
+        status = run_config(b, config, limits);
+    else
+        snprintf(b->sentence, sizeof b->sentence, "%s", ttt_error_detail());
+    ttt_config_free(config);
     return status;
 }
 
@@ -353,6 +354,7 @@ int ttt_cmd_bench(int argc, char **argv)
     static const struct argp argp = {
         .options = list,
         .parser = parse,
+        .help_filter = ttt_app_help,
         .doc = "Measures tokens per second, arithmetic, memory traffic and peak memory, and holds them against what "
                "this machine can do at most, which it measures too. Every measurement is a process of its own.",
     };

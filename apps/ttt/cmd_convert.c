@@ -50,7 +50,7 @@ int ttt_cmd_convert(int argc, char **argv)
 {
     static const struct argp_option list[] = {
         {"config", KEY_CONFIG, "NAME|FILE", 0,
-         "where sizes and names do not tell: tiny, small, 125m, 350m, 760m, 1b or a config.json (default: that of IN, "
+         "where sizes and names do not tell: CONFIGS, or a config.json (default: that of IN, "
          "else "
          "the one that fits)",
          0},
@@ -62,19 +62,26 @@ int ttt_cmd_convert(int argc, char **argv)
     static const struct argp argp = {
         .options = list,
         .parser = parse,
+        .help_filter = ttt_app_help,
         .args_doc = "IN OUT",
         .doc = "Writes the model folder OUT from IN, a Hugging Face model folder, a .safetensors file or a stream of "
                "ttt-lm-jax (streaming_params, streaming_train_state).",
     };
     options o = {0};
-    ttt_config config;
+    ttt_config *config;
+    char layer[TTT_APP_LAYER];
     argp_parse(&argp, argc, argv, 0, NULL, &o);
-    const ttt_status status = ttt_convert(o.in, o.out, &o.convert, &config);
-    if (status != TTT_OK) return ttt_app_failed(status);
-    printf("%s: TTT-%s, %" PRId64 " layers, hidden_size %" PRId64 ", mini-batches of %" PRId64 ", %" PRId64
-           " parameters\n",
-           o.out, config.ttt_layer_type == TTT_LEARNER_MLP ? "MLP" : "Linear", config.num_hidden_layers,
-           config.hidden_size, config.mini_batch_size, ttt_config_parameters(&config));
+    ttt_status status = ttt_config_new(&config);
+    if (status == TTT_OK) status = ttt_convert(o.in, o.out, &o.convert, config);
+    if (status != TTT_OK) {
+        ttt_config_free(config);
+        return ttt_app_failed(status);
+    }
+    printf("%s: %s, %" PRId64 " layers, hidden_size %" PRId64 ", mini-batches of %" PRId64 ", %" PRId64 " parameters\n",
+           o.out, ttt_app_title_of(config, layer), ttt_app_integer_of(config, "num_hidden_layers"),
+           ttt_app_integer_of(config, "hidden_size"), ttt_app_integer_of(config, "mini_batch_size"),
+           ttt_config_parameters(config));
+    ttt_config_free(config);
     printf("is it right? ttt verify -m %s\n", o.out);
     return 0;
 }

@@ -234,7 +234,7 @@ static ttt_status choose_options(session *s)
     g->ignore_eos = o->ignore_eos;
     g->stops = o->stops;
     g->stop_count = o->stop_count;
-    return ttt_sampler_new(&g->sampler, &g->sampling, ttt_model_config(s->model)->vocab_size);
+    return ttt_sampler_new(&g->sampler, &g->sampling, ttt_model_vocabulary(s->model));
 }
 
 static ttt_status run(session *s, const char *prompt, size_t size)

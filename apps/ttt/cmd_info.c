@@ -7,6 +7,7 @@
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <ttt/generate.h>
 #include <ttt/machine.h>
 
@@ -51,19 +52,32 @@ static ttt_status print_machine(void)
     return TTT_OK;
 }
 
+static void print_layers(const ttt_config *c)
+{
+    char layer[TTT_APP_LAYER], *blocks;
+    const bool gate = ttt_app_integer_of(c, "use_gate"), share = ttt_app_integer_of(c, "share_qk");
+    printf("layer         %s, %s%s%s\n", ttt_app_title_of(c, layer),
+           gate && share ? "mamba backbone" : "transformer backbone",
+           gate != share ? (gate ? " with gate" : " with shared q and k") : "",
+           ttt_app_integer_of(c, "pre_conv") ? ", a convolution before it" : "");
+    if (strcmp(layer, "mixed") != 0 || ttt_config_get(c, "layers", &blocks) != TTT_OK) return;
+    printf("blocks        %s\n", blocks);
+    ttt_string_free(blocks);
+}
+
 static void print_config(const ttt_config *c)
 {
-    printf("layer         TTT-%s, %s%s%s\n", c->ttt_layer_type == TTT_LEARNER_MLP ? "MLP" : "Linear",
-           c->use_gate && c->share_qk ? "mamba backbone" : "transformer backbone",
-           c->use_gate != c->share_qk ? (c->use_gate ? " with gate" : " with shared q and k") : "",
-           c->pre_conv ? ", a convolution before it" : "");
+    const int64_t hidden = ttt_app_integer_of(c, "hidden_size"), heads = ttt_app_integer_of(c, "num_attention_heads");
+    print_layers(c);
     printf("size          %" PRId64 " layers, hidden_size %" PRId64 ", %" PRId64 " heads of %" PRId64
            ", intermediate_size %" PRId64 "\n",
-           c->num_hidden_layers, c->hidden_size, c->num_attention_heads, c->hidden_size / c->num_attention_heads,
-           c->intermediate_size);
-    printf("inner loop    mini-batches of %" PRId64 ", ttt_base_lr %g, rope_theta %g\n", c->mini_batch_size,
-           c->ttt_base_lr, c->rope_theta);
-    printf("vocabulary    %" PRId64 ", %s head\n", c->vocab_size, c->tie_word_embeddings ? "tied" : "separate");
+           ttt_app_integer_of(c, "num_hidden_layers"), hidden, heads, hidden / heads,
+           ttt_app_integer_of(c, "intermediate_size"));
+    printf("inner loop    mini-batches of %" PRId64 ", ttt_base_lr %g, rope_theta %g\n",
+           ttt_app_integer_of(c, "mini_batch_size"), ttt_app_real_of(c, "ttt_base_lr"),
+           ttt_app_real_of(c, "rope_theta"));
+    printf("vocabulary    %" PRId64 ", %s head\n", ttt_app_integer_of(c, "vocab_size"),
+           ttt_app_integer_of(c, "tie_word_embeddings") ? "tied" : "separate");
     printf("parameters    %" PRId64 "\n", ttt_config_parameters(c));
 }
 

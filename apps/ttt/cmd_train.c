@@ -45,8 +45,7 @@ enum { GROUP_MODEL = 1, GROUP_TEXT, GROUP_LENGTH, GROUP_RUN };
 static const struct argp_option list[] = {
     {"output", 'o', "MODEL", 0, "the model folder to make, or to go on with", 0},
     {NULL, 0, NULL, 0, "Model:", GROUP_MODEL},
-    {"config", KEY_CONFIG, "NAME|FILE", 0, "tiny (default), small, 125m, 350m, 760m, 1b, or a config.json",
-     GROUP_MODEL},
+    {"config", KEY_CONFIG, "NAME|FILE", 0, "CONFIGS, or a config.json (default tiny)", GROUP_MODEL},
     {"set", KEY_SET, "KEY=VALUE", 0, "set a key of config.json; may be repeated", GROUP_MODEL},
     {"layer", KEY_LAYER, "NAME", 0, "ttt_linear (default) or ttt_mlp", GROUP_MODEL},
     {"backbone", KEY_BACKBONE, "NAME", 0, "mamba (default) or transformer", GROUP_MODEL},
@@ -161,7 +160,8 @@ static void introduce(const ttt_train_run *run, const char *folder)
     const int64_t step = ttt_trainer_step_count(trainer), update = options->batch * options->context;
     fprintf(stderr, "%s: %.1f million parameters, vocabulary %lld, %s (%s)\n", folder,
             (double)ttt_config_parameters(ttt_trainer_config(trainer)) / 1e6,
-            (long long)ttt_trainer_config(trainer)->vocab_size, ttt_trainer_backend(trainer), ttt_trainer_isa(trainer));
+            (long long)ttt_app_integer_of(ttt_trainer_config(trainer), "vocab_size"), ttt_trainer_backend(trainer),
+            ttt_trainer_isa(trainer));
     fprintf(stderr, "%lld tokens to train on, %lld held out; updates of %lld tokens in sequences of %lld\n",
             (long long)ttt_data_tokens(data, TTT_SPLIT_TRAIN), (long long)ttt_data_tokens(data, TTT_SPLIT_VALID),
             (long long)update, (long long)options->context);
@@ -239,6 +239,7 @@ int ttt_cmd_train(int argc, char **argv)
         .options = list,
         .parser = parse,
         .args_doc = "[TEXT...]",
+        .help_filter = ttt_app_help,
         .doc = "Trains a language model on texts: files, folders, .jsonl (key \"text\"), .zst and .gz of these, - for "
                "standard "
                "input, or a folder made by ttt prepare. Run again with the same -o, it goes on where it was.",

@@ -15,7 +15,7 @@
 #include "cmd_train.h"
 #include "common.h"
 
-enum { MEASURED_CONTEXT = 256, MEASURED_SEQUENCES = 4, MEASURED_VOCABULARY = 4096 };
+enum { MEASURED_CONTEXT = 256, MEASURED_SEQUENCES = 4 };
 static const int64_t small_model = 20 * 1000 * 1000; /* parameters */
 static const double bpe_bytes = 3.6;                 /* of text per token, about */
 
@@ -23,7 +23,9 @@ static const double bpe_bytes = 3.6;                 /* of text per token, about
  * embedding takes part in no product. */
 static double flops_per_token(const ttt_config *config)
 {
-    const int64_t table = config->tie_word_embeddings ? 0 : config->vocab_size * config->hidden_size;
+    const int64_t vocabulary = ttt_app_integer_of(config, "vocab_size");
+    const bool tied = ttt_app_integer_of(config, "tie_word_embeddings");
+    const int64_t table = tied ? 0 : vocabulary * ttt_app_integer_of(config, "hidden_size");
     return 6.0 * (double)(ttt_config_parameters(config) - table);
 }
 
@@ -32,9 +34,9 @@ static ttt_status time_update(const ttt_config *config, const ttt_train_options 
     ttt_trainer *trainer;
     ttt_status status = ttt_trainer_new(&trainer, config, train);
     if (status != TTT_OK) return status;
-    const int64_t count = train->batch * (train->context + 1);
+    const int64_t count = train->batch * (train->context + 1), vocabulary = ttt_app_integer_of(config, "vocab_size");
     int32_t *tokens = calloc((size_t)count, sizeof *tokens);
-    for (int64_t i = 0; tokens && i < count; i++) tokens[i] = (int32_t)(i * 7919 % config->vocab_size);
+    for (int64_t i = 0; tokens && i < count; i++) tokens[i] = (int32_t)(i * 7919 % vocabulary);
     for (int i = 0; tokens && i < 2 && status == TTT_OK; i++) { /* the first touches memory for the first time */
         ttt_train_result result;
         const double start = ttt_app_seconds();
@@ -46,25 +48,50 @@ static ttt_status time_update(const ttt_config *config, const ttt_train_options 
     return tokens ? status : TTT_ERR_MEMORY;
 }
 
-static ttt_status measure(const ttt_config *config, const ttt_train_options *train, double *tokens_per_s)
+/* One block of each kind, and few ids. */
+static ttt_status make_small(ttt_config *config)
 {
-    ttt_config part = *config;
+    char layers[4096];
+    int used = 0;
+    const char *block, *before = "";
+    for (int64_t i = 0; (block = ttt_config_block(config, i)) != NULL && used < (int)sizeof layers - 256;
+         before = block)
+        if (i++ == 0 || strcmp(block, before) != 0)
+            used += snprintf(layers + used, 128, "%s\"%s\"", used ? "," : "", block);
+    ttt_status status = ttt_config_set(config, "layers", layers);
+    if (ttt_app_integer_of(config, "vocab_size") > 4096 && status == TTT_OK)
+        status = ttt_config_set(config, "vocab_size", "4096");
+    static const char *const tokens[] = {"bos_token_id", "eos_token_id", "pad_token_id"};
+    for (size_t i = 0; i < sizeof tokens / sizeof *tokens && status == TTT_OK; i++)
+        status = ttt_config_set(config, tokens[i], "null");
+    return status;
+}
+
+static ttt_status measure_part(const ttt_config *part, const ttt_train_options *train, bool whole, double *flops_per_s)
+{
     ttt_train_options few = *train;
-    const bool whole = ttt_config_parameters(config) <= small_model;
-    if (!whole) {
-        part.num_hidden_layers = 1;
-        if (part.vocab_size > MEASURED_VOCABULARY) part.vocab_size = MEASURED_VOCABULARY;
-        part.bos_token_id = part.eos_token_id = part.pad_token_id = -1;
-    }
     if (few.context > MEASURED_CONTEXT) few.context = MEASURED_CONTEXT;
     few.batch = whole && few.batch >= MEASURED_SEQUENCES ? MEASURED_SEQUENCES : 1;
     few.accumulate = 1;
     few.steps = 2;
     double seconds = 1;
-    const ttt_status status = time_update(&part, &few, &seconds);
+    const ttt_status status = time_update(part, &few, &seconds);
     if (status != TTT_OK) return status;
-    *tokens_per_s = (double)(few.batch * few.context) / seconds * flops_per_token(&part) / flops_per_token(config);
+    *flops_per_s = (double)(few.batch * few.context) / seconds * flops_per_token(part);
     return TTT_OK;
+}
+
+static ttt_status measure(const ttt_config *config, const ttt_train_options *train, double *tokens_per_s)
+{
+    const bool whole = ttt_config_parameters(config) <= small_model;
+    double flops_per_s = 0;
+    ttt_config *part;
+    ttt_status status = ttt_config_copy(&part, config);
+    if (status == TTT_OK && !whole) status = make_small(part);
+    if (status == TTT_OK) status = measure_part(part, train, whole, &flops_per_s);
+    ttt_config_free(part);
+    *tokens_per_s = flops_per_s / flops_per_token(config);
+    return status;
 }
 
 /* Tokens to train on; *exact is false where they are estimated from the bytes. */
@@ -156,24 +183,23 @@ static void print_memory(double bytes)
            large ? "GB" : "MB");
 }
 
-static ttt_status describe(const ttt_train_run_options *options)
+static ttt_status describe(const ttt_train_run_options *options, ttt_config *config)
 {
-    ttt_config config;
     ttt_train_options train;
-    ttt_status status = ttt_train_run_plan(options, &config, &train);
+    ttt_status status = ttt_train_run_plan(options, config, &train);
     if (status != TTT_OK) return status;
     size_t memory;
     ttt_train_options counted = train;
     if (counted.steps == 0) counted.steps = 1;
-    status = ttt_trainer_memory(&config, &counted, &memory);
+    status = ttt_trainer_memory(config, &counted, &memory);
     if (status != TTT_OK) return status;
-    printf("parameters        %" PRId64 "\n", ttt_config_parameters(&config));
-    printf("FLOPs per token   %.4g\n", flops_per_token(&config));
+    printf("parameters        %" PRId64 "\n", ttt_config_parameters(config));
+    printf("FLOPs per token   %.4g\n", flops_per_token(config));
     printf("an update         %" PRId64 " tokens: %" PRId64 " sequences of %" PRId64 ", %" PRId64 " at a time\n",
            train.batch * train.context, train.batch, train.context, train.batch / train.accumulate);
     fflush(stdout);
     double tokens_per_s;
-    status = measure(&config, &counted, &tokens_per_s);
+    status = measure(config, &counted, &tokens_per_s);
     if (status != TTT_OK) return status;
     print_memory((double)memory + resident());
     printf("speed             about %.0f tokens/s, an update in ", tokens_per_s);
@@ -183,6 +209,9 @@ static ttt_status describe(const ttt_train_run_options *options)
 
 int ttt_train_dry(const ttt_train_run_options *options)
 {
-    const ttt_status status = describe(options);
+    ttt_config *config;
+    ttt_status status = ttt_config_new(&config);
+    if (status == TTT_OK) status = describe(options, config);
+    ttt_config_free(config);
     return status == TTT_OK ? 0 : ttt_app_failed(status);
 }

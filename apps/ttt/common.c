@@ -170,3 +170,74 @@ double ttt_app_seconds(void)
     clock_gettime(CLOCK_MONOTONIC, &time);
     return (double)time.tv_sec + 1e-9 * (double)time.tv_nsec;
 }
+
+/* ---- configurations ---- */
+
+int64_t ttt_app_integer_of(const ttt_config *config, const char *key)
+{
+    int64_t value;
+    if (ttt_config_get_integer(config, key, &value) != TTT_OK) abort();
+    return value;
+}
+
+double ttt_app_real_of(const ttt_config *config, const char *key)
+{
+    double value;
+    if (ttt_config_get_real(config, key, &value) != TTT_OK) abort();
+    return value;
+}
+
+/* The part of a block that is neither conv nor ffn, if there is one. */
+static void sequence_part(const char *block, char name[TTT_APP_LAYER])
+{
+    snprintf(name, TTT_APP_LAYER, "none");
+    for (const char *part = block; *part; part += *part == '+') {
+        const size_t length = strcspn(part, "+");
+        const bool other = (length == 4 && memcmp(part, "conv", 4) == 0) ||
+                           (length == 3 && memcmp(part, "ffn", 3) == 0);
+        if (!other) snprintf(name, TTT_APP_LAYER, "%.*s", (int)length, part);
+        part += length;
+    }
+}
+
+const char *ttt_app_layer_of(const ttt_config *config, char name[TTT_APP_LAYER])
+{
+    const char *block;
+    for (int64_t i = 0; (block = ttt_config_block(config, i)) != NULL; i++) {
+        char other[TTT_APP_LAYER];
+        sequence_part(block, i == 0 ? name : other);
+        if (i > 0 && strcmp(name, other) != 0) snprintf(name, TTT_APP_LAYER, "mixed");
+    }
+    return name;
+}
+
+const char *ttt_app_title_of(const ttt_config *config, char name[TTT_APP_LAYER])
+{
+    static const char *const titles[][2] = {{"ttt_linear", "TTT-Linear"}, {"ttt_mlp", "TTT-MLP"}};
+    ttt_app_layer_of(config, name);
+    for (size_t i = 0; i < sizeof titles / sizeof *titles; i++)
+        if (strcmp(name, titles[i][0]) == 0) return titles[i][1];
+    return name;
+}
+
+ttt_status ttt_app_set(ttt_config *config, const char *setting)
+{
+    char key[64];
+    const char *equals = strchr(setting, '=');
+    snprintf(key, sizeof key, "%.*s", (int)(equals - setting), setting);
+    return ttt_config_set(config, key, equals + 1);
+}
+
+char *ttt_app_help(int key, const char *text, void *input)
+{
+    static const char marker[] = "CONFIGS";
+    (void)key, (void)input;
+    const char *at = text ? strstr(text, marker) : NULL, *name;
+    char *result = at ? malloc(strlen(text) + 256) : NULL;
+    if (!result) return (char *)(uintptr_t)text; /* argp's way to leave a text as it is */
+    int used = sprintf(result, "%.*s", (int)(at - text), text);
+    for (int64_t i = 0; (name = ttt_config_standard_name(i)) != NULL; i++)
+        used += snprintf(result + used, 32, "%s%.16s", i ? ", " : "", name);
+    snprintf(result + used, strlen(text) + 1, "%s", at + strlen(marker));
+    return result;
+}

@@ -42,6 +42,23 @@ void ttt_app_usage(const struct argp_state *state, const char *format, ...)
 int64_t ttt_app_integer(const struct argp_state *state, const char *name, const char *text, int64_t low, int64_t high);
 double ttt_app_number(const struct argp_state *state, const char *name, const char *text, double low, double high);
 
+/* The value of a key of a configuration, which is known to be a number. */
+int64_t ttt_app_integer_of(const ttt_config *config, const char *key);
+double ttt_app_real_of(const ttt_config *config, const char *key);
+
+/* The sequence part of the blocks, such as "ttt_linear", in `name`; "mixed" if they have several. */
+enum { TTT_APP_LAYER = 64 };
+const char *ttt_app_layer_of(const ttt_config *config, char name[TTT_APP_LAYER]);
+
+/* The same for people: "TTT-Linear". */
+const char *ttt_app_title_of(const ttt_config *config, char name[TTT_APP_LAYER]);
+
+/* "KEY=VALUE" set, as the option --set has it. */
+TTT_NODISCARD ttt_status ttt_app_set(ttt_config *config, const char *setting);
+
+/* An argp help_filter: "CONFIGS" in a help text becomes the names of the standard configurations. */
+char *ttt_app_help(int key, const char *text, void *input);
+
 /* --backend, --precision and --threads, for argp's `children`. In ARGP_KEY_INIT the command sets
  * state->child_inputs[...] to the ttt_model_options they fill in. */
 extern const struct argp ttt_app_compute_argp;
@@ -55,8 +72,8 @@ int ttt_app_signal(void); /* the signal noted, or 0 */
 TTT_NODISCARD ttt_status ttt_app_open(ttt_model **model, ttt_tokenizer **tokenizer, const char *folder,
                                       const ttt_model_options *options);
 
-/* All of a file, or of standard input for "-", but for a UTF-8 byte-order mark at its start, as `size` bytes; release with free. Returns 0, or says what is wrong
- * with it (that it is empty, too) and returns the exit code. */
+/* All of a file, or of standard input for "-", but for a UTF-8 byte-order mark at its start, as `size` bytes; release
+ * with free. Returns 0, or says what is wrong with it (that it is empty, too) and returns the exit code. */
 int ttt_app_read(const char *path, char **text, size_t *size);
 
 /* For ttt_data_options: says on stderr what the user should know. */

@@ -10,7 +10,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
-#include <ttt/config.h>
+#include <ttt/status.h>
 
 #ifdef __cplusplus
 extern "C" {
@@ -19,11 +19,11 @@ extern "C" {
 typedef struct ttt_bare_layer ttt_bare_layer;
 
 typedef struct ttt_bare_layer_options {
-    int64_t width;       /* C */
-    int64_t heads;       /* H, divides C; C / H is even */
-    int64_t mini_batch;  /* K */
-    int64_t conv_kernel; /* of the convolutions of share_qk */
-    ttt_learner_kind learner;
+    int64_t width;           /* C */
+    int64_t heads;           /* H, divides C; C / H is even */
+    int64_t mini_batch;      /* K */
+    int64_t conv_kernel;     /* of the convolutions of share_qk */
+    const char *layer;       /* "ttt_linear" or "ttt_mlp" */
     bool share_qk, use_gate; /* both: the mamba backbone */
     double base_lr;          /* 1 for linear, 0.1 for mlp in the paper */
     double rope_theta;

@@ -1,12 +1,15 @@
 /* SPDX-License-Identifier: MIT
  *
- * What a model is: the fields of its config.json, under the names of ttt-lm-pytorch's TTTConfig. A plain value: copy it
- * freely, nothing is owned.
+ * What a model is: the keys and values of its config.json, under the names of ttt-lm-pytorch's TTTConfig. Every value
+ * is set and asked for by its key; docs/FORMATS.md of the sources lists the keys, and so does the sentence of a
+ * function that is given another.
+ *
+ * Pointers to configurations and texts must not be NULL where nothing else is said. A configuration may be read by any
+ * number of threads at once, and changed by one that no other reads or changes it beside.
  */
 #ifndef TTT_CONFIG_H
 #define TTT_CONFIG_H
 
-#include <stdbool.h>
 #include <stdint.h>
 #include <ttt/status.h>
 
@@ -14,72 +17,61 @@
 extern "C" {
 #endif
 
-typedef enum ttt_learner_kind { TTT_LEARNER_LINEAR, TTT_LEARNER_MLP } ttt_learner_kind;
+typedef struct ttt_config ttt_config;
 
-typedef enum ttt_model_type { TTT_MODEL_TTT, TTT_MODEL_TTT_EXT } ttt_model_type;
+/* A configuration of the defaults that apply where a config.json lacks a key, or a copy of another one. *config is NULL
+ * on failure; release with ttt_config_free. */
+TTT_API TTT_NODISCARD ttt_status ttt_config_new(ttt_config **config);
+TTT_API TTT_NODISCARD ttt_status ttt_config_copy(ttt_config **config, const ttt_config *from);
+TTT_API void ttt_config_free(ttt_config *config); /* NULL is allowed */
 
-/* What each block is made of, where that is not the same everywhere: the distinct ones, and which of them each is. */
-enum { TTT_BLOCKS_MAX = 1024, TTT_BLOCK_KINDS = 16, TTT_BLOCK_TEXT = 64 };
-typedef struct ttt_layers {
-    int64_t count; /* blocks; 0: ttt_layer_type and pre_conv say what each is */
-    int kinds;
-    char kind[TTT_BLOCK_KINDS][TTT_BLOCK_TEXT]; /* parts joined by "+", such as "conv+ttt_linear+ffn" */
-    uint8_t of[TTT_BLOCKS_MAX];                 /* of each block its kind */
-} ttt_layers;
-
-typedef struct ttt_config {
-    int64_t vocab_size;              /* V */
-    int64_t hidden_size;             /* C */
-    int64_t intermediate_size;       /* F, width of the feed-forward network */
-    int64_t num_hidden_layers;       /* L */
-    int64_t num_attention_heads;     /* H; the head size is D = C / H, an even number */
-    int64_t mini_batch_size;         /* K, tokens per step of the inner loop */
-    int64_t conv_kernel;             /* width of the convolutions of share_qk and pre_conv */
-    int64_t max_position_embeddings; /* the context length a training run used; changes no number */
-    int64_t bos_token_id;            /* -1: none */
-    int64_t eos_token_id;            /* -1: none */
-    int64_t pad_token_id;            /* -1: none */
-    double rms_norm_eps;
-    double rope_theta;
-    double initializer_range;
-    double ttt_base_lr;
-    ttt_learner_kind ttt_layer_type; /* "linear" | "mlp" */
-    bool use_gate;                   /* mamba backbone: gelu(x Wg) multiplies the normalised output */
-    bool share_qk;                   /* mamba backbone: q and k are two convolutions of one projection */
-    bool pre_conv;                   /* a convolution before the TTT layer of every block */
-    bool tie_word_embeddings;        /* the output head is the embedding */
-    ttt_model_type model_type;       /* what config.json calls it: "ttt", or with `layers` "ttt_ext" */
-    ttt_layers layers;
-} ttt_config;
-
-/* The defaults of TTTConfig, those that apply where config.json lacks a key (TTT.md section 6). */
-TTT_API void ttt_config_init(ttt_config *config);
-
-/* A standard configuration by name: tiny, small, 125m, 350m, 760m, 1b; mamba backbone, pre_conv, tied head, TTT-Linear.
- * An unknown name is TTT_ERR_ARGUMENT and the sentence lists the names. */
+/* Makes `config` a standard configuration: tiny, small, 125m, 350m, 760m, 1b; mamba backbone, pre_conv, tied head,
+ * TTT-Linear. An unknown name is TTT_ERR_ARGUMENT, the sentence lists the names, and `config` stays as it was. */
 TTT_API TTT_NODISCARD ttt_status ttt_config_standard(ttt_config *config, const char *name);
 
-/* The name of a standard configuration, the smallest first; NULL past the last. */
+/* The name of a standard configuration, the smallest first; NULL past the last. Static storage. */
 TTT_API const char *ttt_config_standard_name(int64_t index);
 
-/* Sets one field from text, as `--set KEY=VALUE` does: key is a name of config.json. Does not check how fields fit
- * together. */
+/* The name of a key that may be set to more than one value; NULL past the last. Static storage. */
+TTT_API const char *ttt_config_key(int64_t index);
+
+/* Sets one key from text, as `--set KEY=VALUE` does: numbers, true, false, names without quotes, and null for no token.
+ * A key that does not exist, or a text that is no value of it, is TTT_ERR_ARGUMENT, a value that is known but not
+ * supported TTT_ERR_UNSUPPORTED; `config` then stays as it was. Does not check how keys fit together.
+ *
+ * "layers" takes the blocks of the model as `ttt train --layers` does: "3*ttt_linear,ttt_mlp" is a list of N*BLOCK or
+ * BLOCK. A BLOCK with "+", or in double quotes, is literal: the parts of the block, from first to last. A bare name is
+ * its usual block: NAME+ffn, before it conv+ for a TTT layer if pre_conv is true. num_hidden_layers follows, and where
+ * the usual ttt_base_lr of the layers is another than before, so does that. */
 TTT_API TTT_NODISCARD ttt_status ttt_config_set(ttt_config *config, const char *key, const char *value);
 
-/* The parts of a block, counted from 0, joined by "+": "conv+ttt_linear+ffn". Belongs to the configuration. */
+/* The value of a key as text that ttt_config_set takes, of "layers" also where all blocks are alike. *value is NULL on
+ * failure; release with ttt_string_free. A key that does not exist is TTT_ERR_ARGUMENT, as in the next three. */
+TTT_API TTT_NODISCARD ttt_status ttt_config_get(const ttt_config *config, const char *key, char **value);
+
+/* The value of a key that is a whole number (true is 1, false 0, no token -1), a real number, or a name such as
+ * ttt_layer_type's "linear" (static storage). A key of another kind is TTT_ERR_ARGUMENT; *value is then 0, or NULL. */
+TTT_API TTT_NODISCARD ttt_status ttt_config_get_integer(const ttt_config *config, const char *key, int64_t *value);
+TTT_API TTT_NODISCARD ttt_status ttt_config_get_real(const ttt_config *config, const char *key, double *value);
+TTT_API TTT_NODISCARD ttt_status ttt_config_get_string(const ttt_config *config, const char *key, const char **value);
+
+/* The parts of a block, counted from 0, joined by "+": "conv+ttt_linear+ffn". Valid until `config` is changed or
+ * released; NULL past the last block. */
 TTT_API const char *ttt_config_block(const ttt_config *config, int64_t block);
 
-/* Checks every field and how they fit together (heads divide the width, even head size, sizes positive and without
+/* Checks every key and how they fit together (heads divide the width, even head size, parts that exist, sizes without
  * overflow, ...). `where` names the configuration in the sentence, such as a path. */
 TTT_API TTT_NODISCARD ttt_status ttt_config_check(const ttt_config *config, const char *where);
 
-/* Reads and checks a config.json; defaults where keys are absent; keys this version does not know are left alone. A
- * model_type other than "ttt" is TTT_ERR_UNSUPPORTED and named. */
+/* Reads and checks a config.json; defaults where keys are absent; keys this version does not know are left alone. On
+ * failure what `config` holds is not specified. A model_type other than "ttt" and "ttt_ext" is TTT_ERR_UNSUPPORTED and
+ * named. */
 TTT_API TTT_NODISCARD ttt_status ttt_config_load(ttt_config *config, const char *path);
 
-/* Writes a config.json that ttt-lm-pytorch reads. `base` (NULL: none) is an existing config.json whose keys that this
- * version does not know are kept. `dtype` is the torch_dtype: "float32", "bfloat16" or "float16"; or
- * "q8" or "q4", float32 with quantised matrices. */
+/* Checks `config` and writes a config.json: one that ttt-lm-pytorch reads (model_type "ttt") where that can say it,
+ * and the configuration was not read from a "ttt_ext" one. `base` (NULL: none) is an existing config.json whose keys
+ * that this version does not know are kept. `dtype` is the torch_dtype: "float32", "bfloat16" or "float16"; or "q8" or
+ * "q4", float32 with quantised matrices. */
 TTT_API TTT_NODISCARD ttt_status ttt_config_save(const ttt_config *config, const char *path, const char *base,
                                                  const char *dtype);
 

@@ -41,6 +41,7 @@ TTT_API TTT_NODISCARD ttt_status ttt_model_new(ttt_model **model, const ttt_conf
 TTT_API void ttt_model_free(ttt_model *model);
 
 TTT_API const ttt_config *ttt_model_config(const ttt_model *model);
+TTT_API int64_t ttt_model_vocabulary(const ttt_model *model);  /* ids and logits are this many */
 TTT_API const char *ttt_model_backend(const ttt_model *model); /* "cpu", "ref" */
 TTT_API int ttt_model_threads(const ttt_model *model);
 /* The instruction set in use, such as "avx512"; "f64" loops of ref are "none". */

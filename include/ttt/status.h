@@ -41,6 +41,9 @@ TTT_API const char *ttt_status_text(ttt_status status);
  * first failure. Valid until this thread's next failure. */
 TTT_API const char *ttt_error_detail(void);
 
+/* Releases a text that a function of the library made for its caller. NULL is allowed. */
+TTT_API void ttt_string_free(char *text);
+
 #ifdef __cplusplus
 }
 #endif

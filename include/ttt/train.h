@@ -102,7 +102,6 @@ TTT_API TTT_NODISCARD ttt_status ttt_trainer_save(const ttt_trainer *trainer, co
  * ttt_string_free. */
 TTT_API TTT_NODISCARD ttt_status ttt_trainer_load(ttt_trainer **trainer, const char *path, const ttt_train_options *how,
                                                   char **note);
-TTT_API void ttt_string_free(char *text);
 
 #ifdef __cplusplus
 }

@@ -119,3 +119,5 @@ char *ttt_strdup(const char *text)
 }
 
 void ttt_free(void *block) { free(block); }
+
+void ttt_string_free(char *text) { ttt_free(text); }

@@ -7,6 +7,7 @@
 #include <inttypes.h>
 #include <string.h>
 
+#include "base/alloc.h"
 #include "base/error.h"
 #include "config/keys.h"
 
@@ -34,6 +35,28 @@ void ttt_config_init(ttt_config *config)
     };
 }
 
+ttt_status ttt_config_new(ttt_config **config)
+{
+    *config = ttt_alloc(1, sizeof **config);
+    if (!*config) return TTT_ERR_MEMORY;
+    ttt_config_init(*config);
+    return TTT_OK;
+}
+
+ttt_status ttt_config_copy(ttt_config **config, const ttt_config *from)
+{
+    *config = ttt_alloc(1, sizeof **config);
+    if (!*config) return TTT_ERR_MEMORY;
+    **config = *from;
+    return TTT_OK;
+}
+
+void ttt_config_free(ttt_config *config) { ttt_free(config); }
+
+/* ---- keys ---- */
+
+const char *ttt_config_key(int64_t index) { return index >= 0 && index < TTT_KEY_COUNT ? ttt_keys[index].name : NULL; }
+
 static ttt_status no_key(const char *name)
 {
     ttt_buffer names = {0};
@@ -45,18 +68,79 @@ static ttt_status no_key(const char *name)
     return status;
 }
 
+static const ttt_fixed_key *find_fixed(const char *name)
+{
+    for (int i = 0; i < TTT_FIXED_COUNT; i++)
+        if (strcmp(ttt_fixed_keys[i].name, name) == 0) return &ttt_fixed_keys[i];
+    return NULL;
+}
+
 ttt_status ttt_config_set(ttt_config *config, const char *name, const char *value)
 {
     const ttt_key *key = ttt_key_find(name);
     if (key) return key->kind->parse(key, config, value);
-    for (int i = 0; i < TTT_FIXED_COUNT; i++) {
-        if (strcmp(ttt_fixed_keys[i].name, name) != 0) continue;
-        if (strcmp(ttt_fixed_keys[i].value, value) == 0) return TTT_OK;
-        return ttt_fail(TTT_ERR_UNSUPPORTED, "%s=%s: this version supports only %s", name, value,
-                        ttt_fixed_keys[i].value);
-    }
-    return no_key(name);
+    const ttt_fixed_key *fixed = find_fixed(name);
+    if (!fixed) return no_key(name);
+    if (strcmp(fixed->value, value) == 0) return TTT_OK;
+    return ttt_fail(TTT_ERR_UNSUPPORTED, "%s=%s: this version supports only %s", name, value, fixed->value);
 }
+
+ttt_status ttt_config_get(const ttt_config *config, const char *name, char **value)
+{
+    *value = NULL;
+    const ttt_key *key = ttt_key_find(name);
+    const ttt_fixed_key *fixed = key ? NULL : find_fixed(name);
+    if (!key && !fixed) return no_key(name);
+    ttt_buffer text = {0};
+    ttt_status status = ttt_buffer_append(&text, "", 0); /* a text, even if there is nothing to print */
+    if (status == TTT_OK)
+        status = key ? key->kind->print(key, config, &text) : ttt_buffer_print(&text, "%s", fixed->value);
+    if (status == TTT_OK) *value = text.data;
+    if (status != TTT_OK) ttt_buffer_deinit(&text);
+    return status;
+}
+
+static ttt_status other_kind(const char *name, const char *wanted)
+{
+    const ttt_key *key = ttt_key_find(name);
+    if (!key && !find_fixed(name)) return no_key(name);
+    return ttt_fail(TTT_ERR_ARGUMENT, "%s is asked for as %s, but is %s", name, wanted,
+                    key ? key->kind->must_be : "a key of one value");
+}
+
+ttt_status ttt_config_get_integer(const ttt_config *config, const char *name, int64_t *value)
+{
+    const ttt_key *key = ttt_key_find(name);
+    const void *place = key ? ttt_key_place(key, config) : NULL;
+    *value = 0;
+    if (key && key->kind == &ttt_key_boolean)
+        *value = *(const bool *)place;
+    else if (key && (key->kind == &ttt_key_integer || key->kind == &ttt_key_token))
+        *value = *(const int64_t *)place;
+    else
+        return other_kind(name, ttt_key_integer.must_be);
+    return TTT_OK;
+}
+
+ttt_status ttt_config_get_real(const ttt_config *config, const char *name, double *value)
+{
+    const ttt_key *key = ttt_key_find(name);
+    *value = 0;
+    if (!key || key->kind != &ttt_key_real) return other_kind(name, ttt_key_real.must_be);
+    *value = *(const double *)ttt_key_place(key, config);
+    return TTT_OK;
+}
+
+ttt_status ttt_config_get_string(const ttt_config *config, const char *name, const char **value)
+{
+    const ttt_key *key = ttt_key_find(name);
+    *value = NULL;
+    if (!key || key->kind != &ttt_key_choice) return other_kind(name, ttt_key_choice.must_be);
+    *value = key->names[*(const int *)ttt_key_place(key, config)];
+    return TTT_OK;
+}
+
+/* ---- checks ---- */
 
 ttt_status ttt_config_check_keys(const ttt_config *config, const char *where)
 {

@@ -12,6 +12,7 @@
 #include <string.h>
 
 #include "base/number.h"
+#include "config/standard.h"
 
 static const char *const layer_types[] = {[TTT_LEARNER_LINEAR] = "linear", [TTT_LEARNER_MLP] = "mlp", NULL};
 static const char *const model_types[] = {[TTT_MODEL_TTT] = "ttt", [TTT_MODEL_TTT_EXT] = "ttt_ext", NULL};
@@ -60,7 +61,6 @@ const ttt_key *ttt_key_find(const char *name)
     return NULL;
 }
 
-static const void *place(const ttt_key *key, const ttt_config *config) { return (const char *)config + key->offset; }
 static void *place_in(const ttt_key *key, ttt_config *config) { return (char *)config + key->offset; }
 
 static ttt_status bad_text(const ttt_key *key, const char *text)
@@ -75,7 +75,10 @@ static ttt_status bad_type(const ttt_key *key, const char *where)
 
 /* ---- whole numbers ---- */
 
-static int64_t integer(const ttt_key *key, const ttt_config *config) { return *(const int64_t *)place(key, config); }
+static int64_t integer(const ttt_key *key, const ttt_config *config)
+{
+    return *(const int64_t *)ttt_key_place(key, config);
+}
 
 static ttt_status integer_parse(const ttt_key *key, ttt_config *config, const char *text)
 {
@@ -164,7 +167,7 @@ const ttt_key_kind ttt_key_token = {
 
 /* ---- real numbers ---- */
 
-static double real(const ttt_key *key, const ttt_config *config) { return *(const double *)place(key, config); }
+static double real(const ttt_key *key, const ttt_config *config) { return *(const double *)ttt_key_place(key, config); }
 
 static ttt_status real_parse(const ttt_key *key, ttt_config *config, const char *text)
 {
@@ -211,7 +214,7 @@ const ttt_key_kind ttt_key_real = {"a number",   real_parse, real_print, real_fr
 
 /* ---- true and false ---- */
 
-static bool boolean(const ttt_key *key, const ttt_config *config) { return *(const bool *)place(key, config); }
+static bool boolean(const ttt_key *key, const ttt_config *config) { return *(const bool *)ttt_key_place(key, config); }
 
 static ttt_status boolean_parse(const ttt_key *key, ttt_config *config, const char *text)
 {
@@ -249,7 +252,7 @@ const ttt_key_kind ttt_key_boolean = {"true or false", boolean_parse, boolean_pr
 
 /* ---- one of several names: an enum of the names' order ---- */
 
-static int choice(const ttt_key *key, const ttt_config *config) { return *(const int *)place(key, config); }
+static int choice(const ttt_key *key, const ttt_config *config) { return *(const int *)ttt_key_place(key, config); }
 
 static int choice_find(const ttt_key *key, const char *name)
 {
@@ -320,14 +323,16 @@ static ttt_status layers_parse(const ttt_key *key, ttt_config *config, const cha
         return TTT_OK;
     }
     const ttt_status status = ttt_layers_parse(&layers, text, config->pre_conv);
-    if (status == TTT_OK) ttt_config_set_layers(config, &layers);
+    const double before = ttt_config_usual_rate(config);
+    if (status == TTT_OK) ttt_config_take_layers(config, &layers);
+    if (ttt_config_usual_rate(config) != before) config->ttt_base_lr = ttt_config_usual_rate(config);
     return status == TTT_ERR_FORMAT ? TTT_ERR_ARGUMENT : status;
 }
 
 static ttt_status layers_print(const ttt_key *key, const ttt_config *config, ttt_buffer *out)
 {
     (void)key;
-    return config->layers.count ? ttt_layers_print(&config->layers, out) : ttt_buffer_print(out, "null");
+    return ttt_layers_print(config, out);
 }
 
 /* The list of a ttt folder may only repeat what ttt_layer_type says. */
@@ -368,7 +373,7 @@ static ttt_status layers_from_json(const ttt_key *key, ttt_config *config, const
     if (layers.count != count)
         return ttt_fail(TTT_ERR_FORMAT, "%s: layers has %" PRId64 " blocks and num_hidden_layers is %" PRId64, where,
                         layers.count, count);
-    ttt_config_set_layers(config, &layers);
+    ttt_config_take_layers(config, &layers);
     return TTT_OK;
 }
 

@@ -50,4 +50,10 @@ extern const ttt_fixed_key ttt_fixed_keys[TTT_FIXED_COUNT];
 /* The key of that name, or NULL. */
 const ttt_key *ttt_key_find(const char *name);
 
+/* Where its value lies. */
+static inline const void *ttt_key_place(const ttt_key *key, const ttt_config *config)
+{
+    return (const char *)config + key->offset;
+}
+
 #endif

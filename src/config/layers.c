@@ -145,11 +145,13 @@ ttt_status ttt_layers_parse(ttt_layers *layers, const char *text, bool conv)
     return TTT_OK;
 }
 
-ttt_status ttt_layers_print(const ttt_layers *layers, ttt_buffer *out)
+ttt_status ttt_layers_print(const ttt_config *config, ttt_buffer *out)
 {
-    for (int64_t i = 0, run; i < layers->count; i += run) {
-        for (run = 1; i + run < layers->count && layers->of[i + run] == layers->of[i];) run++;
-        const char *kind = layers->kind[layers->of[i]], *quote = strchr(kind, '+') ? "" : "\"";
+    const ttt_layers *layers = &config->layers;
+    const int64_t count = layers->count ? layers->count : config->num_hidden_layers;
+    for (int64_t i = 0, run; i < count; i += run) {
+        const char *kind = ttt_config_block(config, i), *quote = strchr(kind, '+') ? "" : "\"";
+        for (run = layers->count ? 1 : count; i + run < count && layers->of[i + run] == layers->of[i];) run++;
         if (i > 0) TTT_TRY(ttt_buffer_print(out, ","));
         if (run > 1) TTT_TRY(ttt_buffer_print(out, "%lld*", (long long)run));
         TTT_TRY(ttt_buffer_print(out, "%s%s%s", quote, kind, quote));
@@ -163,11 +165,12 @@ const char *ttt_config_block(const ttt_config *config, int64_t block)
 {
     static const char *const usual_blocks[][2] = {[TTT_LEARNER_LINEAR] = {"ttt_linear+ffn", "conv+ttt_linear+ffn"},
                                                   [TTT_LEARNER_MLP] = {"ttt_mlp+ffn", "conv+ttt_mlp+ffn"}};
-    if (block < config->layers.count) return config->layers.kind[config->layers.of[block]];
+    if (block < 0 || block >= (config->layers.count ? config->layers.count : config->num_hidden_layers)) return NULL;
+    if (config->layers.count) return config->layers.kind[config->layers.of[block]];
     return usual_blocks[config->ttt_layer_type == TTT_LEARNER_MLP][config->pre_conv];
 }
 
-void ttt_config_set_layers(ttt_config *config, const ttt_layers *layers)
+void ttt_config_take_layers(ttt_config *config, const ttt_layers *layers)
 {
     config->num_hidden_layers = layers->count;
     config->layers = (ttt_layers){0};

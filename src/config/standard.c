@@ -73,7 +73,7 @@ double ttt_config_usual_rate(const ttt_config *config)
         double rate;
     } rates[] = {{"ttt_linear", 1}, {"ttt_mlp", 0.1}};
     double least = 1;
-    for (int64_t i = 0; i < config->num_hidden_layers; i++)
+    for (int64_t i = 0; i < TTT_BLOCKS_MAX && ttt_config_block(config, i); i++)
         for (size_t r = 0; r < sizeof rates / sizeof *rates; r++)
             if (strstr(ttt_config_block(config, i), rates[r].part) && rates[r].rate < least) least = rates[r].rate;
     return least;

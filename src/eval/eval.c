@@ -58,7 +58,7 @@ double ttt_eval_bits_per_byte(const ttt_eval_result *result, double loss)
 
 static ttt_status check_tokens(const evaluation *e)
 {
-    const int64_t vocabulary = ttt_model_config(e->model)->vocab_size;
+    const int64_t vocabulary = ttt_model_vocabulary(e->model);
     if (e->options->bos >= vocabulary)
         return ttt_fail(TTT_ERR_ARGUMENT, "BOS has id %lld, but the model knows ids 0 to %lld",
                         (long long)e->options->bos, (long long)vocabulary - 1);

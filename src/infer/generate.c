@@ -64,7 +64,7 @@ static ttt_status prime(generation *g, const ttt_tokenizer *tokenizer, const int
 
 static ttt_status init(generation *g, const ttt_tokenizer *tokenizer, const int32_t *prompt, int64_t count)
 {
-    const int64_t vocabulary = ttt_model_config(g->model)->vocab_size;
+    const int64_t vocabulary = ttt_model_vocabulary(g->model);
     for (int64_t i = 0; i < count; i++)
         if (prompt[i] < 0 || prompt[i] >= vocabulary)
             return ttt_fail(TTT_ERR_ARGUMENT, "token %lld of the prompt has id %d, but the model knows ids 0 to %lld",

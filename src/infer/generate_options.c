@@ -9,6 +9,7 @@
 #include "base/alloc.h"
 #include "base/file.h"
 #include "base/json.h"
+#include "config/config.h"
 #include "infer/sampler.h"
 
 enum { CONFIG_BYTES_MAX = 1 << 20 };
@@ -21,7 +22,7 @@ void ttt_generate_options_init(ttt_generate_options *options)
 
 ttt_status ttt_model_check_tokenizer(const ttt_model *model, const ttt_tokenizer *tokenizer)
 {
-    const int64_t ids = ttt_tokenizer_vocabulary(tokenizer), vocabulary = ttt_model_config(model)->vocab_size;
+    const int64_t ids = ttt_tokenizer_vocabulary(tokenizer), vocabulary = ttt_model_vocabulary(model);
     if (ids <= vocabulary) return TTT_OK;
     return ttt_fail(TTT_ERR_ARGUMENT,
                     "the tokenizer has %lld ids, but the model's vocab_size is %lld: it belongs to another model",

@@ -8,9 +8,8 @@
 #ifndef TTT_LAYER_LEARNER_H
 #define TTT_LAYER_LEARNER_H
 
-#include <ttt/config.h>
-
 #include "backend/backend.h"
+#include "config/config.h"
 
 enum { TTT_LEARNER_PARAMS = 6 };
 

@@ -42,6 +42,7 @@ void ttt_bare_layer_options_init(ttt_bare_layer_options *options)
 {
     *options = (ttt_bare_layer_options){.mini_batch = 16,
                                         .conv_kernel = 4,
+                                        .layer = "ttt_linear",
                                         .share_qk = true,
                                         .use_gate = true,
                                         .base_lr = 1,
@@ -86,7 +87,11 @@ static ttt_status init(ttt_bare_layer *layer, const ttt_bare_layer_options *o, u
     config.num_attention_heads = o->heads;
     config.mini_batch_size = o->mini_batch;
     config.conv_kernel = o->conv_kernel;
-    config.ttt_layer_type = o->learner;
+    const bool mlp = o->layer && strcmp(o->layer, "ttt_mlp") == 0;
+    if (!mlp && (!o->layer || strcmp(o->layer, "ttt_linear") != 0))
+        return ttt_fail(TTT_ERR_ARGUMENT, "there is no layer \"%s\"; there are ttt_linear and ttt_mlp",
+                        o->layer ? o->layer : "");
+    config.ttt_layer_type = mlp ? TTT_LEARNER_MLP : TTT_LEARNER_LINEAR;
     config.share_qk = o->share_qk;
     config.use_gate = o->use_gate;
     config.ttt_base_lr = o->base_lr;

@@ -126,6 +126,7 @@ void ttt_model_free(ttt_model *model)
 }
 
 const ttt_config *ttt_model_config(const ttt_model *model) { return &model->lm.config; }
+int64_t ttt_model_vocabulary(const ttt_model *model) { return model->lm.config.vocab_size; }
 const char *ttt_model_backend(const ttt_model *model) { return model->lm.backend->name; }
 int ttt_model_threads(const ttt_model *model) { return model->lm.backend->threads; }
 const char *ttt_model_precision(const ttt_model *model) { return ttt_precision_name(model->weights.head.precision); }

@@ -8,6 +8,7 @@
 
 #include <ttt/model.h>
 
+#include "config/config.h"
 #include "layer/layer.h"
 #include "model/param_names.h"
 #include "tensor/tensor.h"

@@ -6,8 +6,7 @@
 #ifndef TTT_MODEL_PARAM_NAMES_H
 #define TTT_MODEL_PARAM_NAMES_H
 
-#include <ttt/config.h>
-
+#include "config/config.h"
 #include "tensor/quantize.h"
 #include "tensor/tensor.h"
 

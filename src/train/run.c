@@ -13,6 +13,7 @@
 #include "base/alloc.h"
 #include "base/clock.h"
 #include "base/file.h"
+#include "config/config.h"
 #include "train/run_folder.h"
 
 enum {

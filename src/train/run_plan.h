@@ -9,6 +9,8 @@
 #include <jansson.h>
 #include <ttt/run.h>
 
+#include "config/config.h"
+
 /* What of a run is in neither its configuration nor its trainer's options: {"tokenizer", "valid", "parse_special",
  * "init_from", "epochs", "minutes", "save_every", "eval_every", "backend", "isa", "lines" (of metrics.jsonl),
  * "finished"}. NULL, with the sentence recorded, if memory is short. */

@@ -363,5 +363,3 @@ ttt_status ttt_trainer_load(ttt_trainer **trainer, const char *path, const ttt_t
     }
     return status;
 }
-
-void ttt_string_free(char *text) { ttt_free(text); }

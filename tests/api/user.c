@@ -10,14 +10,15 @@
 
 int main(void)
 {
-    ttt_config config;
+    ttt_config *config = NULL;
     ttt_tokenizer *tokenizer = NULL;
-    if (ttt_config_standard(&config, "125m") || ttt_tokenizer_new_bytes(&tokenizer)) {
+    if (ttt_config_new(&config) || ttt_config_standard(config, "125m") || ttt_tokenizer_new_bytes(&tokenizer)) {
         fprintf(stderr, "%s\n", ttt_error_detail());
         return 1;
     }
-    printf("%" PRId64 " parameters, %" PRId64 " ids\n", ttt_config_parameters(&config),
+    printf("%" PRId64 " parameters, %" PRId64 " ids\n", ttt_config_parameters(config),
            ttt_tokenizer_vocabulary(tokenizer));
     ttt_tokenizer_free(tokenizer);
+    ttt_config_free(config);
     return 0;
 }

@@ -8,6 +8,7 @@
 #include <ttt/train.h>
 
 #include "cli.h"
+#include "config/config.h"
 
 /* A model folder with the byte tokenizer. */
 static void make_model(const char *folder, int64_t vocabulary)

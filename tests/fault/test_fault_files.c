@@ -12,6 +12,7 @@
 
 #include "base/buffer.h"
 #include "base/file.h"
+#include "config/config.h"
 #include "fault.h"
 
 #define TOKENIZERS TTT_SOURCE_DIR "/tests/unit/tokenizers/"

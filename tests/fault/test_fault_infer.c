@@ -5,6 +5,7 @@
 #include <ttt/eval.h>
 #include <ttt/generate.h>
 
+#include "config/config.h"
 #include "fault.h"
 
 #define FOLDER TTT_SOURCE_DIR "/tests/golden/mlp_transformer"

@@ -8,6 +8,7 @@
 
 #include "base/file.h"
 #include "base/rng.h"
+#include "config/config.h"
 #include "test.h"
 
 enum { T = 8, BATCH = 2, V = 5 };

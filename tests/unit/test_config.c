@@ -163,6 +163,85 @@ static void test_set(void)
     CHECK_FAILS(ttt_config_set(&config, "hiden_size", "64"), TTT_ERR_ARGUMENT, "hidden_size");
 }
 
+/* Every key's text is what setting it takes, and a key is of one kind. */
+static void test_get(void)
+{
+    static const struct {
+        const char *key, *text;
+    } cases[] = {{"hidden_size", "256"},
+                 {"eos_token_id", "null"},
+                 {"bos_token_id", "1"},
+                 {"rms_norm_eps", "1e-06"},
+                 {"ttt_base_lr", "0.1"},
+                 {"ttt_layer_type", "mlp"},
+                 {"model_type", "ttt"},
+                 {"use_gate", "true"},
+                 {"tie_word_embeddings", "false"},
+                 {"layers", "4*conv+ttt_mlp+ffn"},
+                 {"hidden_act", "silu"},
+                 {"ttt_rate", "learned"}};
+    ttt_config *config, *copy, *again;
+    CHECK_OK(ttt_config_new(&config));
+    CHECK_OK(ttt_config_standard(config, "tiny"));
+    CHECK_OK(ttt_config_set(config, "layers", "4*ttt_mlp")); /* ttt_base_lr with it */
+    CHECK_OK(ttt_config_set(config, "eos_token_id", "null"));
+    CHECK_OK(ttt_config_set(config, "tie_word_embeddings", "false"));
+    char *text;
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        CHECK_OK(ttt_config_get(config, cases[i].key, &text));
+        CHECK_STR(text, cases[i].text);
+        ttt_string_free(text);
+    }
+    CHECK_OK(ttt_config_set(config, "layers", "2*ttt_mlp,\"ttt_linear\""));
+    CHECK_OK(ttt_config_copy(&copy, config));
+    CHECK_OK(ttt_config_new(&again));
+    const char *key;
+    for (int64_t i = 0; (key = ttt_config_key(i)) != NULL; i++) {
+        CHECK_OK(ttt_config_get(copy, key, &text));
+        CHECK_OK(ttt_config_set(again, key, text));
+        ttt_string_free(text);
+    }
+    CHECK(!ttt_config_key(-1) && !ttt_config_key(TTT_KEY_COUNT));
+    for (int i = 0; i < TTT_KEY_COUNT; i++) CHECK(ttt_keys[i].kind->equal(&ttt_keys[i], config, again));
+    CHECK_FAILS(ttt_config_get(config, "hiden_size", &text), TTT_ERR_ARGUMENT, "hidden_size");
+    CHECK(!text);
+    ttt_config_free(config);
+    ttt_config_free(copy);
+    ttt_config_free(again);
+    ttt_config_free(NULL);
+}
+
+static void test_get_typed(void)
+{
+    ttt_config *config;
+    int64_t integer;
+    double real;
+    const char *string;
+    CHECK_OK(ttt_config_new(&config));
+    CHECK_OK(ttt_config_get_integer(config, "vocab_size", &integer));
+    CHECK_EQ(integer, 32000);
+    CHECK_OK(ttt_config_get_integer(config, "pad_token_id", &integer));
+    CHECK_EQ(integer, -1);
+    CHECK_OK(ttt_config_get_integer(config, "tie_word_embeddings", &integer));
+    CHECK_EQ(integer, 1);
+    CHECK_OK(ttt_config_get_integer(config, "use_gate", &integer));
+    CHECK_EQ(integer, 0);
+    CHECK_OK(ttt_config_get_real(config, "initializer_range", &real));
+    CHECK_NEAR(real, 0.02, 0);
+    CHECK_OK(ttt_config_get_string(config, "ttt_layer_type", &string));
+    CHECK_STR(string, "linear");
+    CHECK_FAILS(ttt_config_get_integer(config, "rope_theta", &integer), TTT_ERR_ARGUMENT,
+                "rope_theta is asked for as a whole number, but is a number");
+    CHECK_FAILS(ttt_config_get_integer(config, "ttt_layer_type", &integer), TTT_ERR_ARGUMENT, "but is a name");
+    CHECK_FAILS(ttt_config_get_integer(config, "hidden_act", &integer), TTT_ERR_ARGUMENT, "a key of one value");
+    CHECK_FAILS(ttt_config_get_integer(config, "heads", &integer), TTT_ERR_ARGUMENT, "there is no key heads");
+    CHECK_FAILS(ttt_config_get_real(config, "hidden_size", &real), TTT_ERR_ARGUMENT, "hidden_size");
+    CHECK_FAILS(ttt_config_get_string(config, "layers", &string), TTT_ERR_ARGUMENT, "but is a list of blocks");
+    CHECK(integer == 0 && real == 0 && !string);
+    CHECK(!ttt_config_block(config, -1) && !ttt_config_block(config, 24));
+    ttt_config_free(config);
+}
+
 /* ---- layers ---- */
 
 static ttt_status set_layers(ttt_config *config, const char *text, bool conv)
@@ -195,7 +274,7 @@ static void test_layers_text(void)
         if (!cases[i].printed) continue;
         CHECK_EQ(config.model_type, TTT_MODEL_TTT_EXT);
         CHECK_EQ(config.num_hidden_layers, config.layers.count);
-        CHECK_OK(ttt_layers_print(&config.layers, &text));
+        CHECK_OK(ttt_layers_print(&config, &text));
         CHECK_STR(text.data, cases[i].printed);
         CHECK_OK(set_layers(&back, text.data, true));
         CHECK(ttt_key_layers.equal(ttt_key_find("layers"), &config, &back));
@@ -376,6 +455,8 @@ int main(void)
     test_parse();
     test_refused();
     test_set();
+    test_get();
+    test_get_typed();
     test_layers_text();
     test_layers_bad_text();
     test_layers_json();

@@ -8,6 +8,7 @@
 #include <ttt/eval.h>
 
 #include "base/rng.h"
+#include "config/config.h"
 #include "eval/position.h"
 #include "model/model.h"
 #include "test.h"

@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include "base/file.h"
+#include "config/config.h"
 #include "test.h"
 
 enum { IDS = 300, TEXT = 4096 };

@@ -3,6 +3,7 @@
  */
 #include <ttt/bench.h>
 
+#include "config/config.h"
 #include "test.h"
 
 enum { V = 100, C = 32, F = 48, H = 2, D = 16, L = 3, K = 16, TILE = 16 };
