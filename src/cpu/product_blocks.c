@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
  * Products with weights in blocks of small integers, q8 and q4: panels as body_blocks.h has them. The rows are
- * quantised into scratch that all threads share, as many at a time as fit, and then panels and blocks of rows are
+ * quantised into scratch that all threads share, as much at a time as fits, and then panels and blocks of rows are
  * shared out.
  */
 #include <stdatomic.h>
@@ -85,8 +85,8 @@ typedef struct block_linear {
     const ttt_kernels *kernels;
     ttt_block_product product;
     ttt_row_block *rows;
-    const float *x;
-    int64_t outputs, inputs, row_blocks, panel_bytes;
+    const float *x;                                            /* from the first column of the part on */
+    int64_t outputs, inputs, columns, row_blocks, panel_bytes; /* columns: of the part */
     int offset;
 } block_linear;
 
@@ -94,7 +94,7 @@ static void quantize_rows(void *context, int64_t begin, int64_t end)
 {
     const block_linear *l = context;
     for (int64_t r = begin; r < end; r++)
-        l->kernels->quantize_row(l->rows + r * l->product.blocks, l->x + r * l->inputs, l->inputs, l->offset);
+        l->kernels->quantize_row(l->rows + r * l->product.blocks, l->x + r * l->inputs, l->columns, l->offset);
 }
 
 static void multiply_item(void *context, int64_t item, int thread)
@@ -111,16 +111,25 @@ static void multiply_item(void *context, int64_t item, int thread)
     l->kernels->block_product(&p);
 }
 
+/* Rows whose blocks fit the scratch together. */
+static void linear_rows(const ttt_backend *b, block_linear *l)
+{
+    const int64_t count = l->product.rows, worth = 1 << 16;
+    l->row_blocks = (count + ROWS - 1) / ROWS;
+    ttt_cpu_split(b, count, l->columns, quantize_rows, l);
+    ttt_parallel(count * l->outputs * l->columns < worth ? NULL : ttt_pool_of(b),
+                 ttt_panels(l->outputs) * l->row_blocks, multiply_item, l);
+}
+
+/* A row too wide for the scratch goes part by part: what a part adds up is the start of the next one's sum, so that
+ * nobody can tell from a result how wide the parts were. */
 static void linear(const ttt_backend *b, float *y, const float *x, const ttt_param *w, int64_t rows, bool accumulate)
 {
-    const int64_t N = w->rows, M = w->columns, blocks = ttt_blocks(M), worth = 1 << 16;
-    const int64_t fit = (int64_t)((size_t)b->threads * ttt_host_of(b)->scratch_bytes / sizeof(ttt_row_block)) / blocks;
+    const int64_t N = w->rows, M = w->columns, blocks = ttt_blocks(M);
+    const int64_t room = (int64_t)((size_t)b->threads * ttt_host_of(b)->scratch_bytes / sizeof(ttt_row_block));
+    const int64_t part = blocks < room ? blocks : room, fit = room / part;
     block_linear l = {.kernels = ttt_cpu_kernels(b),
-                      .product = {.panel = w->packed,
-                                  .y_stride = N,
-                                  .blocks = blocks,
-                                  .halves = w->precision == TTT_PRECISION_Q4,
-                                  .accumulate = accumulate},
+                      .product = {.y_stride = N, .halves = w->precision == TTT_PRECISION_Q4},
                       .rows = ttt_scratch(b, 0),
                       .outputs = N,
                       .inputs = M,
@@ -128,13 +137,17 @@ static void linear(const ttt_backend *b, float *y, const float *x, const ttt_par
                       .offset = offset_of(w->precision)};
     l.product.x = l.rows;
     for (int64_t first = 0; first < rows; first += fit) {
-        const int64_t count = rows - first < fit ? rows - first : fit;
-        l.x = x + first * M;
+        l.product.rows = rows - first < fit ? rows - first : fit;
         l.product.y = y + first * N;
-        l.product.rows = count;
-        l.row_blocks = (count + ROWS - 1) / ROWS;
-        ttt_cpu_split(b, count, M, quantize_rows, &l);
-        ttt_parallel(count * N * M < worth ? NULL : ttt_pool_of(b), ttt_panels(N) * l.row_blocks, multiply_item, &l);
+        for (int64_t block = 0; block < blocks; block += part) {
+            const int64_t column = block * TTT_BLOCK;
+            l.product.blocks = blocks - block < part ? blocks - block : part;
+            l.product.panel = (const uint8_t *)w->packed + block * ttt_panel_block(w->precision);
+            l.product.accumulate = accumulate || block > 0;
+            l.columns = M - column < part * TTT_BLOCK ? M - column : part * TTT_BLOCK;
+            l.x = x + first * M + column;
+            linear_rows(b, &l);
+        }
     }
 }
 

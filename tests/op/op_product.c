@@ -197,6 +197,30 @@ static void check_extremes(const ttt_backend *b, ttt_precision precision)
     free(p.packed);
 }
 
+/* A row that alone is more than the scratch holds: the same bits as from two narrower matrices, one after the other. */
+static void check_wide(const ttt_backend *b, ttt_precision precision)
+{
+    enum { M = (1 << 20) + 72, FIRST = 1 << 19 };
+    float *w = malloc(M * sizeof *w), *x = malloc(M * sizeof *x), y = 0.5f, parts = 0.5f;
+    for (int i = 0; i < M; i++) {
+        w[i] = (float)(i % 97) - 48;
+        x[i] = (float)(i % 89) / 100 - 0.3f;
+    }
+    ttt_param p = {.rows = 1, .columns = M, .precision = precision, .packed = packed(b, precision, w, 1, M, false)};
+    b->ops->linear(b, &y, x, &p, 1, true);
+    free(p.packed);
+    for (int i = 0; i < 2; i++) {
+        const int64_t from = i * FIRST;
+        p.columns = i ? M - FIRST : FIRST;
+        p.packed = packed(b, precision, w + from, 1, p.columns, false);
+        b->ops->linear(b, &parts, x + from, &p, 1, true);
+        free(p.packed);
+    }
+    CHECK(y == parts && fabsf(y) > 1);
+    free(w);
+    free(x);
+}
+
 /* dims: rows, vocabulary, width, precision */
 static int32_t *make_ids(const op_case *c)
 {
@@ -263,6 +287,9 @@ void op_product_tests(void)
         if (!op_backend((ttt_isa)isa)) continue;
         check_extremes(op_backend((ttt_isa)isa), TTT_PRECISION_Q8);
         check_extremes(op_backend((ttt_isa)isa), TTT_PRECISION_Q4);
+        if (test_small()) continue;
+        check_wide(op_backend((ttt_isa)isa), TTT_PRECISION_Q8);
+        check_wide(op_backend((ttt_isa)isa), TTT_PRECISION_Q4);
     }
     check_products_blocks(100, 70, 300);
     check_products_blocks(14, 5, 700);
