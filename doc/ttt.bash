@@ -16,6 +16,10 @@ _ttt()
     case $before in
         --config) COMPREPLY=($(compgen -W 'tiny small 125m 350m 760m 1b' -- "$word") $(compgen -f -- "$word")) ;;
         --layer) COMPREPLY=($(compgen -W 'ttt_linear ttt_mlp' -- "$word")) ;;
+        --layers)
+            compopt -o nospace 2>/dev/null
+            COMPREPLY=($(compgen -P "${word%"${word##*[,*]}"}" -W 'ttt_linear ttt_mlp' -- "${word##*[,*]}"))
+            ;;
         --backbone) COMPREPLY=($(compgen -W 'mamba transformer' -- "$word")) ;;
         --schedule) COMPREPLY=($(compgen -W 'cosine constant linear' -- "$word")) ;;
         --backend) COMPREPLY=($(compgen -W 'cpu ref' -- "$word")) ;;

@@ -17,6 +17,7 @@ enum {
     KEY_CONFIG = 256,
     KEY_SET,
     KEY_LAYER,
+    KEY_LAYERS,
     KEY_BACKBONE,
     KEY_CONTEXT,
     KEY_BATCH,
@@ -48,6 +49,8 @@ static const struct argp_option list[] = {
     {"config", KEY_CONFIG, "NAME|FILE", 0, "CONFIGS, or a config.json (default tiny)", GROUP_MODEL},
     {"set", KEY_SET, "KEY=VALUE", 0, "set a key of config.json; may be repeated", GROUP_MODEL},
     {"layer", KEY_LAYER, "NAME", 0, "ttt_linear (default) or ttt_mlp", GROUP_MODEL},
+    {"layers", KEY_LAYERS, "LIST", 0, "or block by block: N*LAYER,..., or N*PART+PART,... with the block's parts",
+     GROUP_MODEL},
     {"backbone", KEY_BACKBONE, "NAME", 0, "mamba (default) or transformer", GROUP_MODEL},
     {"init-from", KEY_INIT, "MODEL", 0, "begin with this model's weights: fine-tuning", GROUP_MODEL},
     {NULL, 0, NULL, 0, "Text:", GROUP_TEXT},
@@ -125,6 +128,7 @@ static error_t parse(int key, char *text, struct argp_state *state)
         a->settings[a->run.setting_count++] = text;
         return 0;
     case KEY_LAYER: a->run.layer = text; return 0;
+    case KEY_LAYERS: a->run.layers = text; return 0;
     case KEY_BACKBONE: a->run.backbone = text; return 0;
     case KEY_INIT: a->run.init_from = text; return 0;
     case KEY_VALID: a->run.valid = text; return 0;

@@ -21,9 +21,9 @@
 extern "C" {
 #endif
 
-/* What a user says about a run. NULL, 0, or for numbers that may be 0 a negative one: not said. A new run then takes
- * the default; a run that goes on takes what it began with, and what is said must agree with that. Strings need only
- * live until ttt_train_run_open returns. */
+/* Options of a run. Unset is NULL, 0, or -1 where 0 is a value. A new run then takes the default, a run that goes on
+ * what it began with; what is set must agree with that. Strings need only live until
+ * ttt_train_run_open returns. */
 typedef struct ttt_train_run_options {
     const char *folder;
     const char *const *texts; /* as in ttt_data_options, or one data folder; a run that goes on needs none */
@@ -31,30 +31,31 @@ typedef struct ttt_train_run_options {
     const char *config;          /* name of a standard configuration, or a config.json; default "tiny" */
     const char *const *settings; /* "KEY=VALUE" of config.json, applied last, in this order */
     size_t setting_count;
-    const char *layer;     /* "ttt_linear" or "ttt_mlp"; a change sets ttt_base_lr to the layer's own, 1 or 0.1 */
+    const char *layer;     /* every block's: "ttt_linear" or "ttt_mlp" */
+    const char *layers;    /* or one by one, "4*ttt_linear,ttt_mlp": what ttt_config_set takes for "layers" */
     const char *backbone;  /* "mamba", or "transformer": no gate, separate q and k, no pre_conv */
     const char *init_from; /* model folder whose configuration, weights and tokenizer the run begins with */
 
-    const char *tokenizer; /* as in ttt_data_options */
-    const char *valid;     /* a number: the fraction held out; else an input; default "0.05" */
+    const char *tokenizer;      /* as in ttt_data_options */
+    const char *valid;          /* a number: the fraction held out; else an input; default "0.05" */
     bool parse_special, binary; /* as in ttt_data_options */
 
     int64_t context;    /* tokens of a sequence; default by configuration */
     int64_t batch;      /* tokens of an update, a multiple of context times accumulate; default by configuration */
     int64_t accumulate; /* default: as few as keep a pass small */
-    int64_t segment;    /* 0: whole sequences; negative: not said */
+    int64_t segment;    /* 0: whole sequences; -1: unset */
     int64_t steps;      /* at most one of steps, epochs and minutes; default: one epoch */
     double epochs;
     double minutes;       /* the first 20 updates are measured, then the number of steps is fixed */
-    double rate;          /* peak; negative: not said; default by configuration, a tenth of it with init_from */
+    double rate;          /* peak; -1: unset; default by configuration, a tenth of it with init_from */
     const char *schedule; /* "cosine", "constant" or "linear" */
-    int64_t seed;         /* negative: not said; default 0 */
+    int64_t seed;         /* -1: unset; default 0 */
 
     int64_t save_every; /* updates between checkpoints; default: those of ten minutes. May change on the way */
     int64_t eval_every; /* default: a tenth of the run. May change on the way */
 
     const char *backend, *precision; /* as in ttt_train_options; may change, with a warning. A run goes on in the
-                                        precision it has, if none is said */
+                                        precision it has, if none is set */
     int threads;
     bool recompute, profile; /* as in ttt_train_options */
     bool force;              /* begins anew whatever the folder holds; files that are not a run's stay */
@@ -65,11 +66,11 @@ typedef struct ttt_train_run_options {
     void *context_of_hooks;
 } ttt_train_run_options;
 
-/* Nothing said. */
+/* All unset. Call it first: the structure may grow with the library's version. */
 TTT_API void ttt_train_run_options_init(ttt_train_run_options *options);
 
 /* What a new run with these options would be, as far as it can be said without its texts: vocab_size is that of
- * "byte", "bpe:N" or a file; train->steps is 0 unless said. Touches no file. */
+ * "byte", "bpe:N" or a file; train->steps is 0 unless set. Touches no file. */
 TTT_API TTT_NODISCARD ttt_status ttt_train_run_plan(const ttt_train_run_options *options, ttt_config *config,
                                                     ttt_train_options *train);
 

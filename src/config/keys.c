@@ -409,10 +409,12 @@ static ttt_status layers_check(const ttt_key *key, const ttt_config *config, con
 static bool layers_equal(const ttt_key *key, const ttt_config *a, const ttt_config *b)
 {
     (void)key;
-    if (a->layers.count != b->layers.count) return false;
-    for (int64_t i = 0; i < a->layers.count; i++)
-        if (strcmp(ttt_config_block(a, i), ttt_config_block(b, i)) != 0) return false;
-    return true;
+    const bool lists = a->layers.count || b->layers.count;
+    for (int64_t i = 0; i < (lists ? TTT_BLOCKS_MAX : 1); i++) {
+        const char *block = ttt_config_block(a, i), *other = ttt_config_block(b, i);
+        if (!block != !other || (block && strcmp(block, other) != 0)) return false;
+    }
+    return a->num_hidden_layers == b->num_hidden_layers;
 }
 
 const ttt_key_kind ttt_key_layers = {"a list of blocks, such as \"ttt_linear+ffn\"",

@@ -20,8 +20,9 @@ static ttt_status check_parts(const ttt_config *config, int64_t block, const cha
         while (i < count && !(strlen(known[i]) == length && memcmp(known[i], part, length) == 0)) i++;
         if (i == count)
             return ttt_fail(TTT_ERR_UNSUPPORTED,
-                            "%s: block %lld of layers has the part \"%.*s\", which this version does not know", where,
-                            (long long)block, (int)length, part);
+                            "%s: block %lld of layers has the part \"%.*s\", which does not exist; there are conv, "
+                            "ffn, ttt_linear and ttt_mlp",
+                            where, (long long)block, (int)length, part);
     }
     return TTT_OK;
 }

@@ -26,12 +26,12 @@ static const double EVALUATION_SHARE = 0.1; /* of the time of training that eval
 
 void ttt_run_warn(const ttt_train_run *run, const char *sentence)
 {
-    if (run->said.warn) run->said.warn(run->said.context_of_hooks, sentence);
+    if (run->options.warn) run->options.warn(run->options.context_of_hooks, sentence);
 }
 
 static bool stopped(const ttt_train_run *run)
 {
-    return run->said.stopped && run->said.stopped(run->said.context_of_hooks);
+    return run->options.stopped && run->options.stopped(run->options.context_of_hooks);
 }
 
 bool ttt_train_run_finished(const ttt_train_run *run) { return json_is_true(json_object_get(run->note, "finished")); }
@@ -103,9 +103,9 @@ static ttt_status fail_safe(const ttt_train_run *run, ttt_status status)
 
 static int64_t eval_every(const ttt_train_run *run)
 {
-    const int64_t said = json_integer_value(json_object_get(run->note, "eval_every"));
+    const int64_t asked = json_integer_value(json_object_get(run->note, "eval_every"));
     const int64_t steps = ttt_trainer_options(run->trainer)->steps;
-    return said > 0 ? said : (steps + EVALUATIONS - 1) / EVALUATIONS;
+    return asked > 0 ? asked : (steps + EVALUATIONS - 1) / EVALUATIONS;
 }
 
 /* Windows of an evaluation before the last: a tenth of the time of the updates since the one before, or less. Going
@@ -176,7 +176,7 @@ static void estimate_steps(ttt_train_run *run, double seconds)
     double sorted[TTT_RUN_MEASURED];
     memcpy(sorted, run->measured, (size_t)step * sizeof *sorted);
     qsort(sorted, (size_t)step, sizeof *sorted, by_value);
-    const double left = (run->said.minutes * 60 - (time - run->opened)) / sorted[step / 2] -
+    const double left = (run->options.minutes * 60 - (time - run->opened)) / sorted[step / 2] -
                         (double)run->windows / batch / 3;
     const double more = fmax(left / (1 + EVALUATION_SHARE), left - EVALUATIONS * EVALUATION_SIZE / 3.0);
     const double steps = fmax((double)step + floor(more), TTT_RUN_MEASURED);

@@ -14,7 +14,7 @@
 enum { TTT_RUN_MEASURED = 20 }; /* updates that are measured for `minutes` */
 
 struct ttt_train_run {
-    ttt_train_run_options said; /* of its strings only `folder` is kept */
+    ttt_train_run_options options; /* of its strings only `folder` is kept */
     char *folder;
     int lock;
     bool complete; /* the folder has the files of the model that never change */

@@ -36,16 +36,16 @@ static ttt_status open_metrics(ttt_train_run *run, int64_t lines)
     return status;
 }
 
-/* train->steps from epochs, which are 1 unless said, or for `minutes` a number that the first update replaces: its rate
+/* train->steps from epochs, which are 1 by default, or for `minutes` a number that the first update replaces: its rate
  * is 0 whatever the length of the run. */
 static ttt_status count_steps(ttt_train_run *run, ttt_train_options *train)
 {
     int64_t sequences;
     TTT_TRY(ttt_data_sequences(run->data, TTT_SPLIT_TRAIN, train->context, &sequences));
-    run->measuring = run->said.minutes > 0;
+    run->measuring = run->options.minutes > 0;
     if (run->measuring) train->steps = INT32_MAX;
     if (train->steps > 0) return TTT_OK;
-    const double epochs = run->said.epochs > 0 ? run->said.epochs : 1;
+    const double epochs = run->options.epochs > 0 ? run->options.epochs : 1;
     const double steps = floor(epochs * (double)sequences / (double)train->batch);
     if (steps > 0x1p52) return ttt_fail(TTT_ERR_ARGUMENT, "%g epochs are too many updates to count", epochs);
     train->steps = steps < 1 ? 1 : (int64_t)steps;
@@ -65,17 +65,17 @@ static ttt_status write_config(const ttt_train_run *run, const ttt_buffer *text)
 
 static ttt_status make_trainer(ttt_train_run *run, ttt_buffer *text)
 {
-    const ttt_train_run_options *said = &run->said;
+    const ttt_train_run_options *options = &run->options;
     ttt_config config;
     ttt_train_options train;
     char *base;
-    TTT_TRY(ttt_run_plan_make(said, ttt_data_tokenizer(run->data), &config, &train, &base));
+    TTT_TRY(ttt_run_plan_make(options, ttt_data_tokenizer(run->data), &config, &train, &base));
     const ttt_status status = base ? ttt_config_print(&config, base, "float32", text) : TTT_OK;
     ttt_free(base);
     TTT_TRY(status);
     TTT_TRY(count_steps(run, &train));
     TTT_TRY(ttt_trainer_new(&run->trainer, &config, &train));
-    return said->init_from ? ttt_trainer_load_model(run->trainer, said->init_from) : TTT_OK;
+    return options->init_from ? ttt_trainer_load_model(run->trainer, options->init_from) : TTT_OK;
 }
 
 /* Whatever can be wrong is found before anything that the folder holds is removed. */
@@ -84,13 +84,13 @@ static ttt_status begin(ttt_train_run *run)
     ttt_config config;
     ttt_train_options train;
     ttt_data_options data;
-    if (run->said.text_count == 0)
+    if (run->options.text_count == 0)
         return ttt_fail(TTT_ERR_ARGUMENT, "%s holds no run to go on with, and no text is given to begin one with",
                         run->folder);
-    TTT_TRY(ttt_train_run_plan(&run->said, &config, &train));
-    run->note = ttt_run_note_new(&run->said);
+    TTT_TRY(ttt_train_run_plan(&run->options, &config, &train));
+    run->note = ttt_run_note_new(&run->options);
     if (!run->note) return TTT_ERR_MEMORY;
-    ttt_run_note_data(run->note, &run->said, &data);
+    ttt_run_note_data(run->note, &run->options, &data);
     TTT_TRY(ttt_run_data_make(run->folder, &data));
     TTT_TRY(open_data(run, true));
     ttt_buffer text = {0};
@@ -108,11 +108,11 @@ static ttt_status load(ttt_train_run *run, int64_t step)
 {
     char *path = ttt_run_checkpoint_path(run->folder, step), *text = NULL;
     ttt_status status = path ? TTT_OK : TTT_ERR_MEMORY;
-    const ttt_train_options how = {.backend = run->said.backend,
-                                   .precision = run->said.precision,
-                                   .threads = run->said.threads,
-                                   .recompute = run->said.recompute,
-                                   .profile = run->said.profile};
+    const ttt_train_options how = {.backend = run->options.backend,
+                                   .precision = run->options.precision,
+                                   .threads = run->options.threads,
+                                   .recompute = run->options.recompute,
+                                   .profile = run->options.profile};
     if (status == TTT_OK) status = ttt_trainer_load(&run->trainer, path, &how, &text);
     if (status == TTT_OK) status = ttt_run_note_parse(&run->note, text, path);
     ttt_string_free(text);
@@ -161,13 +161,14 @@ static void compare_machine(ttt_train_run *run)
 
 static ttt_status go_on(ttt_train_run *run, const ttt_checkpoints *checkpoints)
 {
-    const ttt_train_run_options *said = &run->said;
+    const ttt_train_run_options *options = &run->options;
     TTT_TRY(load_newest(run, checkpoints));
-    TTT_TRY(ttt_run_plan_agree(said, ttt_trainer_config(run->trainer), ttt_trainer_options(run->trainer), run->note));
+    TTT_TRY(
+        ttt_run_plan_agree(options, ttt_trainer_config(run->trainer), ttt_trainer_options(run->trainer), run->note));
     TTT_TRY(open_data(run, false));
-    if (said->text_count > 0) {
+    if (options->text_count > 0) {
         ttt_data_options data;
-        ttt_run_note_data(run->note, said, &data);
+        ttt_run_note_data(run->note, options, &data);
         TTT_TRY(ttt_run_data_check(run->folder, run->data, &data));
     }
     compare_machine(run);
@@ -187,8 +188,8 @@ static ttt_status set_note(ttt_train_run *run, const char *key, json_t *value)
 /* What is as this process has it, whatever was before. */
 static ttt_status update_note(ttt_train_run *run)
 {
-    if (run->said.save_every) TTT_TRY(set_note(run, "save_every", json_integer(run->said.save_every)));
-    if (run->said.eval_every) TTT_TRY(set_note(run, "eval_every", json_integer(run->said.eval_every)));
+    if (run->options.save_every) TTT_TRY(set_note(run, "save_every", json_integer(run->options.save_every)));
+    if (run->options.eval_every) TTT_TRY(set_note(run, "eval_every", json_integer(run->options.eval_every)));
     TTT_TRY(set_note(run, "backend", json_string(ttt_trainer_backend(run->trainer))));
     TTT_TRY(set_note(run, "precision", json_string(ttt_trainer_options(run->trainer)->precision)));
     return set_note(run, "isa", json_string(ttt_trainer_isa(run->trainer)));
@@ -211,7 +212,7 @@ static ttt_status open_run(ttt_train_run *run)
 {
     const bool created = !ttt_file_exists(run->folder);
     ttt_checkpoints checkpoints;
-    ttt_status status = ttt_run_folder_claim(run->folder, run->said.force, &run->lock, &checkpoints);
+    ttt_status status = ttt_run_folder_claim(run->folder, run->options.force, &run->lock, &checkpoints);
     const bool anew = checkpoints.count == 0;
     if (status == TTT_OK) {
         status = anew ? begin(run) : go_on(run, &checkpoints);
@@ -229,7 +230,7 @@ ttt_status ttt_train_run_open(ttt_train_run **out, const ttt_train_run_options *
     TTT_TRY(ttt_run_plan_check(options));
     ttt_train_run *run = ttt_alloc(1, sizeof *run);
     if (!run) return TTT_ERR_MEMORY;
-    *run = (ttt_train_run){.said = *options, .lock = -1, .saved = -1, .opened = ttt_clock()};
+    *run = (ttt_train_run){.options = *options, .lock = -1, .saved = -1, .opened = ttt_clock()};
     run->folder = ttt_strdup(options->folder);
     const ttt_status status = run->folder ? open_run(run) : TTT_ERR_MEMORY;
     if (status != TTT_OK) {

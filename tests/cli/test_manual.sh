@@ -53,6 +53,8 @@ check "completion of a command"
 check "completion of an option"
 [ "$(complete_words ttt train --layer ttt_m)" = ttt_mlp ]
 check "completion of a value"
+[ "$(complete_words ttt train --layers '2*ttt_linear,ttt_m')" = '2*ttt_linear,ttt_mlp' ]
+check "completion of a list"
 
 if command -v mandoc >/dev/null; then
     faults=$(mandoc -T lint -W warning "$page")

@@ -12,9 +12,10 @@
 #include "base/rng.h"
 
 /* A model so small that an update takes a few milliseconds. */
-#define SIZE                                                                                                           \
-    "--set hidden_size=32 --set num_hidden_layers=2 --set num_attention_heads=4 --set intermediate_size=48 "           \
+#define WIDTH                                                                                                          \
+    "--set hidden_size=32 --set num_attention_heads=4 --set intermediate_size=48 "                                     \
     "--context 32 --batch 128 --tokenizer byte --eval-every 10 "
+#define SIZE  WIDTH "--set num_hidden_layers=2 "
 #define TRAIN "$TTT train text.txt " SIZE
 
 static const char words[][8] = {"the ", "sea ", "saw ", "a ", "ship ", "and ", "then ", "it ", "sank.\n", "over "};
@@ -95,6 +96,16 @@ static void test_same_bits(void)
     }
 }
 
+/* A list of blocks, and the same run without it. */
+static void test_layers(void)
+{
+    CLI_OK("$TTT train text.txt -o listed " WIDTH "--steps 3 --layers ttt_linear,conv+ttt_linear+ffn");
+    CLI_OK(TRAIN "-o plain --steps 3");
+    CHECK(same_model("listed", "plain"));
+    CLI_SAYS(0, "finished", "$TTT train -o listed --layers 2*ttt_linear");
+    CLI_SAYS(1, "layers is 2*ttt_linear+ffn, but", "$TTT train -o listed --layers 2*ttt_linear+ffn");
+}
+
 /* A run goes on in its precision; in another one only if told to, and says so. */
 static void test_precision(void)
 {
@@ -172,6 +183,7 @@ static void test_contradictions(void)
                  {"--config small", "is 384, but"},
                  {"--layer ttt_mlp", "ttt_layer_type is mlp, but"},
                  {"--backbone transformer", "use_gate is false, but"},
+                 {"--layers 3*ttt_linear", "layers is 3*conv+ttt_linear+ffn, but"},
                  {"--set hidden_size=64", "hidden_size is 64, but"},
                  {"--set vocab_size=300", "vocab_size is 300, but"},
                  {"--tokenizer bpe:300", "tokenizer is bpe:300, but"},
@@ -255,7 +267,13 @@ static void test_bad_input(void)
         {1, "text.txt -o bad --set hidden_width=3", "hidden_width"},
         {1, "text.txt -o bad --set hidden_size=33", "hidden_size"},
         {1, "text.txt -o bad --config huge", "no standard configuration huge"},
-        {1, "text.txt -o bad --layer lstm", "no layer \"lstm\""},
+        {1, "text.txt -o bad --layer lstm", "the part \"lstm\", which does not exist"},
+        {1, "text.txt -o bad --layer ttt_mlp,ttt_linear", "is not one name"},
+        {1, "text.txt -o bad --layers 2*ttt_mlp,lstm", "block 2 of layers has the part \"lstm\""},
+        {1, "text.txt -o bad --layers 2*ttt_mlp,", "block 2 of layers is \"\""},
+        {1, "text.txt -o bad --layers ttt_mlp --layer ttt_mlp", "leave out layer"},
+        {1, "text.txt -o bad --layers ttt_mlp --set pre_conv=false", "leave out pre_conv"},
+        {1, "text.txt -o bad --layers ttt_mlp --set num_hidden_layers=1", "leave out num_hidden_layers"},
         {1, "text.txt -o bad --backbone rnn", "no backbone \"rnn\""},
         {1, "text.txt -o bad --schedule step", "no schedule \"step\""},
         {1, "text.txt -o bad --precision f8", "precision \"f8\""},
@@ -389,6 +407,7 @@ int main(void)
     cli_write("latin.txt", "caf\xe9 caf\xe9", 9);
     test_folder();
     test_same_bits();
+    test_layers();
     test_precision();
     test_kills();
     test_signals();

@@ -1,0 +1,96 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * What the options of a run make of its configuration, at its beginning and when it goes on.
+ */
+#include "config/keys.h"
+#include "config/standard.h"
+#include "test.h"
+#include "train/run_plan.h"
+
+static ttt_train_run_options options_of(const char *layers)
+{
+    ttt_train_run_options options;
+    ttt_train_run_options_init(&options);
+    options.tokenizer = "byte";
+    options.layers = layers;
+    return options;
+}
+
+static void test_standard(void)
+{
+    const char *name;
+    for (int64_t i = 0; (name = ttt_config_standard_name(i)) != NULL; i++) {
+        ttt_train_run_options options = options_of(NULL);
+        ttt_config config;
+        ttt_train_options train;
+        options.config = name;
+        CHECK_OK(ttt_train_run_plan(&options, &config, &train));
+        CHECK_EQ(train.batch * train.context, ttt_standard_find(name)->batch);
+        CHECK_NEAR(train.rate, ttt_standard_find(name)->rate, 0);
+        CHECK_EQ(train.context, ttt_standard_find(name)->context);
+    }
+    CHECK(ttt_standard_find("125m")->rate == 3e-3 && ttt_standard_find("1b")->rate == 1e-3);
+    CHECK(!ttt_config_standard_name(-1));
+}
+
+/* The usual rate comes with a layer, and a setting has the last word. */
+static void test_layers(void)
+{
+    ttt_train_run_options options = options_of("3*ttt_mlp");
+    ttt_config config;
+    ttt_train_options train;
+    CHECK_OK(ttt_train_run_plan(&options, &config, &train));
+    CHECK_EQ(config.num_hidden_layers, 3);
+    CHECK_EQ(config.ttt_layer_type, TTT_LEARNER_MLP);
+    CHECK(config.pre_conv); /* tiny's */
+    CHECK_NEAR(config.ttt_base_lr, 0.1, 0);
+    const char *setting = "ttt_base_lr=0.5";
+    options.settings = &setting;
+    options.setting_count = 1;
+    options.backbone = "transformer";
+    CHECK_OK(ttt_train_run_plan(&options, &config, &train));
+    CHECK_NEAR(config.ttt_base_lr, 0.5, 0);
+    CHECK_STR(ttt_config_block(&config, 2), "ttt_mlp+ffn");
+    options = options_of(NULL);
+    options.layer = "ttt_mlp";
+    CHECK_OK(ttt_train_run_plan(&options, &config, &train));
+    CHECK_EQ(config.num_hidden_layers, 4);
+    CHECK_NEAR(config.ttt_base_lr, 0.1, 0);
+}
+
+/* A list agrees with the run that it began, whose configuration no longer knows what pre_conv was. */
+static void test_agree(void)
+{
+    static const char list[] = "2*ttt_linear,mamba,ttt_mlp";
+    for (int conv = 0; conv < 2; conv++) {
+        ttt_train_run_options options = options_of(list);
+        ttt_train_options train = {0};
+        ttt_config run, again;
+        options.tokenizer = NULL;
+        CHECK_OK(ttt_config_standard(&run, "tiny"));
+        run.pre_conv = conv;
+        CHECK_OK(ttt_config_set(&run, "layers", list));
+        again = run;
+        CHECK_OK(ttt_run_plan_config(&options, &again));
+        for (int i = 0; i < TTT_KEY_COUNT; i++) CHECK(ttt_keys[i].kind->equal(&ttt_keys[i], &run, &again));
+        CHECK_OK(ttt_run_plan_agree(&options, &run, &train, NULL));
+        options.layers = "2*ttt_linear,mamba";
+        CHECK_FAILS(ttt_run_plan_agree(&options, &run, &train, NULL), TTT_ERR_ARGUMENT, "layers is 2*");
+        options = options_of(NULL);
+        options.tokenizer = NULL;
+        CHECK_OK(ttt_run_plan_agree(&options, &run, &train, NULL));
+        const char *setting = "rope_theta=5.5";
+        options.settings = &setting;
+        options.setting_count = 1;
+        CHECK_FAILS(ttt_run_plan_agree(&options, &run, &train, NULL), TTT_ERR_ARGUMENT,
+                    "rope_theta is 5.5, but the run in this folder was begun with 10000");
+    }
+}
+
+int main(void)
+{
+    test_standard();
+    test_layers();
+    test_agree();
+    return test_end();
+}
