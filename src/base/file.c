@@ -110,6 +110,15 @@ bool ttt_file_exists(const char *path)
     return stat(path, &status) == 0;
 }
 
+ttt_status ttt_file_remove(const char *path)
+{
+    if (ttt_sys_remove(AT_FDCWD, path, 0) == 0) {
+        ttt_folder_sync_parent(path);
+        return TTT_OK;
+    }
+    return errno == ENOENT ? TTT_OK : fail_errno("remove", path);
+}
+
 /* ---- writing ---- */
 
 /* What is to be replaced, and the permissions of what is there (-1: nothing is). */
@@ -205,18 +214,6 @@ ttt_status ttt_writer_write(ttt_writer *writer, const void *bytes, size_t count)
     return TTT_OK;
 }
 
-ttt_status ttt_writer_patch(ttt_writer *writer, size_t offset, const void *bytes, size_t count)
-{
-    TTT_TRY(flush(writer));
-    for (size_t done = 0; done < count;) {
-        const ssize_t written = ttt_sys_write_at(writer->fd, (const char *)bytes + done, count - done,
-                                                 (off_t)(offset + done));
-        if (written < 0) return fail_errno("write", writer->path);
-        done += (size_t)written;
-    }
-    return TTT_OK;
-}
-
 ttt_status ttt_writer_finish(ttt_writer *writer)
 {
     TTT_TRY(flush(writer));
@@ -225,6 +222,27 @@ ttt_status ttt_writer_finish(ttt_writer *writer)
     ttt_status status = ttt_sys_sync(writer->fd) == 0 ? TTT_OK : fail_errno("write", writer->path);
     if (ttt_sys_close(writer->fd) != 0 && status == TTT_OK) status = fail_errno("write", writer->path);
     writer->fd = -1;
+    return status;
+}
+
+static ttt_status write_at(int fd, const char *path, size_t offset, const char *bytes, size_t count)
+{
+    while (count > 0) {
+        const ssize_t written = ttt_sys_write_at(fd, bytes, count, (off_t)offset);
+        if (written < 0) return fail_errno("write", path);
+        bytes += written;
+        offset += (size_t)written;
+        count -= (size_t)written;
+    }
+    return ttt_sys_sync(fd) == 0 ? TTT_OK : fail_errno("write", path);
+}
+
+ttt_status ttt_writer_patch(ttt_writer *writer, size_t offset, const void *bytes, size_t count)
+{
+    const int fd = ttt_sys_open(writer->temporary, O_WRONLY | O_NOFOLLOW, 0);
+    if (fd < 0) return fail_errno("write", writer->path);
+    ttt_status status = write_at(fd, writer->path, offset, bytes, count);
+    if (ttt_sys_close(fd) != 0 && status == TTT_OK) status = fail_errno("write", writer->path);
     return status;
 }
 

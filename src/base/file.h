@@ -46,12 +46,13 @@ typedef struct ttt_writer ttt_writer;
 TTT_NODISCARD ttt_status ttt_writer_open(ttt_writer **writer, const char *path);
 TTT_NODISCARD ttt_status ttt_writer_write(ttt_writer *writer, const void *bytes, size_t count);
 
-/* Writes over bytes [offset, offset + count), all of which were written before. */
-TTT_NODISCARD ttt_status ttt_writer_patch(ttt_writer *writer, size_t offset, const void *bytes, size_t count);
-
 /* Brings everything to the disk, still under the temporary name, and closes it: of several files that belong together
- * all are finished before any is committed. Nothing can be written afterwards. */
+ * all are finished before any is committed. Afterwards nothing can be
+ * written but by ttt_writer_patch. */
 TTT_NODISCARD ttt_status ttt_writer_finish(ttt_writer *writer);
+
+/* Of a finished writer: writes over bytes [offset, offset + count), which brings them to the disk too. */
+TTT_NODISCARD ttt_status ttt_writer_patch(ttt_writer *writer, size_t offset, const void *bytes, size_t count);
 
 /* Finishes if that was not done, renames to the final path and syncs its folder. Frees the writer and nulls the
  * pointer, also on failure (then nothing of the new file stays, and a file that had the name before is untouched). */
@@ -65,5 +66,8 @@ void ttt_writer_abandon(ttt_writer **handle);
 TTT_NODISCARD ttt_status ttt_file_write(const char *path, const void *bytes, size_t count);
 
 bool ttt_file_exists(const char *path);
+
+/* One that is not there is success. */
+TTT_NODISCARD ttt_status ttt_file_remove(const char *path);
 
 #endif

@@ -63,7 +63,8 @@ static ttt_status choose_config(ttt_config *config, const char **base, const sou
     *base = in->config;
     if (!wanted && in->config) return ttt_config_load(config, in->config);
     ttt_config_init(config);
-    const bool file = wanted && !ttt_standard_find(wanted) && (ttt_file_exists(wanted) || ttt_path_ends(wanted, ".json"));
+    const bool file = wanted && !ttt_standard_find(wanted) &&
+                      (ttt_file_exists(wanted) || ttt_path_ends(wanted, ".json"));
     if (file) {
         *base = wanted;
         TTT_TRY(ttt_config_load(config, wanted));

@@ -49,13 +49,19 @@ struct ttt_tensor_out {
 TTT_NODISCARD ttt_status ttt_safetensors_save(const char *path, const ttt_tensor_out *tensors, int64_t count,
                                               const char *const *metadata);
 
+#define TTT_SAVE_KEY "ttt_save" /* in the metadata of shards and of their index: which save they are of */
 enum { TTT_SHARD_GIGABYTES = 4 };
 #define TTT_SHARD_BYTES ((size_t)TTT_SHARD_GIGABYTES * 1000 * 1000 * 1000)
 
 /* Writes FOLDER/model.safetensors, or shards of at most `shard_bytes` of data each and their index when all tensors
- * together need more (a tensor is never split). Metadata is {"format": "pt"}, which transformers asks for. What an
- * earlier save left in the folder under the other form is removed once the new files are complete. */
+ * together need more (a tensor is never split). Metadata is {"format": "pt"}, which transformers asks for; shards and
+ * index also carry the save they are of, a digest of what all shards hold, so that a reader tells a folder in which
+ * shards of two saves stand side by side. No file gets its name before all are on disk. What an earlier save left in
+ * the folder under the other form is removed once the new files are complete. */
 TTT_NODISCARD ttt_status ttt_safetensors_save_folder(const char *folder, const ttt_tensor_out *tensors, int64_t count,
                                                      size_t shard_bytes);
+
+/* Whether `name` is that of a shard, of *shards in all. */
+bool ttt_shard_name_parse(const char *name, int *shards);
 
 #endif

@@ -1,26 +1,43 @@
 /* SPDX-License-Identifier: MIT
  *
- * The tensors of a model folder: one file, or shards and their index. A reader prefers model.safetensors, so the order
- * of steps below leaves either the old or the new model readable at every moment.
+ * The tensors of a model folder: one file, or shards and their index. A reader prefers model.safetensors, so that
+ * changing from one form, or number of shards, to another leaves the old or the new model readable at every moment.
+ * When shards replace shards of the same names there are moments, or a folder for good if the writer is killed in them,
+ * in which some are old and some new: shards and index say which save they are of, and readers refuse such a mix.
  */
-#include <dirent.h>
 #include <jansson.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "base/alloc.h"
-#include "base/file.h"
-#include "store/safetensors.h"
+#include "store/safetensors_write.h"
 
 enum { SHARD_NAME = 64 };
 
-static const char *const pt_metadata[] = {"format", "pt", NULL};
+/* The key of the save stands first in a shard's metadata, so that its place in the file is known. */
+#define SAVE_BEFORE "{\"__metadata__\":{\"" TTT_SAVE_KEY "\":\""
+enum { SAVE_AT = 8 + sizeof SAVE_BEFORE - 1 };
 
-static const char *shard_name(char *name, int shard, int shards)
+typedef struct shards {
+    const char *folder;
+    ttt_writer **writers; /* `count`, NULL where none is open */
+    int count;
+    json_t *weight_map;
+    ttt_digest *digest;
+    char save[TTT_DIGEST_TEXT];
+} shards;
+
+static const char *shard_name(char *name, int shard, int count)
 {
-    snprintf(name, SHARD_NAME, "model-%05d-of-%05d.safetensors", shard + 1, shards);
+    snprintf(name, SHARD_NAME, "model-%05d-of-%05d.safetensors", shard + 1, count);
     return name;
+}
+
+bool ttt_shard_name_parse(const char *name, int *count)
+{
+    int shard, end = 0;
+    return sscanf(name, "model-%5d-of-%5d.safetensors%n", &shard, count, &end) == 2 && end && !name[end];
 }
 
 static size_t written_bytes(const ttt_tensor_out *out)
@@ -37,35 +54,71 @@ static int64_t shard_end(const ttt_tensor_out *tensors, int64_t count, int64_t b
     return end;
 }
 
-/* Removes shards of an earlier save: those whose total is not `shards`. What cannot be removed is not referred to. */
-static void remove_old_shards(const char *folder, int shards)
-{
-    DIR *listing = opendir(folder);
-    if (!listing) return;
-    for (struct dirent *entry = readdir(listing); entry; entry = readdir(listing)) {
-        int shard, total, length = 0;
-        if (sscanf(entry->d_name, "model-%5d-of-%5d.safetensors%n", &shard, &total, &length) != 2) continue;
-        if (length > 0 && entry->d_name[length] == '\0' && total != shards) ttt_folder_drop(folder, entry->d_name);
-    }
-    closedir(listing);
-}
-
-static ttt_status save_file(const char *folder, const char *name, const ttt_tensor_out *tensors, int64_t count)
+static ttt_status remove_file(const char *folder, const char *name)
 {
     char *path = ttt_path_join(folder, name);
-    if (!path) return TTT_ERR_MEMORY;
-    const ttt_status status = ttt_safetensors_save(path, tensors, count, pt_metadata);
+    const ttt_status status = path ? ttt_file_remove(path) : TTT_ERR_MEMORY;
     ttt_free(path);
     return status;
 }
 
-static ttt_status write_index(const char *folder, json_t *weight_map, size_t total)
+typedef struct old_shards {
+    const char *folder;
+    int kept; /* the number of shards of the save that stays */
+} old_shards;
+
+static ttt_status remove_old_shard(void *context, const char *name)
 {
-    json_t *index = json_pack("{s:{s:I},s:O}", "metadata", "total_size", (json_int_t)total, "weight_map", weight_map);
+    const old_shards *old = context;
+    int count;
+    if (ttt_shard_name_parse(name, &count) && count != old->kept) ttt_folder_drop(old->folder, name);
+    return TTT_OK;
+}
+
+/* What cannot be removed is not referred to. */
+static void remove_old_shards(const char *folder, int kept)
+{
+    old_shards old = {folder, kept};
+    (void)!ttt_folder_each(folder, remove_old_shard, &old);
+}
+
+static ttt_status save_file(const char *folder, const ttt_tensor_out *tensors, int64_t count)
+{
+    static const char *const metadata[] = {"format", "pt", NULL};
+    char *path = ttt_path_join(folder, "model.safetensors");
+    ttt_status status = path ? ttt_safetensors_save(path, tensors, count, metadata) : TTT_ERR_MEMORY;
+    if (status == TTT_OK) status = remove_file(folder, "model.safetensors.index.json");
+    if (status == TTT_OK) remove_old_shards(folder, 0);
+    ttt_free(path);
+    return status;
+}
+
+/* Writes one shard, its save still zeros. */
+static ttt_status write_shard(shards *s, int shard, const ttt_tensor_out *tensors, int64_t count)
+{
+    char name[SHARD_NAME], zeros[TTT_DIGEST_TEXT] = "";
+    memset(zeros, '0', sizeof zeros - 1);
+    const char *const metadata[] = {TTT_SAVE_KEY, zeros, "format", "pt", NULL};
+    char *path = ttt_path_join(s->folder, shard_name(name, shard, s->count));
+    const ttt_status status = path
+                                  ? ttt_safetensors_write(&s->writers[shard], path, tensors, count, metadata, s->digest)
+                                  : TTT_ERR_MEMORY;
+    ttt_free(path);
+    TTT_TRY(status);
+    for (int64_t i = 0; i < count; i++)
+        if (json_object_set_new(s->weight_map, tensors[i].tensor.name, json_string(name)) != 0)
+            return ttt_fail(TTT_ERR_MEMORY, "%s: out of memory while writing the index", s->folder);
+    return TTT_OK;
+}
+
+static ttt_status write_index(const shards *s, size_t total)
+{
+    json_t *index = json_pack("{s:{s:I,s:s},s:O}", "metadata", "total_size", (json_int_t)total, TTT_SAVE_KEY, s->save,
+                              "weight_map", s->weight_map);
     char *text = index ? json_dumps(index, JSON_INDENT(2) | JSON_SORT_KEYS) : NULL;
-    char *path = ttt_path_join(folder, "model.safetensors.index.json");
+    char *path = ttt_path_join(s->folder, "model.safetensors.index.json");
     ttt_status status = path ? TTT_OK : TTT_ERR_MEMORY;
-    if (!text) status = ttt_fail(TTT_ERR_MEMORY, "%s: out of memory while writing the index", folder);
+    if (!text) status = ttt_fail(TTT_ERR_MEMORY, "%s: out of memory while writing the index", s->folder);
     if (status == TTT_OK) status = ttt_file_write(path, text, strlen(text));
     ttt_free(path);
     free(text);
@@ -73,19 +126,37 @@ static ttt_status write_index(const char *folder, json_t *weight_map, size_t tot
     return status;
 }
 
-static ttt_status save_shards(const char *folder, const ttt_tensor_out *tensors, int64_t count, size_t limit,
-                              int shards, json_t *weight_map)
+/* All on disk, then all named, the index last. */
+static ttt_status write_shards(shards *s, const ttt_tensor_out *tensors, int64_t count, size_t limit, size_t total)
 {
-    char name[SHARD_NAME];
     int shard = 0;
     for (int64_t begin = 0, end; begin < count; begin = end, shard++) {
         end = shard_end(tensors, count, begin, limit);
-        TTT_TRY(save_file(folder, shard_name(name, shard, shards), tensors + begin, end - begin));
-        for (int64_t i = begin; i < end; i++)
-            if (json_object_set_new(weight_map, tensors[i].tensor.name, json_string(name)) != 0)
-                return ttt_fail(TTT_ERR_MEMORY, "%s: out of memory while writing the index", folder);
+        TTT_TRY(write_shard(s, shard, tensors + begin, end - begin));
     }
-    return TTT_OK;
+    ttt_digest_print(s->digest, s->save);
+    for (int i = 0; i < s->count; i++) TTT_TRY(ttt_writer_patch(s->writers[i], SAVE_AT, s->save, sizeof s->save - 1));
+    for (int i = 0; i < s->count; i++) TTT_TRY(ttt_writer_commit(&s->writers[i]));
+    return write_index(s, total);
+}
+
+static ttt_status save_shards(const char *folder, const ttt_tensor_out *tensors, int64_t count, size_t limit,
+                              size_t total)
+{
+    shards s = {.folder = folder};
+    for (int64_t begin = 0; begin < count; s.count++) begin = shard_end(tensors, count, begin, limit);
+    s.writers = ttt_alloc((size_t)s.count, sizeof *s.writers);
+    s.weight_map = json_object();
+    ttt_status status = s.writers ? ttt_digest_new(&s.digest) : TTT_ERR_MEMORY;
+    if (!s.weight_map) status = ttt_fail(TTT_ERR_MEMORY, "%s: out of memory while writing the index", folder);
+    if (status == TTT_OK) status = write_shards(&s, tensors, count, limit, total);
+    for (int i = 0; s.writers && i < s.count; i++) ttt_writer_abandon(&s.writers[i]);
+    ttt_digest_free(s.digest);
+    json_decref(s.weight_map);
+    ttt_free(s.writers);
+    if (status == TTT_OK) status = remove_file(folder, "model.safetensors");
+    if (status == TTT_OK) remove_old_shards(folder, s.count);
+    return status;
 }
 
 ttt_status ttt_safetensors_save_folder(const char *folder, const ttt_tensor_out *tensors, int64_t count,
@@ -93,21 +164,6 @@ ttt_status ttt_safetensors_save_folder(const char *folder, const ttt_tensor_out 
 {
     size_t total = 0;
     for (int64_t i = 0; i < count; i++) total += written_bytes(&tensors[i]);
-    if (total <= shard_bytes) {
-        TTT_TRY(save_file(folder, "model.safetensors", tensors, count));
-        ttt_folder_drop(folder, "model.safetensors.index.json");
-        remove_old_shards(folder, 0);
-        return TTT_OK;
-    }
-    int shards = 0;
-    for (int64_t begin = 0; begin < count; shards++) begin = shard_end(tensors, count, begin, shard_bytes);
-    json_t *weight_map = json_object();
-    if (!weight_map) return ttt_fail(TTT_ERR_MEMORY, "%s: out of memory while writing the index", folder);
-    ttt_status status = save_shards(folder, tensors, count, shard_bytes, shards, weight_map);
-    if (status == TTT_OK) status = write_index(folder, weight_map, total);
-    json_decref(weight_map);
-    TTT_TRY(status);
-    ttt_folder_drop(folder, "model.safetensors");
-    remove_old_shards(folder, shards);
-    return TTT_OK;
+    return total <= shard_bytes ? save_file(folder, tensors, count)
+                                : save_shards(folder, tensors, count, shard_bytes, total);
 }

@@ -28,6 +28,7 @@ struct ttt_safetensors {
     int64_t count;
     part *parts;
     int part_count;
+    const char *save; /* while shards are opened: the save they must be of; NULL: they say none */
 };
 
 /* Where one tensor lies in the byte buffer. */
@@ -212,6 +213,19 @@ static ttt_status add_file(ttt_safetensors *file, const char *path)
     return add_part(file, added->map.data, added->map.size, path);
 }
 
+/* Shards of two saves side by side are no model. Those of other programs say nothing of saves. */
+static ttt_status check_save(const ttt_safetensors *file, const part *added, const char *folder)
+{
+    const json_t *metadata = json_object_get(added->header, "__metadata__");
+    const char *save = json_string_value(json_object_get(metadata, TTT_SAVE_KEY));
+    if (save == file->save || (save && file->save && strcmp(save, file->save) == 0)) return TTT_OK;
+    return ttt_fail(TTT_ERR_FORMAT,
+                    "%s: %.128s and the files beside it are of two saves of the model, because it is being written or "
+                    "because that was interrupted: try again, go on with the training (ttt train -o %s), or convert it "
+                    "again",
+                    folder, added->name, folder);
+}
+
 /* Opens a shard unless it is open already. What it holds must be what the index says it holds. */
 static ttt_status add_shard(ttt_safetensors *file, const char *folder, const char *name, const json_t *map)
 {
@@ -230,6 +244,7 @@ static ttt_status add_shard(ttt_safetensors *file, const char *folder, const cha
     const int64_t first = file->count;
     ttt_status status = ttt_map_open(&added->map, path);
     if (status == TTT_OK) status = add_part(file, added->map.data, added->map.size, path);
+    if (status == TTT_OK) status = check_save(file, added, folder);
     for (int64_t i = first; status == TTT_OK && i < file->count; i++) {
         const char *mapped = json_string_value(json_object_get(map, file->tensors[i].name));
         if (!mapped || strcmp(mapped, name) != 0)
@@ -278,7 +293,9 @@ static ttt_status open_index(ttt_safetensors *file, const char *folder, const ch
     json_t *object = NULL;
     ttt_status status = ttt_file_read(&text, index, INDEX_MAX);
     if (status == TTT_OK) status = parse_json(&object, text.data, text.size, index, "index");
+    file->save = json_string_value(json_object_get(json_object_get(object, "metadata"), TTT_SAVE_KEY));
     if (status == TTT_OK) status = add_shards(file, folder, json_object_get(object, "weight_map"), index);
+    file->save = NULL;
     json_decref(object);
     ttt_buffer_deinit(&text);
     return status;

@@ -9,7 +9,7 @@
 
 #include "base/alloc.h"
 #include "base/file.h"
-#include "store/safetensors.h"
+#include "store/safetensors_write.h"
 
 enum { DATA_ALIGNMENT = 64, CHUNK = 4096 };
 
@@ -136,10 +136,22 @@ static bool has_infinity(const unsigned char *halves, size_t count)
     return false;
 }
 
-static ttt_status write_data(ttt_writer *writer, const ttt_tensor_out *out)
+/* Where bytes go. */
+typedef struct sink {
+    ttt_writer *writer;
+    ttt_digest *digest; /* NULL: of no interest */
+} sink;
+
+static ttt_status put(const sink *to, const void *bytes, size_t count)
+{
+    if (to->digest) ttt_digest_add(to->digest, bytes, count);
+    return ttt_writer_write(to->writer, bytes, count);
+}
+
+static ttt_status write_data(const sink *to, const ttt_tensor_out *out)
 {
     const ttt_tensor *tensor = &out->tensor;
-    if (!out->transposed && out->dtype == tensor->dtype) return ttt_writer_write(writer, tensor->data, tensor->bytes);
+    if (!out->transposed && out->dtype == tensor->dtype) return put(to, tensor->data, tensor->bytes);
     const size_t size = ttt_dtype_bytes(tensor->dtype), count = tensor->bytes / size;
     unsigned char gathered[CHUNK * 8], converted[CHUNK * 8];
     for (size_t done = 0; done < count; done += CHUNK) {
@@ -152,50 +164,55 @@ static ttt_status write_data(ttt_writer *writer, const ttt_tensor_out *out)
         ttt_dtype_convert(converted, out->dtype, from, tensor->dtype, n);
         if (out->dtype == TTT_F16 && tensor->dtype != TTT_F16 && has_infinity(converted, n))
             return ttt_fail(TTT_ERR_NUMERIC, "tensor %.128s has values too large for F16; use BF16", tensor->name);
-        TTT_TRY(ttt_writer_write(writer, converted, n * ttt_dtype_bytes(out->dtype)));
+        TTT_TRY(put(to, converted, n * ttt_dtype_bytes(out->dtype)));
     }
     return TTT_OK;
 }
 
 /* Memory for the tensor is there while it is written. */
-static ttt_status write_made(ttt_writer *writer, const ttt_tensor_out *out)
+static ttt_status write_made(const sink *to, const ttt_tensor_out *out)
 {
     void *bytes = ttt_alloc(out->tensor.bytes, 1);
     if (!bytes) return TTT_ERR_MEMORY;
     ttt_tensor_out made = *out;
     made.tensor.data = bytes;
     ttt_status status = out->make(out, bytes);
-    if (status == TTT_OK) status = write_data(writer, &made);
+    if (status == TTT_OK) status = write_data(to, &made);
     ttt_free(bytes);
     return status;
 }
 
-static ttt_status write_file(ttt_writer *writer, const ttt_buffer *header, const ttt_tensor_out *const *order,
+static ttt_status write_file(const sink *to, const ttt_buffer *header, const ttt_tensor_out *const *order,
                              int64_t count)
 {
     const uint64_t length = header->size;
-    TTT_TRY(ttt_writer_write(writer, &length, sizeof length));
-    TTT_TRY(ttt_writer_write(writer, header->data, header->size));
-    for (int64_t i = 0; i < count; i++)
-        TTT_TRY(order[i]->make ? write_made(writer, order[i]) : write_data(writer, order[i]));
+    TTT_TRY(put(to, &length, sizeof length));
+    TTT_TRY(put(to, header->data, header->size));
+    for (int64_t i = 0; i < count; i++) TTT_TRY(order[i]->make ? write_made(to, order[i]) : write_data(to, order[i]));
     return TTT_OK;
+}
+
+ttt_status ttt_safetensors_write(ttt_writer **writer, const char *path, const ttt_tensor_out *tensors, int64_t count,
+                                 const char *const *metadata, ttt_digest *digest)
+{
+    *writer = NULL;
+    const ttt_tensor_out **order = NULL;
+    ttt_buffer header = {0};
+    ttt_status status = sort(&order, tensors, count, path);
+    if (status == TTT_OK) status = build_header(&header, order, count, metadata);
+    if (status == TTT_OK) status = ttt_writer_open(writer, path);
+    if (status == TTT_OK) status = write_file(&(sink){*writer, digest}, &header, order, count);
+    if (status == TTT_OK) status = ttt_writer_finish(*writer);
+    if (status != TTT_OK) ttt_writer_abandon(writer);
+    ttt_buffer_deinit(&header);
+    ttt_free(order);
+    return status;
 }
 
 ttt_status ttt_safetensors_save(const char *path, const ttt_tensor_out *tensors, int64_t count,
                                 const char *const *metadata)
 {
-    const ttt_tensor_out **order = NULL;
-    ttt_buffer header = {0};
-    ttt_writer *writer = NULL;
-    ttt_status status = sort(&order, tensors, count, path);
-    if (status == TTT_OK) status = build_header(&header, order, count, metadata);
-    if (status == TTT_OK) status = ttt_writer_open(&writer, path);
-    if (status == TTT_OK) status = write_file(writer, &header, order, count);
-    if (status == TTT_OK)
-        status = ttt_writer_commit(&writer);
-    else
-        ttt_writer_abandon(&writer);
-    ttt_buffer_deinit(&header);
-    ttt_free(order);
-    return status;
+    ttt_writer *writer;
+    TTT_TRY(ttt_safetensors_write(&writer, path, tensors, count, metadata, NULL));
+    return ttt_writer_commit(&writer);
 }

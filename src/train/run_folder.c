@@ -14,6 +14,7 @@
 
 #include "base/alloc.h"
 #include "base/file.h"
+#include "store/safetensors.h"
 
 enum { NAME = 256, KEPT = 2, HOLDER = 400 };
 static const char temporary_mark[] = ".tmp-";
@@ -29,12 +30,6 @@ static bool is_checkpoint(const char *name, int64_t *step)
     if (sscanf(name, "step-%" SCNd64, step) != 1 || *step < 0) return false;
     print_checkpoint(again, *step);
     return strcmp(name, again) == 0;
-}
-
-static bool is_shard(const char *name)
-{
-    int shard, shards, end = 0;
-    return sscanf(name, "model-%5d-of-%5d.safetensors%n", &shard, &shards, &end) == 2 && end && !name[end];
 }
 
 typedef enum entry_kind { ENTRY_FOREIGN, ENTRY_FOLDER, ENTRY_FILE, ENTRY_MODEL, ENTRY_HALF } entry_kind;
@@ -53,7 +48,8 @@ static entry_kind classify(const char *name)
     int64_t step;
     bool file = is_checkpoint(plain, &step);
     for (size_t i = 0; i < sizeof files / sizeof *files; i++) file = file || strcmp(plain, files[i]) == 0;
-    const bool model = is_shard(plain) || strcmp(plain, "model.safetensors") == 0 ||
+    int shards;
+    const bool model = ttt_shard_name_parse(plain, &shards) || strcmp(plain, "model.safetensors") == 0 ||
                        strcmp(plain, "model.safetensors.index.json") == 0;
     if (!file && !model) return ENTRY_FOREIGN;
     return mark ? ENTRY_HALF : file ? ENTRY_FILE : ENTRY_MODEL;

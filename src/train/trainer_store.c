@@ -51,9 +51,9 @@ ttt_status ttt_trainer_save_model(const ttt_trainer *trainer, const char *folder
     ttt_status status = tensors && path ? TTT_OK : TTT_ERR_MEMORY;
     for (int64_t i = 0; i < layout->count && tensors; i++)
         tensors[i] = (ttt_tensor_out){.tensor = param_tensor(trainer, 0, i, layout->specs[i].name), .dtype = TTT_F32};
-    if (status == TTT_OK)
-        status = ttt_config_save(&trainer->lm.config, path, ttt_file_exists(path) ? path : NULL, "float32");
     if (status == TTT_OK) status = ttt_safetensors_save_folder(folder, tensors, layout->count, TTT_SHARD_BYTES);
+    if (status == TTT_OK) /* last, as ttt convert does: what needs the most room fails before anything has changed */
+        status = ttt_config_save(&trainer->lm.config, path, ttt_file_exists(path) ? path : NULL, "float32");
     ttt_free(path);
     ttt_free(tensors);
     return status;

@@ -61,7 +61,7 @@ static void test_allocation(int kind, int64_t nth)
 
 static void test_allocations(int kind, uint64_t seed)
 {
-    enum { SAMPLE = 60 };
+    enum { SAMPLE = 30 };
     const ttt_rng rng = {.seed = seed, .stream = TTT_RNG_TEST};
     const int64_t stride = test_long() ? 1 : calls[kind] / SAMPLE + 1;
     for (int64_t first = 0; first < calls[kind]; first += stride) {

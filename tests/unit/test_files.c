@@ -95,8 +95,8 @@ static void test_names(void)
     CHECK_EQ(entries("names"), 2);
     CHECK_OK(ttt_writer_write(a, "aaaa", 4));
     CHECK_OK(ttt_writer_write(b, "bb", 2));
-    CHECK_OK(ttt_writer_patch(a, 1, "12", 2));
     CHECK_OK(ttt_writer_finish(a));
+    CHECK_OK(ttt_writer_patch(a, 1, "12", 2));
     CHECK_OK(ttt_writer_commit(&b));
     check_content("names/file", "bb");
     CHECK_OK(ttt_writer_commit(&a));

@@ -4,11 +4,12 @@
  * folders written come back as they were, in the canonical order, whole or not at all.
  */
 #include "base/file.h"
-#include "store/safetensors.h"
 #include "fault.h"
+#include "store/safetensors.h"
 #include "test.h"
 
 #define FOLDER TTT_BINARY_DIR "/test_safetensors"
+#define SAVES  TTT_BINARY_DIR "/test_safetensors_saves"
 
 /* A file in memory: length, header, then `data` zero bytes. */
 static ttt_status parse(ttt_safetensors **file, const char *header, size_t data)
@@ -215,21 +216,32 @@ static void test_folder(void)
     CHECK_OK(ttt_safetensors_open(&file, FOLDER));
     check_outputs(file);
     CHECK_STR(ttt_safetensors_metadata(file, "format"), "pt");
+    char save[100];
+    snprintf(save, sizeof save, "%s", ttt_safetensors_metadata(file, "ttt_save"));
+    CHECK_EQ(strlen(save), 64);
     ttt_safetensors_close(file);
 
-    write_text(index, "{\"weight_map\":{\"w\":\"../model-00001-of-00003.safetensors\"}}");
-    CHECK_FAILS(ttt_safetensors_open(&file, FOLDER), TTT_ERR_FORMAT, "not inside the folder");
-    write_text(index, "{\"weight_map\":{\"nothing\":\"model-00001-of-00003.safetensors\"}}");
-    CHECK_FAILS(ttt_safetensors_open(&file, FOLDER), TTT_ERR_FORMAT, "not according to the index");
-    write_text(index, "{\"weight_map\":{\"small\":\"model-00001-of-00003.safetensors\","
-                      "\"nothing\":\"model-00001-of-00003.safetensors\"}}");
-    CHECK_FAILS(ttt_safetensors_open(&file, FOLDER), TTT_ERR_FORMAT, "tensor nothing is not in");
-    write_text(index, "{\"weight_map\":{\"w\":\"model-00009-of-00009.safetensors\"}}");
-    CHECK_FAILS(ttt_safetensors_open(&file, FOLDER), TTT_ERR_IO, "model-00009-of-00009.safetensors");
-    write_text(index, "{\"weight_map\":{\"w\":3}}");
-    CHECK_FAILS(ttt_safetensors_open(&file, FOLDER), TTT_ERR_FORMAT, "no file name");
-    write_text(index, "{\"weight_map\":[]}");
-    CHECK_FAILS(ttt_safetensors_open(&file, FOLDER), TTT_ERR_FORMAT, "weight_map");
+    static const struct {
+        const char *map;
+        ttt_status status;
+        const char *sentence;
+    } bad[] = {
+        {"{\"w\":\"../model-00001-of-00003.safetensors\"}", TTT_ERR_FORMAT, "not inside the folder"},
+        {"{\"nothing\":\"model-00001-of-00003.safetensors\"}", TTT_ERR_FORMAT, "not according to the index"},
+        {"{\"small\":\"model-00001-of-00003.safetensors\",\"nothing\":\"model-00001-of-00003.safetensors\"}",
+         TTT_ERR_FORMAT, "tensor nothing is not in"},
+        {"{\"w\":\"model-00009-of-00009.safetensors\"}", TTT_ERR_IO, "model-00009-of-00009.safetensors"},
+        {"{\"w\":3}", TTT_ERR_FORMAT, "no file name"},
+        {"[]", TTT_ERR_FORMAT, "weight_map"},
+    };
+    for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
+        char text[512];
+        snprintf(text, sizeof text, "{\"metadata\":{\"ttt_save\":\"%s\"},\"weight_map\":%s}", save, bad[i].map);
+        write_text(index, text);
+        CHECK_FAILS(ttt_safetensors_open(&file, FOLDER), bad[i].status, bad[i].sentence);
+    }
+    write_text(index, "{\"weight_map\":{\"small\":\"model-00001-of-00003.safetensors\"}}");
+    CHECK_FAILS(ttt_safetensors_open(&file, FOLDER), TTT_ERR_FORMAT, "of two saves");
 
     CHECK_OK(ttt_safetensors_save_folder(FOLDER, outputs, OUTPUTS, TTT_SHARD_BYTES));
     CHECK(!ttt_file_exists(index) && !ttt_file_exists(FOLDER "/model-00001-of-00003.safetensors"));
@@ -241,6 +253,106 @@ static void test_folder(void)
     CHECK_OK(ttt_safetensors_open(&file, FOLDER));
     check_outputs(file);
     ttt_safetensors_close(file);
+}
+
+enum { STEP_TENSORS = 6, STEP_VALUES = 10 };
+
+/* Saves a model of six tensors, all values `value`, in shards of `limit` bytes. */
+static ttt_status save_step(float value, size_t limit)
+{
+    static const char *const names[STEP_TENSORS] = {"a", "b", "c", "d", "e", "f"};
+    float values[STEP_VALUES];
+    ttt_tensor_out out[STEP_TENSORS];
+    for (int i = 0; i < STEP_VALUES; i++) values[i] = value;
+    for (int i = 0; i < STEP_TENSORS; i++)
+        out[i] = (ttt_tensor_out){.tensor = {.name = names[i],
+                                             .dtype = TTT_F32,
+                                             .rank = 1,
+                                             .shape = {STEP_VALUES},
+                                             .data = values,
+                                             .bytes = sizeof values},
+                                  .dtype = TTT_F32};
+    return ttt_safetensors_save_folder(SAVES, out, STEP_TENSORS, limit);
+}
+
+/* The value that all tensors of the folder hold; 0 if it is refused as a mix; -1 if values differ. */
+static float read_step(void)
+{
+    ttt_safetensors *file;
+    const ttt_status status = ttt_safetensors_open(&file, SAVES);
+    if (status != TTT_OK) {
+        CHECK_EQ(status, TTT_ERR_FORMAT);
+        CHECK(strstr(ttt_error_detail(), "of two saves of the model") && strstr(ttt_error_detail(), "ttt train -o"));
+        return 0;
+    }
+    float first = 0, value;
+    CHECK_EQ(ttt_safetensors_count(file), STEP_TENSORS);
+    for (int64_t i = 0; i < ttt_safetensors_count(file); i++) {
+        memcpy(&value, ttt_safetensors_at(file, i)->data, sizeof value);
+        if (i == 0) first = value;
+        if (value != first) first = -1;
+    }
+    ttt_safetensors_close(file);
+    return first;
+}
+
+/* A later step is saved over an earlier one, and from each renaming or removal on nothing more happens: the folder is
+ * of one step or refused, and readable all the time when the form changes. */
+static void test_saves(void)
+{
+    enum { WHOLE = 1000, HALVES = 120, PIECES = 40 };
+    static const struct {
+        size_t from, to;
+        bool always; /* readable at every moment */
+    } changes[] = {{HALVES, HALVES, false}, {PIECES, PIECES, false}, {WHOLE, WHOLE, true},  {WHOLE, HALVES, true},
+                   {HALVES, WHOLE, true},   {HALVES, PIECES, true},  {PIECES, HALVES, true}};
+    int refused = 0;
+    for (size_t c = 0; c < sizeof changes / sizeof *changes; c++) {
+        for (int kind = 0; kind < 2; kind++) {
+            const int call = kind ? TTT_CALL_REMOVE : TTT_CALL_RENAME;
+            ttt_status status = TTT_ERR_IO;
+            for (int nth = 1; status != TTT_OK && nth < 20; nth++) {
+                ttt_folder_remove(SAVES);
+                CHECK_OK(ttt_folder_make(SAVES));
+                CHECK_OK(save_step(1, changes[c].from));
+                CHECK_EQ(read_step(), 1);
+                fault_at(call, nth, 1);
+                status = save_step(2, changes[c].to);
+                fault_at(call, 0, 0);
+                const float step = read_step();
+                CHECK(step >= 0 && (step > 0 || !changes[c].always));
+                if (status == TTT_OK && kind == 0) CHECK_EQ(step, 2);
+                refused += step == 0;
+                CHECK_OK(save_step(3, changes[c].to));
+                CHECK_EQ(read_step(), 3);
+            }
+            CHECK(status == TTT_OK || kind == 1);
+        }
+    }
+    CHECK(refused >= 5);
+    ttt_buffer a = {0}, b = {0}; /* the same model, the same files */
+    CHECK_OK(save_step(4, HALVES));
+    CHECK_OK(ttt_file_read(&a, SAVES "/model-00001-of-00002.safetensors", 1 << 20));
+    CHECK_OK(save_step(4, HALVES));
+    CHECK_OK(ttt_file_read(&b, SAVES "/model-00001-of-00002.safetensors", 1 << 20));
+    CHECK(a.size == b.size && memcmp(a.data, b.data, a.size) == 0);
+    ttt_buffer_deinit(&a);
+    ttt_buffer_deinit(&b);
+    ttt_folder_remove(SAVES);
+    CHECK_OK(ttt_folder_make(SAVES));
+    const float values[1] = {5}; /* shards of a program that says nothing of saves */
+    ttt_tensor_out out = {.tensor = {.name = "a", .dtype = TTT_F32, .data = values, .bytes = sizeof values},
+                          .dtype = TTT_F32};
+    CHECK_OK(ttt_safetensors_save(SAVES "/one.safetensors", &out, 1, NULL));
+    out.tensor.name = "b";
+    CHECK_OK(ttt_safetensors_save(SAVES "/two.safetensors", &out, 1, NULL));
+    write_text(SAVES "/model.safetensors.index.json",
+               "{\"weight_map\":{\"a\":\"one.safetensors\",\"b\":\"two.safetensors\"}}");
+    ttt_safetensors *file;
+    CHECK_OK(ttt_safetensors_open(&file, SAVES));
+    CHECK_EQ(ttt_safetensors_count(file), 2);
+    ttt_safetensors_close(file);
+    ttt_folder_remove(SAVES);
 }
 
 /* Each allocation of a load and a save fails in turn: an error each time, and nothing leaks (under ASan). */
@@ -294,6 +406,7 @@ int main(void)
     test_allowed();
     test_save();
     test_folder();
+    test_saves();
     test_memory();
     test_golden();
     return test_end();

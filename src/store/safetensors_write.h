@@ -1,0 +1,17 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * One safetensors file of several that belong together: written and on disk, but not yet under its name.
+ */
+#ifndef TTT_STORE_SAFETENSORS_WRITE_H
+#define TTT_STORE_SAFETENSORS_WRITE_H
+
+#include "base/digest.h"
+#include "base/file.h"
+#include "store/safetensors.h"
+
+/* As ttt_safetensors_save; the file is finished and waits for ttt_writer_commit. What is written is added to `digest`
+ * (NULL allowed). On failure *writer is NULL. */
+TTT_NODISCARD ttt_status ttt_safetensors_write(ttt_writer **writer, const char *path, const ttt_tensor_out *tensors,
+                                               int64_t count, const char *const *metadata, ttt_digest *digest);
+
+#endif
