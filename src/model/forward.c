@@ -19,7 +19,7 @@ static void workspace_layout(ttt_workspace *w, ttt_arena *arena, const ttt_lm *l
     w->losses = ttt_arena_push(arena, R, sizeof *w->losses);
     w->scratch = ttt_block_scratch_layout(arena, &lm->blocks[0], pass);
     const int64_t L = lm->config.num_hidden_layers;
-    if (pass->recompute) w->inputs = ttt_arena_push(arena, L * R * C, real);
+    if (pass->recompute) w->inputs = ttt_arena_push(arena, R * C, (size_t)L * real);
     ttt_block_saved saved = {0};
     for (int64_t i = 0; i < L; i++) {
         if (i == 0 || (pass->train && !pass->recompute)) saved = ttt_block_saved_layout(arena, &lm->blocks[i], pass);

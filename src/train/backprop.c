@@ -8,7 +8,7 @@
 static int64_t segment_count(const ttt_backprop *p) { return (p->context + p->segment - 1) / p->segment; }
 static size_t states_bytes(const ttt_backprop *p)
 {
-    return (size_t)(p->sequences * p->lm->state_size) * p->lm->backend->real;
+    return ttt_size_times(p->sequences, (size_t)p->lm->state_size * p->lm->backend->real);
 }
 
 static ttt_backprop plan(const ttt_lm *lm, int64_t sequences, int64_t context, int64_t segment, bool recompute)
@@ -40,7 +40,7 @@ size_t ttt_backprop_bytes(const ttt_lm *lm, int64_t sequences, int64_t context, 
 {
     const ttt_backprop p = plan(lm, sequences, context, segment, recompute);
     const ttt_pass pass = largest_pass(&p);
-    return ttt_workspace_bytes(lm, &pass) + (size_t)(kept_starts(&p) + 2) * states_bytes(&p);
+    return ttt_size_add(ttt_workspace_bytes(lm, &pass), ttt_size_times(kept_starts(&p) + 2, states_bytes(&p)));
 }
 
 ttt_status ttt_backprop_init(ttt_backprop *p, const ttt_lm *lm, int64_t sequences, int64_t context, int64_t segment,

@@ -26,7 +26,8 @@ ttt_status ttt_optimizer_bytes(const ttt_lm *lm, ttt_precision precision, size_t
 {
     ttt_lm_weights weights;
     TTT_TRY(ttt_lm_shapes(lm, &weights));
-    *bytes = 4 * (size_t)lm->layout.size * lm->backend->real + packed_layout(lm, &weights, precision, NULL);
+    *bytes = ttt_size_add(4 * (size_t)lm->layout.size * lm->backend->real,
+                          packed_layout(lm, &weights, precision, NULL));
     ttt_free(weights.blocks);
     return TTT_OK;
 }

@@ -111,9 +111,14 @@ ttt_status ttt_trainer_memory(const ttt_config *config, const ttt_train_options 
     ttt_status status = read_precision(&precision, options, &lm);
     if (status == TTT_OK) status = ttt_optimizer_bytes(&lm, precision, bytes);
     if (status == TTT_OK)
-        *bytes += ttt_backprop_bytes(&lm, options->batch / options->accumulate, options->context, options->segment,
-                                     options->recompute);
+        *bytes = ttt_size_add(*bytes, ttt_backprop_bytes(&lm, options->batch / options->accumulate, options->context,
+                                                         options->segment, options->recompute));
     ttt_lm_deinit(&lm);
+    if (status == TTT_OK && *bytes == SIZE_MAX)
+        return ttt_fail(TTT_ERR_MEMORY,
+                        "out of memory: this model with %lld sequences of %lld at a time needs more "
+                        "bytes than 64 bits count: less batch, context or width, or more --accumulate",
+                        (long long)(options->batch / options->accumulate), (long long)options->context);
     return status;
 }
 

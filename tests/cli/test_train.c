@@ -372,6 +372,12 @@ static void test_dry(void)
     CHECK(strstr(cli_output, "time"));
     CLI_OK("$TTT train --dry-run text.txt --tokenizer byte -o dry");
     CHECK(access("dry", F_OK) != 0);
+    static const char *const batches[] = {"400000000", "878921598", "2147418112"}; /* sums that wrap at 2^64 bytes */
+    for (size_t i = 0; i < sizeof batches / sizeof *batches; i++)
+        CLI_SAYS(1, "more bytes than 64 bits count",
+                 "$TTT train --dry-run text.txt -o dry -t byte --set hidden_size=2 --set num_attention_heads=1 "
+                 "--set intermediate_size=16777216 --set num_hidden_layers=1024 --context 1 --accumulate 1 --batch %s",
+                 batches[i]);
 }
 
 static void test_recompute(void)
