@@ -291,6 +291,8 @@ static void test_layers_text(void)
     CHECK_STR(ttt_config_block(&config, 4), "ffn");
 }
 
+#define SIXTEEN "aaaaaaaaaaaaaaaa"
+
 static void test_layers_bad_text(void)
 {
     static const struct {
@@ -317,6 +319,7 @@ static void test_layers_bad_text(void)
         {"\"", "names"},
         {"\"\"", "names"},
         {"aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa", "more than 63 characters"},
+        {SIXTEEN SIXTEEN SIXTEEN "aaaaaaaaaaaa+ffn", "more than 63 characters"},
         {"a,b,c,d,e,f,g,h,i,j,k,l,m,n,o,p,q", "more than 16 different blocks"},
     };
     ttt_config config, before;
@@ -326,6 +329,8 @@ static void test_layers_bad_text(void)
         CHECK_EQ(config.num_hidden_layers, before.num_hidden_layers);
         CHECK_EQ(config.layers.count, 0);
     }
+    CHECK_OK(set_layers(&config, SIXTEEN SIXTEEN SIXTEEN "aaaaaaaaaaa+ffn", false)); /* 63 */
+    CHECK_STR(ttt_config_block(&config, 0), SIXTEEN SIXTEEN SIXTEEN "aaaaaaaaaaa+ffn");
     CHECK_OK(set_layers(&config, "a,b,c,d,e,f,g,h,i,j,k,l,m,n,o,p", false));
     CHECK_FAILS(ttt_config_check(&config, "x"), TTT_ERR_UNSUPPORTED, "block 0 of layers has the part \"a\"");
     CHECK_OK(set_layers(&config, "ttt_linear,mamba", false));
