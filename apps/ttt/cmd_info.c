@@ -10,6 +10,7 @@
 #include <string.h>
 #include <ttt/generate.h>
 #include <ttt/machine.h>
+#include <ttt/version.h>
 
 #include "common.h"
 
@@ -39,7 +40,7 @@ static ttt_status print_machine(void)
     ttt_machine machine;
     const ttt_status status = ttt_machine_read(&machine);
     if (status != TTT_OK) return status;
-    printf("version       %s\n", TTT_VERSION);
+    printf("version       %s\n", ttt_version());
     printf("processors    %d\n", machine.processors);
     if (machine.memory > 0) printf("memory        %.1f GB\n", (double)machine.memory / 1e9);
     printf("instructions  %s: %s (of", machine.isa,

@@ -7,6 +7,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <ttt/version.h>
 #include <unistd.h>
 
 #include "common.h"

@@ -36,5 +36,9 @@ expect "CMake, static" "$("$work/cmake/static")"
 for file in share/man/man1/ttt.1 share/bash-completion/completions/ttt; do
     [ -s "$work/prefix/$file" ] || { echo "$file is not installed"; exit 1; }
 done
+soname=$(objdump -p "$lib/libttt.so" | awk '$1 == "SONAME" { print $2 }')
+version=$("$work/prefix/bin/ttt" --version | sed -n 's/^ttt \([0-9]*\.[0-9]*\).*/\1/p')
+case $version in 0.*) ;; *) version=${version%%.*} ;; esac
+[ "$soname" = "libttt.so.$version" ] || { echo "version $version, but the library is called $soname"; exit 1; }
 foreign=$(nm -D --defined-only "$lib/libttt.so" | awk '$3 !~ /^ttt_/ { print $3 }')
 [ -z "$foreign" ] || { echo "names that are not the library's own: $foreign"; exit 1; }

@@ -5,13 +5,19 @@
  */
 #include <inttypes.h>
 #include <stdio.h>
+#include <string.h>
 #include <ttt/config.h>
 #include <ttt/tokenizer.h>
+#include <ttt/version.h>
 
 int main(void)
 {
     ttt_config *config = NULL;
     ttt_tokenizer *tokenizer = NULL;
+    if (strcmp(ttt_version(), TTT_VERSION) != 0) {
+        fprintf(stderr, "compiled with %s, run with %s\n", TTT_VERSION, ttt_version());
+        return 1;
+    }
     if (ttt_config_new(&config) || ttt_config_standard(config, "125m") || ttt_tokenizer_new_bytes(&tokenizer)) {
         fprintf(stderr, "%s\n", ttt_error_detail());
         return 1;
