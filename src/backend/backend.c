@@ -9,6 +9,7 @@
 
 #include "backend/host.h"
 #include "base/alloc.h"
+#include "base/processors.h"
 
 static const struct {
     const char *name;

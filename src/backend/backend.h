@@ -18,6 +18,7 @@
 #ifndef TTT_BACKEND_BACKEND_H
 #define TTT_BACKEND_BACKEND_H
 
+#include <assert.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -27,6 +28,8 @@
 #include "tensor/dtype.h"
 #include "tensor/precision.h"
 #include "tensor/quantize.h"
+
+static_assert(sizeof(size_t) == 8, "sizes of memory and of files have 64 bits here");
 
 typedef struct ttt_backend ttt_backend;
 

@@ -25,6 +25,7 @@ typedef enum ttt_call {
     TTT_CALL_MKDIR,
     TTT_CALL_TRUNCATE,
     TTT_CALL_LIST,
+    TTT_CALL_THREAD, /* the start of one: base/threads.c */
     TTT_CALLS
 } ttt_call;
 

@@ -4,20 +4,26 @@
  * themselves in before they look whether it is open, so once it is closed and nobody is inside, every item is done and
  * nobody can touch the job.
  */
-#define _GNU_SOURCE
 #include "base/threads.h"
 
+#include <assert.h>
 #include <pthread.h>
-#include <sched.h>
 #include <signal.h>
 #include <stdatomic.h>
 #include <stdbool.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <unistd.h>
 
 #include "base/alloc.h"
+#include "base/clock.h"
+#include "base/float_env.h"
+#include "base/processors.h"
+#include "base/system.h"
 
-/* Some hundred microseconds: more than lies between two lists of one token, so that nobody sleeps while a token is
- * decoded; being woken costs as much as reading a small matrix. */
-enum { SPINS = 3000 };
+/* How long a thread looks before it sleeps: more than lies between two lists of one token, so that nobody sleeps while
+ * a token is decoded; being woken costs as much as reading a small matrix. */
+static const double spin_seconds = 150e-6;
 
 typedef struct worker {
     ttt_pool *pool;
@@ -27,8 +33,11 @@ typedef struct worker {
 
 struct ttt_pool {
     int threads;
+    bool spins;      /* there is a processor for each thread */
+    pid_t process;   /* whose threads these are */
     worker *workers; /* [threads - 1] */
     int started;
+    atomic_bool taken; /* a call of ttt_parallel runs */
     void (*task)(void *context, int64_t item, int thread);
     void *context;
     atomic_llong items, next; /* of the open job */
@@ -47,10 +56,30 @@ static void relax(void)
 #endif
 }
 
+/* Looks until it is `done`, or the time for looking is over; returns whether it is. */
+static bool look(ttt_pool *pool, bool (*done)(ttt_pool *pool))
+{
+    enum { LOOKS = 32 }; /* from one glance at the clock to the next */
+    double end = 0;
+    do {
+        for (int i = 0; i < LOOKS; i++) {
+            if (done(pool)) return true;
+            if (!pool->spins) return false;
+            relax();
+        }
+        const double now = ttt_clock();
+        if (end == 0) end = now + spin_seconds;
+        if (now >= end) return false;
+    } while (true);
+}
+
 static bool has_work(ttt_pool *pool)
 {
-    return atomic_load(&pool->open) && atomic_load(&pool->next) < atomic_load(&pool->items);
+    return atomic_load(&pool->stop) ||
+           (atomic_load(&pool->open) && atomic_load(&pool->next) < atomic_load(&pool->items));
 }
+
+static bool is_left(ttt_pool *pool) { return atomic_load(&pool->inside) == 0; }
 
 static void work(ttt_pool *pool, int thread)
 {
@@ -60,12 +89,9 @@ static void work(ttt_pool *pool, int thread)
 
 static void wait_for_work(ttt_pool *pool)
 {
-    for (int i = 0; i < SPINS; i++) {
-        if (has_work(pool) || atomic_load(&pool->stop)) return;
-        relax();
-    }
+    if (look(pool, has_work)) return;
     pthread_mutex_lock(&pool->mutex);
-    while (!has_work(pool) && !atomic_load(&pool->stop)) pthread_cond_wait(&pool->wake, &pool->mutex);
+    while (!has_work(pool)) pthread_cond_wait(&pool->wake, &pool->mutex);
     pthread_mutex_unlock(&pool->mutex);
 }
 
@@ -73,6 +99,7 @@ static void *run_worker(void *argument)
 {
     const worker *self = argument;
     ttt_pool *pool = self->pool;
+    (void)ttt_float_begin(); /* a thread begins with what its creator has */
     for (;;) {
         wait_for_work(pool);
         if (atomic_load(&pool->stop)) return NULL;
@@ -89,20 +116,18 @@ static void *run_worker(void *argument)
 /* The job is closed; waits until no worker is at it. */
 static void wait_until_left(ttt_pool *pool)
 {
-    for (int i = 0; i < SPINS; i++) {
-        if (atomic_load(&pool->inside) == 0) return;
-        relax();
-    }
+    if (look(pool, is_left)) return;
     pthread_mutex_lock(&pool->mutex);
-    while (atomic_load(&pool->inside) != 0) pthread_cond_wait(&pool->left, &pool->mutex);
+    while (!is_left(pool)) pthread_cond_wait(&pool->left, &pool->mutex);
     pthread_mutex_unlock(&pool->mutex);
 }
 
-void ttt_parallel(ttt_pool *pool, int64_t items, void (*task)(void *context, int64_t item, int thread), void *context)
+static void run_job(ttt_pool *pool, int64_t items, void (*task)(void *context, int64_t item, int thread), void *context)
 {
-    if (!pool || pool->threads == 1 || items <= 1) {
-        for (int64_t item = 0; item < items; item++) task(context, item, 0);
-        return;
+    assert(pool->process == getpid());
+    if (atomic_exchange(&pool->taken, true)) {
+        fputs("ttt: two calls at once use the threads of one pool\n", stderr);
+        abort();
     }
     pool->task = task;
     pool->context = context;
@@ -115,6 +140,18 @@ void ttt_parallel(ttt_pool *pool, int64_t items, void (*task)(void *context, int
     work(pool, 0);
     atomic_store(&pool->open, false);
     wait_until_left(pool);
+    atomic_store(&pool->taken, false);
+}
+
+void ttt_parallel(ttt_pool *pool, int64_t items, void (*task)(void *context, int64_t item, int thread), void *context)
+{
+    const uint64_t host = ttt_float_begin();
+    if (!pool || pool->threads == 1 || items <= 1) {
+        for (int64_t item = 0; item < items; item++) task(context, item, 0);
+    } else {
+        run_job(pool, items, task, context);
+    }
+    ttt_float_end(host);
 }
 
 /* Signals are the host program's threads' affair: workers are created with all of them blocked. */
@@ -127,7 +164,7 @@ static ttt_status start_workers(ttt_pool *pool)
     while (status == TTT_OK && pool->started < pool->threads - 1) {
         worker *next = &pool->workers[pool->started];
         *next = (worker){.pool = pool, .number = pool->started + 1};
-        if (pthread_create(&next->thread, NULL, run_worker, next) == 0)
+        if (!ttt_call_fails(TTT_CALL_THREAD) && pthread_create(&next->thread, NULL, run_worker, next) == 0)
             pool->started++;
         else
             status = ttt_fail(TTT_ERR_MEMORY, "cannot start thread %d of %d: use fewer threads", pool->started + 2,
@@ -143,6 +180,8 @@ ttt_status ttt_pool_new(ttt_pool **out, int threads)
     ttt_pool *pool = ttt_alloc(1, sizeof *pool);
     if (!pool) return TTT_ERR_MEMORY;
     pool->threads = threads;
+    pool->process = getpid();
+    pool->spins = threads <= ttt_processor_count();
     pthread_mutex_init(&pool->mutex, NULL);
     pthread_cond_init(&pool->wake, NULL);
     pthread_cond_init(&pool->left, NULL);
@@ -159,22 +198,16 @@ ttt_status ttt_pool_new(ttt_pool **out, int threads)
 void ttt_pool_free(ttt_pool *pool)
 {
     if (!pool) return;
-    pthread_mutex_lock(&pool->mutex);
-    atomic_store(&pool->stop, true);
-    pthread_cond_broadcast(&pool->wake);
-    pthread_mutex_unlock(&pool->mutex);
-    for (int i = 0; i < pool->started; i++) pthread_join(pool->workers[i].thread, NULL);
-    pthread_cond_destroy(&pool->left);
-    pthread_cond_destroy(&pool->wake);
-    pthread_mutex_destroy(&pool->mutex);
+    if (pool->process == getpid()) {
+        pthread_mutex_lock(&pool->mutex);
+        atomic_store(&pool->stop, true);
+        pthread_cond_broadcast(&pool->wake);
+        pthread_mutex_unlock(&pool->mutex);
+        for (int i = 0; i < pool->started; i++) pthread_join(pool->workers[i].thread, NULL);
+        pthread_cond_destroy(&pool->left);
+        pthread_cond_destroy(&pool->wake);
+        pthread_mutex_destroy(&pool->mutex);
+    }
     ttt_free(pool->workers);
     ttt_free(pool);
-}
-
-int ttt_processor_count(void)
-{
-    cpu_set_t set;
-    if (sched_getaffinity(0, sizeof set, &set) != 0) return 1;
-    const int count = CPU_COUNT(&set);
-    return count > 0 ? count : 1;
 }

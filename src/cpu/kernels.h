@@ -13,6 +13,7 @@
 #include <stdint.h>
 
 #include "backend/host.h"
+#include "base/float_env.h"
 #include "cpu/cpu_learner.h"
 #include "cpu/isa.h"
 

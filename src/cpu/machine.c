@@ -7,7 +7,7 @@
 #include <ttt/machine.h>
 #include <unistd.h>
 
-#include "base/threads.h"
+#include "base/processors.h"
 #include "cpu/cpu.h"
 #include "cpu/isa.h"
 

@@ -9,6 +9,7 @@
 
 #include "base/alloc.h"
 #include "base/file.h"
+#include "base/processors.h"
 #include "config/standard.h"
 #include "model/param_names.h"
 #include "store/convert_weights.h"

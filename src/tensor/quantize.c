@@ -8,6 +8,8 @@
 #include <math.h>
 #include <string.h>
 
+#include "base/float_env.h" /* `nearest` wants floats computed as floats */
+
 enum { LANES = 8 };
 
 /* ---- reading a matrix ---- */

@@ -1,12 +1,11 @@
 /* SPDX-License-Identifier: MIT
- * src/base: failures, memory, files that are whole or not there, counter-based random numbers, threads. */
+ * src/base: failures, memory, files that are whole or not there, counter-based random numbers. */
 #include <unistd.h>
 
 #include "base/alloc.h"
 #include "base/arena.h"
 #include "base/file.h"
 #include "base/rng.h"
-#include "base/threads.h"
 #include "fault.h"
 #include "test.h"
 
@@ -140,34 +139,6 @@ static void random_numbers(void)
     CHECK_NEAR(squares / 1e5, 1, 0.03);
 }
 
-static void square(void *context, int64_t item, int thread)
-{
-    (void)thread;
-    ((int64_t *)context)[item] = item * item;
-}
-
-static void threads(void)
-{
-    for (int count = 1; count <= 4; count++) {
-        ttt_pool *pool;
-        CHECK_OK(ttt_pool_new(&pool, count));
-        for (int round = 0; round < 2000;
-             round++) { /* many short lists: where a lost wake-up or an item done twice would show */
-            int64_t squares[37];
-            memset(squares, 0xff, sizeof squares);
-            ttt_parallel(pool, 1 + round % 37, square, squares);
-            for (int64_t i = 0; i < 1 + round % 37; i++)
-                if (squares[i] != i * i) CHECK_EQ(squares[i], i * i);
-            if (round % 500 == 499) usleep(2000); /* long enough for the workers to fall asleep */
-        }
-        ttt_pool_free(pool);
-        CHECK(true);
-    }
-    int64_t squares[3];
-    ttt_parallel(NULL, 3, square, squares);
-    CHECK(squares[0] == 0 && squares[1] == 1 && squares[2] == 4);
-}
-
 int main(void)
 {
     errors();
@@ -175,6 +146,5 @@ int main(void)
     growth();
     files();
     random_numbers();
-    threads();
     return test_end();
 }
