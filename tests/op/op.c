@@ -12,11 +12,12 @@
 #include "cpu/kernels.h"
 #include "test.h"
 
-enum { GUARD = 64, THREADS = 3 };
+enum { GUARD = 64, POOLS = 5 };
+static const int threads_of[POOLS] = {1, 2, 3, 7, 16};
 static const double eps = 1.1920928955078125e-7; /* 2^-23 */
 static const float guard_value = -123.25f;
 
-static ttt_backend *ref, *cpu[TTT_ISA_COUNT][THREADS + 1];
+static ttt_backend *ref, *cpu[TTT_ISA_COUNT][POOLS];
 static uint64_t seed = 20240704, stream;
 
 int32_t op_random(int64_t index, int64_t limit)
@@ -24,7 +25,7 @@ int32_t op_random(int64_t index, int64_t limit)
     return (int32_t)(ttt_rng_u64((ttt_rng){seed, 1}, (uint64_t)index) % (uint64_t)limit);
 }
 
-const ttt_backend *op_backend(ttt_isa isa) { return cpu[isa][1]; }
+const ttt_backend *op_backend(ttt_isa isa) { return cpu[isa][0]; }
 
 /* ---- operands as floats between guard zones ---- */
 
@@ -156,18 +157,18 @@ static void check_isa(const op_case *c, ttt_isa isa, double *const *values, doub
 {
     memory whole, other;
     memory_fill(&whole, c, values);
-    c->run(cpu[isa][1], c, whole.x, 0, c->rows);
+    c->run(cpu[isa][0], c, whole.x, 0, c->rows);
     check_memory(c, &whole, values);
     check_near(c, &whole, expected, terms, ttt_isa_name(isa));
-    for (int threads = 2; threads <= THREADS; threads++) {
+    for (int pool = 1; pool < POOLS; pool++) {
         memory_fill(&other, c, values);
-        c->run(cpu[isa][threads], c, other.x, 0, c->rows);
+        c->run(cpu[isa][pool], c, other.x, 0, c->rows);
         check_same(c, &whole, &other, "bits depend on the number of threads");
         memory_free(&other);
     }
     for (int64_t size = 1; c->rows > 1 && size <= 8; size = 3 * size - 1 + (size == 1)) {
         memory_fill(&other, c, values);
-        run_cut(cpu[isa][2], c, &other, size);
+        run_cut(cpu[isa][1], c, &other, size);
         check_same(c, &whole, &other, "a row's bits depend on the other rows of the call");
         check_memory(c, &other, values);
         memory_free(&other);
@@ -197,7 +198,7 @@ void op_check(const op_case *c)
         c->run(ref, c, (void *const *)terms, 0, c->rows);
     }
     for (int isa = 0; isa < TTT_ISA_COUNT; isa++)
-        if (cpu[isa][1]) check_isa(c, (ttt_isa)isa, values, expected, terms);
+        if (cpu[isa][0]) check_isa(c, (ttt_isa)isa, values, expected, terms);
     free_values(values);
     free_values(expected);
     free_values(terms);
@@ -216,9 +217,9 @@ static void make_backends(void)
             SKIP("no %s on this machine", ttt_isa_name((ttt_isa)isa));
             continue;
         }
-        for (int threads = 1; threads <= THREADS; threads++) {
-            CHECK_OK(ttt_backend_new(&cpu[isa][threads], "cpu", threads));
-            CHECK_OK(ttt_backend_reserve(cpu[isa][threads], TTT_NORM_SCRATCH * 1000 * sizeof(float)));
+        for (int pool = 0; pool < POOLS; pool++) {
+            CHECK_OK(ttt_backend_new(&cpu[isa][pool], "cpu", threads_of[pool]));
+            CHECK_OK(ttt_backend_reserve(cpu[isa][pool], TTT_NORM_SCRATCH * 1000 * sizeof(float)));
         }
     }
     ttt_backend *none;
@@ -240,6 +241,6 @@ int main(void)
     op_optim_tests();
     ttt_backend_free(ref);
     for (int isa = 0; isa < TTT_ISA_COUNT; isa++)
-        for (int threads = 1; threads <= THREADS; threads++) ttt_backend_free(cpu[isa][threads]);
+        for (int pool = 0; pool < POOLS; pool++) ttt_backend_free(cpu[isa][pool]);
     return test_end();
 }

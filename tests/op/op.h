@@ -2,9 +2,9 @@
  *
  * The harness of the operation tests. One case is a list of operands and a run. The harness makes random operands,
  * rounds them to floats, runs the case on ref in double and on cpu under every instruction set of this machine, and
- * checks: every element within c * eps * sum|terms| of ref; the same bits with 1, 2 and 3 threads; for [row] operations
- * the same bits however the rows are cut into calls; nothing written outside the operands, inputs unchanged. Operands
- * are misaligned and lie between guard zones; what is to be overwritten holds NaN before.
+ * checks: every element within c * eps * sum|terms| of ref; the same bits with 1, 2, 3, 7 and 16 threads; for [row]
+ * operations the same bits however the rows are cut into calls; nothing written outside the operands, inputs unchanged.
+ * Operands are misaligned and lie between guard zones; what is to be overwritten holds NaN before.
  */
 #ifndef TTT_TESTS_OP_OP_H
 #define TTT_TESTS_OP_OP_H

@@ -410,7 +410,9 @@ static void check_shape(const shape *s, ttt_isa isa)
     run_backward(&wr);
     collect(&expected, &wr);
     results first = {0};
-    for (int threads = 1; threads <= 3; threads++) {
+    static const int threads_of[] = {1, 2, 3, 7, 16};
+    for (size_t i = 0; i < sizeof threads_of / sizeof *threads_of; i++) {
+        const int threads = threads_of[i];
         CHECK_OK(ttt_backend_new(&cpu, "cpu", threads));
         bench wc = bench_new(&p, cpu);
         run_forward(&wc, true);
@@ -424,8 +426,8 @@ static void check_shape(const shape *s, ttt_isa isa)
             }
             first = r;
         } else {
-            for (int i = 0; i < 7 + p.param_count; i++) {
-                CHECK(first.field[i] && memcmp(first.field[i], r.field[i], (size_t)r.sizes[i] * sizeof(double)) == 0);
+            for (int f = 0; f < 7 + p.param_count; f++) {
+                CHECK(first.field[f] && memcmp(first.field[f], r.field[f], (size_t)r.sizes[f] * sizeof(double)) == 0);
             }
             results_free(&r);
         }
