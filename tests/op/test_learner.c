@@ -317,27 +317,38 @@ static void results_free(results *r)
 }
 
 /* Rounding errors of a chain of n terms grow like sqrt(n) eps; what is checked passes some tens of such chains, of D,
- * 4D and K terms, each divided by a deviation near 1. Relative to the largest magnitude of the quantity. */
+ * 4D and K terms, each divided by a deviation near 1. So an error is bounded by the largest magnitude of its quantity,
+ * and that of a small element by its own and a little of the largest.
+ *
+ * With D = 2 both normalised numbers are near 1 and -1 and a gradient is what a cancellation leaves of far larger ones:
+ * there the bound is ten times the worst that was seen, in eps sqrt(n) of the largest. */
+static const double two_worst[FIELDS] = {320, 1200, 2900, 44e3, 45e3, 92e3, 84e3, 5800, 3000, 1000, 1200, 1200, 80};
+
+static double tolerance(const shape *s, int field, double largest, double element)
+{
+    const double unit = 0x1p-23 * sqrt((double)((s->mlp ? 5 : 1) * s->D + s->K));
+    if (s->D == 2) return 10 * two_worst[field] * unit * largest;
+    return unit * fmin((field < 2 ? 8 : 32) * largest, 64 * (element + largest / 32));
+}
+
 static void compare(const char *isa, const shape *s, const results *cpu, const results *ref)
 {
-    const double eps = 0x1p-23, terms = sqrt((double)((s->mlp ? 5 : 1) * s->D + s->K));
     double worst = 0;
     for (int i = 0; i < 7 + (s->mlp ? 6 : 4); i++) {
-        double most = 0, error = 0;
+        double largest = 0;
+        int64_t wrong = 0;
+        for (int64_t j = 0; j < ref->sizes[i]; j++) largest = fmax(largest, fabs(ref->field[i][j]));
         for (int64_t j = 0; j < ref->sizes[i]; j++) {
-            const double difference = fabs(cpu->field[i][j] - ref->field[i][j]);
-            most = fmax(most, fabs(ref->field[i][j]));
-            if (!(difference <= error)) error = difference;
+            const double error = fabs(cpu->field[i][j] - ref->field[i][j]);
+            const double bound = tolerance(s, i, largest, fabs(ref->field[i][j]));
+            if (!(error <= bound) && wrong++ == 0)
+                fprintf(stderr, "%s: %s: %s: element %lld is %.3g, off by %.3g, bound %.3g\n", isa,
+                        s->mlp ? "mlp" : "linear", field_names[i], (long long)j, ref->field[i][j], error, bound);
+            worst = fmax(worst, error / bound);
         }
-        const double tolerance = (i < 2 ? 8 : 32) * eps * terms * most;
-        if (!(error <= tolerance)) {
-            fprintf(stderr, "%s: %s: %s: error %.3g, largest %.3g\n", isa, s->mlp ? "mlp" : "linear", field_names[i],
-                    error, most);
-        }
-        CHECK(error <= tolerance);
-        worst = fmax(worst, error / most / eps / terms);
+        CHECK_EQ(wrong, 0);
     }
-    printf("%s %s D %d K %d: worst %.2f eps sqrt(terms)\n", isa, s->mlp ? "mlp" : "linear", (int)s->D, (int)s->K,
+    printf("%s %s D %d K %d: worst error %.2f of its bound\n", isa, s->mlp ? "mlp" : "linear", (int)s->D, (int)s->K,
            worst);
 }
 
@@ -420,10 +431,8 @@ static void check_shape(const shape *s, ttt_isa isa)
         results r;
         collect(&r, &wc);
         if (threads == 1) {
-            if (s->D > 2) {
-                compare(ttt_isa_name(isa), s, &r, &expected);
-                check_loss(&wc, &wr, &r, &expected);
-            }
+            compare(ttt_isa_name(isa), s, &r, &expected);
+            if (s->D > 2) check_loss(&wc, &wr, &r, &expected);
             first = r;
         } else {
             for (int f = 0; f < 7 + p.param_count; f++) {
