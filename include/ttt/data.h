@@ -44,14 +44,16 @@ TTT_API void ttt_data_options_init(ttt_data_options *options);
 
 /* Reads the texts, cuts off the held-out part (by bytes, at the boundary of a character), makes the tokenizer, and
  * writes a data folder, whole or not at all. `folder` must not exist, or be an empty folder; its parents are created.
- * Errors name the file and the byte or line. Needs the size of the texts in memory, and once more the ids of the
- * largest document. */
+ * Errors name the file and the byte or line. Needs the size of the texts in memory and 4 bytes for every id
+ * of the largest document (five times a text that is one document of "byte"); while a file that is packed or of JSON
+ * lines is read, that file once more. */
 TTT_API TTT_NODISCARD ttt_status ttt_data_prepare(const char *folder, const ttt_data_options *options);
 
 typedef struct ttt_data ttt_data;
 typedef enum ttt_split { TTT_SPLIT_TRAIN, TTT_SPLIT_VALID } ttt_split;
 
-/* Opens a data folder and checks all of it. Close with ttt_data_close (NULL is allowed). Immutable: may be shared by
+/* Opens a data folder and checks all of it. Its tokens are read when they are asked for: a file that another process
+ * has cut short by then is TTT_ERR_IO. Close with ttt_data_close (NULL is allowed). Immutable: may be shared by
  * threads. */
 TTT_API TTT_NODISCARD ttt_status ttt_data_open(ttt_data **data, const char *folder);
 TTT_API void ttt_data_close(ttt_data *data);

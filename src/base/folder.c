@@ -181,7 +181,10 @@ static ttt_status lock_partial(ttt_partial *p)
     for (int i = 0; i < TRIES && !taken; i++) {
         TTT_TRY(ttt_folder_make(p->partial));
         const ttt_status status = ttt_folder_lock(p->partial, &p->lock, &taken);
-        if (status != TTT_OK && ttt_is_folder(p->partial)) return status;
+        if (status != TTT_OK && ttt_is_folder(p->partial)) {
+            (void)rmdir(p->partial); /* if it is empty, as when it was just made */
+            return status;
+        }
         if (p->lock < 0) continue;
         if (is_same(p->lock, p->partial)) return ttt_folder_clear(p->partial, NULL);
         close(p->lock);

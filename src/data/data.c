@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT
- * A data folder, opened: the mapped tokens of both parts, the tokenizer, and the record of what it was made from. */
+ * A data folder, opened: the token files of both parts, the tokenizer, and the record of what it was made from. */
 #include <ttt/data.h>
 
 #include "base/alloc.h"
@@ -78,7 +78,7 @@ static ttt_status measure(ttt_texts *inputs, const ttt_data_options *options)
 
 ttt_status ttt_data_check(const ttt_data *data, const ttt_data_options *options)
 {
-    ttt_texts inputs = {0};
+    ttt_texts inputs = {.hash = ttt_record_hash(data->record)};
     ttt_status status = measure(&inputs, options);
     if (status == TTT_OK) status = ttt_record_compare(data->record, options, &inputs);
     ttt_texts_deinit(&inputs);
@@ -91,8 +91,7 @@ ttt_status ttt_data_read(const ttt_data *data, ttt_split split, int64_t first, i
     if (first < 0 || count < 0 || first > file->count || count > file->count - first)
         return ttt_fail(TTT_ERR_ARGUMENT, "%lld tokens from number %lld on are outside the text of %lld",
                         (long long)count, (long long)first, (long long)file->count);
-    ttt_token_file_read(file, first, count, ids);
-    return TTT_OK;
+    return ttt_token_file_read(file, first, count, ids);
 }
 
 ttt_status ttt_data_sequences(const ttt_data *data, ttt_split split, int64_t context, int64_t *count)
@@ -120,7 +119,8 @@ ttt_status ttt_data_batch(const ttt_data *data, ttt_split split, int64_t context
     for (int64_t b = 0; b < batch; b++) {
         const int64_t number = first + b;
         const int64_t sequence = ttt_order(seed, number / count, count, number % count);
-        ttt_token_file_read(&data->files[split], sequence * (context + 1), context + 1, ids + b * (context + 1));
+        TTT_TRY(
+            ttt_token_file_read(&data->files[split], sequence * (context + 1), context + 1, ids + b * (context + 1)));
     }
     return TTT_OK;
 }

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT
  * data.json is
- *   {"format": 1, "options": {"tokenizer", "valid", "parse_special"}, "train": {"bytes", "tokens"}, "valid": {...},
+ *   {"format": 2, "options": {"tokenizer", "valid", "parse_special"}, "train": {"bytes", "tokens"}, "valid": {...},
  *    "inputs": [{"role", "path", "bytes", "hash"}, ...]}
+ * Format 1, which is read too, has the hashes of FNV-1a, format 2 those of XXH3.
  * Where an option is a file, "options" says "file": the file itself is compared by its hash, so it may be moved. */
 #include "data/record.h"
 
@@ -15,7 +16,7 @@
 #include "base/alloc.h"
 #include "base/file.h"
 
-enum { RECORD_LIMIT = 1 << 28, HASH_TEXT = 17 };
+enum { FORMAT = 2, RECORD_LIMIT = 1 << 28, HASH_TEXT = 17 };
 
 struct ttt_record {
     json_t *json;
@@ -100,7 +101,7 @@ static json_t *inputs_describe(const ttt_texts *inputs)
 ttt_status ttt_record_save(const char *folder, const ttt_data_options *options, const ttt_texts *inputs,
                            const ttt_data_part parts[2])
 {
-    json_t *json = json_pack("{s:i, s:o, s:{s:I, s:I}, s:{s:I, s:I}, s:o}", "format", 1, "options",
+    json_t *json = json_pack("{s:i, s:o, s:{s:I, s:I}, s:{s:I, s:I}, s:o}", "format", FORMAT, "options",
                              options_describe(options), part_names[0], "bytes", (json_int_t)parts[0].bytes, "tokens",
                              (json_int_t)parts[0].tokens, part_names[1], "bytes", (json_int_t)parts[1].bytes, "tokens",
                              (json_int_t)parts[1].tokens, "inputs", inputs_describe(inputs));
@@ -118,8 +119,9 @@ ttt_status ttt_record_save(const char *folder, const ttt_data_options *options, 
 static ttt_status record_check(const json_t *json, const char *path, ttt_data_part parts[2])
 {
     const json_int_t format = json_integer_value(json_object_get(json, "format"));
-    if (format != 1)
-        return ttt_fail(TTT_ERR_FORMAT, "%s: \"format\" is not 1: not a data folder of this version", path);
+    if (format < 1 || format > FORMAT)
+        return ttt_fail(TTT_ERR_FORMAT, "%s: \"format\" is not 1 to %d: not a data folder of this version", path,
+                        FORMAT);
     for (int i = 0; i < 2; i++) {
         const json_t *part = json_object_get(json, part_names[i]);
         const json_t *bytes = json_object_get(part, "bytes"), *tokens = json_object_get(part, "tokens");
@@ -164,6 +166,11 @@ ttt_status ttt_record_open(ttt_record **out, const char *folder, ttt_data_part p
     else
         ttt_record_close(record);
     return status;
+}
+
+ttt_hash_kind ttt_record_hash(const ttt_record *record)
+{
+    return json_integer_value(json_object_get(record->json, "format")) == 1 ? TTT_HASH_FNV : TTT_HASH_XXH3;
 }
 
 void ttt_record_close(ttt_record *record)

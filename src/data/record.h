@@ -22,6 +22,9 @@ typedef struct ttt_record ttt_record;
 TTT_NODISCARD ttt_status ttt_record_open(ttt_record **record, const char *folder, ttt_data_part parts[2]);
 void ttt_record_close(ttt_record *record);
 
+/* How the record's inputs were hashed, and inputs to be compared with it must be. */
+ttt_hash_kind ttt_record_hash(const ttt_record *record);
+
 /* TTT_ERR_ARGUMENT names the first difference between the record and these options and measured inputs. */
 TTT_NODISCARD ttt_status ttt_record_compare(const ttt_record *record, const ttt_data_options *options,
                                             const ttt_texts *inputs);

@@ -288,7 +288,7 @@ static ttt_status file_read(ttt_texts *texts, ttt_input *input)
     const size_t start = texts->bytes.size;
     TTT_TRY(ttt_file_read(&texts->bytes, path, SIZE_MAX));
     input->size = (int64_t)(texts->bytes.size - start);
-    input->hash = ttt_hash(TTT_HASH_START, texts->bytes.data + start, texts->bytes.size - start);
+    input->hash = ttt_hash(texts->hash, texts->bytes.data + start, texts->bytes.size - start);
     TTT_TRY(unpack_in_place(texts, start, path));
     const char *text = texts->bytes.data + start;
     const size_t size = texts->bytes.size - start;
@@ -332,7 +332,7 @@ ttt_status ttt_texts_measure(ttt_texts *texts, const char *input)
         ttt_map map;
         TTT_TRY(ttt_map_open(&map, item->path));
         item->size = (int64_t)map.size;
-        item->hash = ttt_hash(TTT_HASH_START, map.data, map.size);
+        item->hash = ttt_hash(texts->hash, map.data, map.size);
         ttt_map_close(&map);
     }
     return TTT_OK;

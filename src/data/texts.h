@@ -18,6 +18,7 @@
 
 #include "base/buffer.h"
 #include "base/error.h"
+#include "data/hash.h"
 
 typedef struct ttt_input {
     char *path;       /* of a file, or "-" */
@@ -36,6 +37,7 @@ typedef struct ttt_texts {
     size_t odd_bytes, odd_files; /* not UTF-8, and the files they are in; the first stands in input odd_input */
     size_t odd_input, odd_at;
     /* Set by the caller: */
+    ttt_hash_kind hash;                                /* of inputs */
     const char *role;                                  /* copied to the inputs read from then on; static storage */
     bool raw_bytes;                                    /* bytes that are no UTF-8 are text too */
     bool binary;                                       /* so is everything else */

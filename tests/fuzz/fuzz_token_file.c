@@ -17,8 +17,7 @@ static void try_file(const char *path)
     if (ttt_token_file_open(&file, path) != TTT_OK) return;
     for (int64_t i = 0; i < file.count; i++) {
         int32_t id;
-        ttt_token_file_read(&file, i, 1, &id);
-        if (id < 0 || id >= file.vocabulary) abort();
+        if (ttt_token_file_read(&file, i, 1, &id) != TTT_OK || id < 0 || id >= file.vocabulary) abort();
     }
     ttt_token_file_close(&file);
 }
@@ -31,7 +30,7 @@ int LLVMFuzzerTestOneInput(const unsigned char *data, size_t size)
     if (write(fd, data, size) != (ssize_t)size) abort();
     try_file(path);
     if (size >= 8) {
-        const uint64_t hash = ttt_hash(TTT_HASH_START, data, size - 8);
+        const uint64_t hash = ttt_hash(size > 8 && data[8] == 1 ? TTT_HASH_FNV : TTT_HASH_XXH3, data, size - 8);
         if (pwrite(fd, &hash, sizeof hash, (off_t)(size - 8)) != (ssize_t)sizeof hash) abort();
         try_file(path);
     }

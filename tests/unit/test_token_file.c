@@ -31,10 +31,10 @@ static void round_trip(int64_t vocabulary, size_t count, int width)
     CHECK_EQ(file.count, count);
     CHECK_EQ(file.vocabulary, vocabulary);
     CHECK_EQ(file.width, width);
-    ttt_token_file_read(&file, 0, file.count, back);
+    CHECK_OK(ttt_token_file_read(&file, 0, file.count, back));
     CHECK(memcmp(ids, back, count * sizeof *ids) == 0);
     if (count > 5) {
-        ttt_token_file_read(&file, 3, 2, back);
+        CHECK_OK(ttt_token_file_read(&file, 3, 2, back));
         CHECK(back[0] == ids[3] && back[1] == ids[4]);
     }
     ttt_token_file_close(&file);
@@ -52,7 +52,7 @@ static void refused(const unsigned char *bytes, size_t size, ttt_status code, co
 /* As refused(), of a file whose hash is right. */
 static void refused_sealed(unsigned char *bytes, size_t size, ttt_status code, const char *part)
 {
-    const uint64_t hash = ttt_hash(TTT_HASH_START, bytes, size - 8);
+    const uint64_t hash = ttt_hash(bytes[8] == 1 ? TTT_HASH_FNV : TTT_HASH_XXH3, bytes, size - 8);
     memcpy(bytes + size - 8, &hash, 8);
     refused(bytes, size, code, part);
 }
@@ -94,6 +94,47 @@ static void damaged(void)
     refused_sealed(wide, sizeof wide, TTT_ERR_FORMAT, "id -1 at position 1");
 }
 
+/* Version 1 has another hash and is read as well. */
+static void old_version(void)
+{
+    const int32_t ids[4] = {0, 299, 5, 7};
+    write_ids(300, ids, 4);
+    ttt_buffer bytes = {0};
+    CHECK_OK(ttt_file_read(&bytes, path, 1000));
+    CHECK_EQ(bytes.data[8], 2);
+    bytes.data[8] = 1;
+    const uint64_t hash = ttt_hash(TTT_HASH_FNV, bytes.data, bytes.size - 8);
+    memcpy(bytes.data + bytes.size - 8, &hash, 8);
+    CHECK_OK(ttt_file_write(path, bytes.data, bytes.size));
+    ttt_token_file file;
+    int32_t back[4];
+    CHECK_OK(ttt_token_file_open(&file, path));
+    CHECK_EQ(file.count, 4);
+    CHECK_OK(ttt_token_file_read(&file, 0, 4, back));
+    CHECK(memcmp(back, ids, sizeof ids) == 0);
+    ttt_token_file_close(&file);
+    ttt_buffer_deinit(&bytes);
+    CHECK(ttt_hash(TTT_HASH_FNV, "a", 1) == UINT64_C(0xaf63dc4c8601ec8c)); /* published values */
+    CHECK(ttt_hash(TTT_HASH_XXH3, "", 0) == UINT64_C(0x2d06800538d394c2));
+}
+
+/* A file that another process cuts short while it is open is an error, not the end of the process. */
+static void cut_short(void)
+{
+    const int32_t ids[4] = {0, 299, 5, 7};
+    write_ids(300, ids, 4);
+    ttt_token_file file;
+    int32_t back[4];
+    CHECK_OK(ttt_token_file_open(&file, path));
+    CHECK_EQ(truncate(path, 26), 0);
+    CHECK_OK(ttt_token_file_read(&file, 0, 1, back));
+    CHECK_FAILS(ttt_token_file_read(&file, 0, 4, back), TTT_ERR_IO, "cut short while it was in use");
+    fault_at(TTT_CALL_READ, 1, 0);
+    CHECK_FAILS(ttt_token_file_read(&file, 0, 1, back), TTT_ERR_IO, "cannot read");
+    fault_at(TTT_CALL_READ, 0, 0);
+    ttt_token_file_close(&file);
+}
+
 static void writing_fails(void)
 {
     ttt_token_writer writer;
@@ -120,6 +161,8 @@ int main(void)
     round_trip(65536, 10000, 2);
     round_trip(65537, 10000, 4);
     damaged();
+    old_version();
+    cut_short();
     writing_fails();
     unlink(path);
     return test_end();
