@@ -15,6 +15,7 @@
 #include "base/rng.h"
 #include "base/system.h"
 
+#define TEMPORARY ".tmp-" /* and 16 hexadecimal digits, behind the name */
 enum { WRITER_BUFFER = 1 << 20, PIECE = 65536 };
 
 struct ttt_writer {
@@ -149,6 +150,14 @@ static uint64_t new_number(void)
     return ttt_rng_u64(rng, (uint64_t)getpid() << 32 ^ atomic_fetch_add(&calls, 1));
 }
 
+bool ttt_file_is_temporary(const char *name)
+{
+    enum { DIGITS = 16 };
+    const size_t length = strlen(name), mark = sizeof TEMPORARY - 1;
+    return length > mark + DIGITS && memcmp(name + length - DIGITS - mark, TEMPORARY, mark) == 0 &&
+           strspn(name + length - DIGITS, "0123456789abcdef") == DIGITS;
+}
+
 /* Creates writer->temporary, which is of nobody else's eyes until it has the mode that it is to have. */
 static ttt_status create(ttt_writer *writer, int mode)
 {
@@ -157,7 +166,7 @@ static ttt_status create(ttt_writer *writer, int mode)
     ttt_status status = TTT_OK;
     for (int i = 0; i < TRIES && status == TTT_OK && writer->fd < 0; i++) {
         name.size = 0;
-        status = ttt_buffer_print(&name, "%s.tmp-%016llx", writer->path, (unsigned long long)new_number());
+        status = ttt_buffer_print(&name, "%s" TEMPORARY "%016llx", writer->path, (unsigned long long)new_number());
         if (status != TTT_OK) break;
         writer->fd = ttt_sys_open(name.data, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW, mode < 0 ? 0666 : 0600);
         if (writer->fd < 0 && (errno != EEXIST || i + 1 == TRIES)) status = fail_errno("write", writer->path);

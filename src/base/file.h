@@ -67,6 +67,9 @@ TTT_NODISCARD ttt_status ttt_file_write(const char *path, const void *bytes, siz
 
 bool ttt_file_exists(const char *path);
 
+/* Whether `name` is that of a file which a writer has not finished. */
+bool ttt_file_is_temporary(const char *name);
+
 /* One that is not there is success. */
 TTT_NODISCARD ttt_status ttt_file_remove(const char *path);
 

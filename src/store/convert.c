@@ -241,7 +241,12 @@ static ttt_status write_fresh(const source *in, const char *out, const ttt_confi
     return status;
 }
 
-/* File by file, while no other process does the same. */
+static bool is_half(const char *name)
+{
+    return ttt_file_is_temporary(name) && (strncmp(name, "model", 5) == 0 || strncmp(name, "config.json", 11) == 0);
+}
+
+/* File by file, while no other process does the same, and without what a killed one left. */
 static ttt_status write_over(const source *in, const char *out, const ttt_config *config, const char *base,
                              const plan *p)
 {
@@ -250,7 +255,8 @@ static ttt_status write_over(const source *in, const char *out, const ttt_config
     TTT_TRY(ttt_folder_lock(out, &lock, &taken));
     if (taken)
         return ttt_fail(TTT_ERR_ARGUMENT, "another process writes %s: wait for its end, or name another folder", out);
-    const ttt_status status = write_folder(in, out, config, base, p);
+    ttt_status status = ttt_folder_clear(out, is_half);
+    if (status == TTT_OK) status = write_folder(in, out, config, base, p);
     close(lock);
     return status;
 }

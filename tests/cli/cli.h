@@ -32,9 +32,9 @@ static inline void cli_begin(const char *name)
     setenv("TTT", TTT_BINARY_DIR "/bin/ttt", 1);
 }
 
-static inline void cli_read_output(void)
+static inline void cli_read_output(const char *path)
 {
-    FILE *file = fopen("output", "rb");
+    FILE *file = fopen(path, "rb");
     const size_t size = file ? fread(cli_output, 1, CLI_TEXT - 1, file) : 0;
     cli_output[size] = '\0';
     if (file) fclose(file);
@@ -51,7 +51,7 @@ static inline int cli_run(const char *format, ...)
     va_end(arguments);
     snprintf(command, sizeof command, "{ %s\n} >output 2>&1", line);
     const int status = system(command);
-    cli_read_output();
+    cli_read_output("output");
     return WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);
 }
 
@@ -69,12 +69,13 @@ static inline int cli_run(const char *format, ...)
 
 #define CLI_OK(...) CLI_SAYS(0, "", __VA_ARGS__)
 
-/* Starts a shell command that is `exec`uted, so that signals reach the program itself. */
+/* Starts a shell command that is `exec`uted, so that signals reach the program itself. It writes into the file
+ * "started", so that others may be run beside it. */
 static inline pid_t cli_start(const char *command)
 {
     const pid_t child = fork();
     if (child != 0) return child;
-    const int output = open("output", O_WRONLY | O_CREAT | O_TRUNC, 0666);
+    const int output = open("started", O_WRONLY | O_CREAT | O_TRUNC, 0666);
     dup2(output, 1);
     dup2(output, 2);
     char line[8192];
@@ -83,12 +84,26 @@ static inline pid_t cli_start(const char *command)
     _exit(127);
 }
 
+/* Waits until a file that a started command writes is there and not empty; false after a minute, or when the command
+ * has ended without. */
+static inline bool cli_await(pid_t child, const char *path)
+{
+    struct stat status;
+    siginfo_t ended = {0};
+    for (int i = 0; i < 60000; i++) {
+        if (stat(path, &status) == 0 && status.st_size > 0) return true;
+        if (waitid(P_PID, (id_t)child, &ended, WEXITED | WNOHANG | WNOWAIT) != 0 || ended.si_pid == child) break;
+        usleep(1000);
+    }
+    return stat(path, &status) == 0 && status.st_size > 0;
+}
+
 /* Waits for it, as cli_run does. */
 static inline int cli_wait(pid_t child)
 {
     int status = 0;
     if (waitpid(child, &status, 0) != child) return -1;
-    cli_read_output();
+    cli_read_output("started");
     return WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);
 }
 

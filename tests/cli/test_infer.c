@@ -198,10 +198,9 @@ static void test_generate(void)
 /* Starts a command that writes on and on, waits for the first of it, and sends the signal. */
 static int interrupted(const char *command, int signal)
 {
-    cli_write("output", "", 0);
+    cli_write("started", "", 0);
     const pid_t child = cli_start(command);
-    struct stat status = {0};
-    while (stat("output", &status) == 0 && status.st_size == 0) usleep(1000);
+    CHECK(cli_await(child, "started"));
     kill(child, signal);
     return cli_wait(child);
 }

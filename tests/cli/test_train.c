@@ -124,12 +124,12 @@ static double seconds(void)
     return (double)time.tv_sec + 1e-9 * (double)time.tv_nsec;
 }
 
-/* Killed at random moments of its life until it is done, and again, until there were twenty kills. */
+/* Killed at random moments of its life until it is done, and again, until there were twenty kills. These are moments of
+ * the clock and do not come again; tests/fault/test_kill.c kills at places, which do. */
 static void test_kills(void)
 {
     static const char command[] = TRAIN "-o killed --steps 40 --save-every 3";
-    const ttt_rng rng = {.seed = (uint64_t)time(NULL), .stream = TTT_RNG_TEST};
-    printf("kills: seed %llu\n", (unsigned long long)rng.seed);
+    const ttt_rng rng = {.seed = test_seed(), .stream = TTT_RNG_TEST};
     const double start = seconds();
     CLI_OK("%s", command);
     const double life = seconds() - start;
@@ -155,8 +155,7 @@ static void test_signals(void)
     for (int i = 0; i < 2; i++) {
         CLI_OK("rm -rf stopped");
         const pid_t child = cli_start(TRAIN "-o stopped --steps 4000");
-        while (access("stopped/metrics.jsonl", F_OK) != 0) usleep(1000);
-        usleep(100000);
+        CHECK(cli_await(child, "stopped/metrics.jsonl"));
         kill(child, signals[i]);
         CHECK_EQ(cli_wait(child), 128 + signals[i]);
         CHECK(strstr(cli_output, "to go on: ttt train -o stopped"));
@@ -399,10 +398,33 @@ static void test_profile(void)
 static void test_lock(void)
 {
     const pid_t child = cli_start(TRAIN "-o busy --steps 4000");
-    while (access("busy/metrics.jsonl", F_OK) != 0) usleep(1000);
-    CLI_SAYS(1, "another training works in busy", TRAIN "-o busy --steps 4000");
+    CHECK(cli_await(child, "busy/metrics.jsonl"));
+    char holder[100];
+    snprintf(holder, sizeof holder, "another training works in busy (process %ld on ", (long)child);
+    CLI_SAYS(1, holder, TRAIN "-o busy --steps 4000");
+    CHECK(strstr(cli_output, " since 20") && strstr(cli_output, " UTC): wait for its end"));
+    CLI_SAYS(1, holder, TRAIN "-o busy --steps 4000 --force");
+    cli_write("busy/checkpoint/lock", "\x1b[31mred\n", 9); /* words of whoever wrote them */
+    CLI_SAYS(1, "works in busy (?[31mred): wait", TRAIN "-o busy --steps 4000");
+    CLI_SAYS(1, "works in busy: wait", "rm busy/checkpoint/lock; " TRAIN "-o busy --steps 4000");
     kill(child, SIGKILL);
     CHECK_EQ(cli_wait(child), 128 + SIGKILL);
+    CLI_OK("mkdir -p left/checkpoint && echo 'process 1' >left/checkpoint/lock"); /* who is dead holds nothing */
+    CLI_OK(TRAIN "-o left --steps 4 && ! test -e left/checkpoint/lock");
+    CLI_OK(TRAIN "-o lockless --steps 4 && ! test -e lockless/checkpoint/lock");
+}
+
+/* A reader that leaves early ends the program quietly: by its own choice or SIGPIPE, never by a crash. */
+static void test_readers_that_leave(void)
+{
+    static const char *const commands[] = {
+        "info -m whole", "info -m whole --json",       "train -h",
+        "train --help",  "tokenize -m whole text.txt", "generate -m whole -p a -n 200 --ignore-eos"};
+    for (size_t i = 0; i < sizeof commands / sizeof *commands; i++)
+        CLI_SAYS(0, "",
+                 "{ $TTT %s 2>&1; echo $? >code; } | true; read code <code; "
+                 "test $code = 0 -o $code = 1 -o $code = 141",
+                 commands[i]);
 }
 
 int main(void)
@@ -430,5 +452,6 @@ int main(void)
     test_recompute();
     test_profile();
     test_lock();
+    test_readers_that_leave();
     return test_end();
 }

@@ -93,6 +93,8 @@ static void test_names(void)
     CHECK_OK(ttt_writer_open(&a, "names/file"));
     CHECK_OK(ttt_writer_open(&b, "names/file"));
     CHECK_EQ(entries("names"), 2);
+    CHECK(ttt_file_is_temporary("a.tmp-0123456789abcdef") && !ttt_file_is_temporary("a.tmp-0123456789abcdeg"));
+    CHECK(!ttt_file_is_temporary(".tmp-0123456789abcdef") && !ttt_file_is_temporary("a.tmp-0"));
     CHECK_OK(ttt_writer_write(a, "aaaa", 4));
     CHECK_OK(ttt_writer_write(b, "bb", 2));
     CHECK_OK(ttt_writer_finish(a));

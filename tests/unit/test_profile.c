@@ -99,7 +99,7 @@ static void test_training(ttt_learner_kind learner)
         CHECK(p.rows[i].calls > 0 ? p.rows[i].seconds >= 0 && p.rows[i].bytes > 0 : p.rows[i].seconds == 0);
         seconds += p.rows[i].seconds;
     }
-    CHECK(seconds > 0 && seconds <= p.seconds);
+    CHECK(seconds <= p.seconds * (1 + 1e-9)); /* nothing is counted twice */
     ttt_trainer_free(a);
     ttt_trainer_free(b);
 }
