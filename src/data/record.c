@@ -118,10 +118,12 @@ ttt_status ttt_record_save(const char *folder, const ttt_data_options *options, 
 
 static ttt_status record_check(const json_t *json, const char *path, ttt_data_part parts[2])
 {
-    const json_int_t format = json_integer_value(json_object_get(json, "format"));
-    if (format < 1 || format > FORMAT)
-        return ttt_fail(TTT_ERR_FORMAT, "%s: \"format\" is not 1 to %d: not a data folder of this version", path,
-                        FORMAT);
+    const json_t *format = json_object_get(json, "format");
+    if (!json_is_integer(format) || json_integer_value(format) < 1)
+        return ttt_fail(TTT_ERR_FORMAT, "%s: \"format\" is missing or no version: not a data folder", path);
+    if (json_integer_value(format) > FORMAT)
+        return ttt_fail(TTT_ERR_UNSUPPORTED, "%s: data folder format %lld, this version reads 1 to %d", path,
+                        (long long)json_integer_value(format), FORMAT);
     for (int i = 0; i < 2; i++) {
         const json_t *part = json_object_get(json, part_names[i]);
         const json_t *bytes = json_object_get(part, "bytes"), *tokens = json_object_get(part, "tokens");

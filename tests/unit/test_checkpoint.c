@@ -9,7 +9,9 @@
 #include "base/file.h"
 #include "base/rng.h"
 #include "config/config.h"
+#include "store/safetensors.h"
 #include "test.h"
+#include "train/trainer.h"
 
 enum { T = 8, BATCH = 2, V = 5 };
 static const char *const path = TTT_BINARY_DIR "/test_checkpoint.safetensors";
@@ -105,6 +107,26 @@ static void check_damaged(const char *bytes, size_t size, double expected, size_
     ttt_trainer_free(loaded);
 }
 
+/* A later version's checkpoint is not read for what it may no longer be. */
+static void test_later_format(void)
+{
+    static const char *const metadata[] = {"ttt_checkpoint", "{\"format\": 2, \"step\": 1}", NULL};
+    const float value = 0;
+    const ttt_tensor_out out = {
+        .tensor = {.name = "x", .dtype = TTT_F32, .rank = 1, .shape = {1}, .data = &value, .bytes = sizeof value},
+        .dtype = TTT_F32};
+    ttt_safetensors *file;
+    ttt_config config;
+    ttt_train_options options;
+    int64_t step;
+    CHECK_OK(ttt_safetensors_save(path, &out, 1, metadata));
+    CHECK_OK(ttt_safetensors_open(&file, path));
+    CHECK_FAILS(ttt_checkpoint_header(file, path, &config, &options, &step), TTT_ERR_UNSUPPORTED,
+                "checkpoint format 2, this version reads 1");
+    ttt_safetensors_close(file);
+    unlink(path);
+}
+
 static void test_damage(void)
 {
     ttt_trainer *trainer = trainer_new(TTT_LEARNER_MLP, "cpu");
@@ -156,6 +178,7 @@ int main(void)
     test_round_trip(TTT_LEARNER_MLP, "cpu");
     test_other_backend();
     test_damage();
+    test_later_format();
     test_memory();
     return test_end();
 }

@@ -409,6 +409,28 @@ static void test_usual_rate(void)
     CHECK_NEAR(ttt_config_usual_rate(&config), 0.1, 0);
 }
 
+/* docs/FORMATS.md describes every key, in its table or among those of one value. */
+static void test_documented(void)
+{
+    ttt_buffer text = {0};
+    CHECK_OK(ttt_file_read(&text, TTT_SOURCE_DIR "/docs/FORMATS.md", 1 << 20));
+    char *page = strstr(text.data, "## config.json"), *end = page ? strstr(page, "## Names of the parameters") : NULL;
+    CHECK(end != NULL);
+    if (end) *end = '\0';
+    for (int i = 0; i < TTT_KEY_COUNT && end; i++) {
+        int rows = 0;
+        for (const char *line = page; (line = strstr(line, "\n| ")) != NULL; line++) {
+            const char *bar = strchr(line + 3, '|'), *key = strstr(line, ttt_keys[i].name);
+            const size_t length = strlen(ttt_keys[i].name);
+            rows += key && key < bar && strchr(" ,", key[-1]) && strchr(" ,", key[length]);
+        }
+        if (rows != 1) fprintf(stderr, "%s:\n", ttt_keys[i].name);
+        CHECK_EQ(rows, 1);
+    }
+    for (int i = 0; i < TTT_FIXED_COUNT && end; i++) CHECK(strstr(page, ttt_fixed_keys[i].name));
+    ttt_buffer_deinit(&text);
+}
+
 static bool contains(const char *path, const char *part)
 {
     ttt_buffer text = {0};
@@ -466,6 +488,7 @@ int main(void)
     test_layers_bad_text();
     test_layers_json();
     test_usual_rate();
+    test_documented();
     test_save();
     return test_end();
 }

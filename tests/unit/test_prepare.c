@@ -332,7 +332,8 @@ static void damaged_folders(void)
         const char *json, *part;
     } cases[] = {
         {"", "data.json"},
-        {"{\"format\": 3}", "format"},
+        {"{\"format\": 0}", "format"},
+        {"{\"format\": \"1\"}", "format"},
         {"{\"format\": 1, \"format\": 1}", "line 1"},
         {"{\"format\": 1, \"train\": {\"bytes\": 1, \"tokens\": -1}}", "\"train\" does not count"},
         {"{\"format\": 1, \"train\": {\"bytes\": 1, \"tokens\": 1}, \"valid\": 3}", "\"valid\" does not count"},
@@ -357,6 +358,8 @@ static void damaged_folders(void)
     }
     unlink(OUT "/train.tokens");
     CHECK_FAILS(ttt_data_open(&data, OUT), TTT_ERR_IO, "train.tokens");
+    put(OUT "/data.json", "{\"format\": 3}"); /* of a later version */
+    CHECK_FAILS(ttt_data_open(&data, OUT), TTT_ERR_UNSUPPORTED, "data folder format 3, this version reads 1 to 2");
 }
 
 /* Every allocation, and every call of a kind, fails in turn: an error, and no trace of the folder. */
