@@ -50,13 +50,14 @@ int main(void)
     static float x[ROWS * C], y[ROWS * C], pieces[ROWS * C], dx[ROWS * C], dy[ROWS * C];
     for (unsigned i = 0; i < ROWS * C; i++) x[i] = number(i);
 
-    ttt_bare_layer_options options;
-    ttt_bare_layer_options_init(&options);
-    options.width = C;
-    options.heads = 4;
+    ttt_config *config;
     ttt_bare_layer *layer;
     ttt_bare_state *state, *gradient;
-    if (ttt_bare_layer_new(&layer, &options, 1)) return fail();
+    if (ttt_config_new(&config)) return fail();
+    if (ttt_config_set(config, "hidden_size", "32") || ttt_config_set(config, "num_attention_heads", "4"))
+        return fail();
+    if (ttt_config_set(config, "use_gate", "true") || ttt_config_set(config, "share_qk", "true")) return fail();
+    if (ttt_bare_layer_new(&layer, "ttt_linear", config, NULL, 1)) return fail();
     if (ttt_bare_state_new(&state, layer, B) || ttt_bare_state_new_gradient(&gradient, layer, B)) return fail();
 
     double first = 0, loss = 0;
@@ -67,7 +68,7 @@ int main(void)
         loss = loss_of(y, x, dy);
         if (i == 0) first = loss;
         if (ttt_bare_layer_backward(layer, gradient, dy, dx)) return fail();
-        ttt_bare_layer_reset_backward(layer, gradient);
+        if (ttt_bare_layer_reset_backward(layer, gradient)) return fail();
         step(layer, 1.0f);
     }
     printf("loss %.4f, after %d steps %.4f\n", first, STEPS, loss);
@@ -85,5 +86,6 @@ int main(void)
     ttt_bare_state_free(gradient);
     ttt_bare_state_free(state);
     ttt_bare_layer_free(layer);
+    ttt_config_free(config);
     return loss < first && same ? 0 : 1;
 }

@@ -54,6 +54,7 @@ static ttt_status train(const char *folder, const ttt_data *data, int64_t steps)
 static ttt_status generate(const char *folder, const ttt_tokenizer *tokenizer)
 {
     ttt_model *model = NULL;
+    ttt_context *context = NULL;
     ttt_state *state = NULL;
     ttt_ids prompt = {0};
     ttt_generate_options options;
@@ -61,13 +62,15 @@ static ttt_status generate(const char *folder, const ttt_tokenizer *tokenizer)
     options.max_new_tokens = 200;
     const ttt_generate_sink sink = {.piece = print};
     ttt_status status = ttt_model_open(&model, folder, NULL);
+    if (status == TTT_OK) status = ttt_context_new(&context, model, 0);
     if (status == TTT_OK) status = ttt_state_new(&state, model);
     if (status == TTT_OK) status = ttt_tokenizer_encode(tokenizer, "The ", 4, false, &prompt);
     if (status == TTT_OK)
-        status = ttt_generate(model, tokenizer, state, prompt.data, (int64_t)prompt.count, &options, &sink, NULL);
+        status = ttt_generate(context, tokenizer, state, prompt.data, (int64_t)prompt.count, &options, &sink, NULL);
     putchar('\n');
     ttt_ids_deinit(&prompt);
     ttt_state_free(state);
+    ttt_context_free(context);
     ttt_model_free(model);
     return status;
 }

@@ -68,6 +68,7 @@ static void say_how(char sentence[TTT_BENCH_SENTENCE], int how)
 
 typedef struct reader {
     ttt_model *model;
+    ttt_context *context;
     ttt_state *before, *state; /* after the tokens that come before, and the one that moves on */
     int32_t *tokens;
     float *logits;
@@ -85,6 +86,7 @@ static ttt_status reader_open(reader *r, const ttt_bench_case *c)
     const ttt_model_options options = {.backend = c->backend, .precision = c->precision, .threads = c->threads};
     ttt_status status = c->folder ? ttt_model_open(&r->model, c->folder, &options)
                                   : ttt_model_new(&r->model, c->config, 1, &options);
+    if (status == TTT_OK) status = ttt_context_new(&r->context, r->model, c->threads);
     if (status == TTT_OK) status = ttt_state_new(&r->before, r->model);
     if (status == TTT_OK) status = ttt_state_new(&r->state, r->model);
     if (status != TTT_OK) return status;
@@ -100,6 +102,7 @@ static void reader_close(reader *r)
     free(r->logits);
     ttt_state_free(r->before);
     ttt_state_free(r->state);
+    ttt_context_free(r->context);
     ttt_model_free(r->model);
 }
 
@@ -110,7 +113,7 @@ static ttt_status read_tokens(reader *r, int64_t count, bool one_by_one)
     feed.count = one_by_one ? 1 : count;
     ttt_status status = TTT_OK;
     for (int64_t i = 0; i < (one_by_one ? count : 1) && status == TTT_OK; i++, feed.tokens++)
-        status = ttt_model_advance(r->model, &feed, 1);
+        status = ttt_context_advance(r->context, &feed, 1);
     return status;
 }
 
@@ -127,12 +130,12 @@ static ttt_status measure_reading(const ttt_bench_case *c, ttt_bench_result *res
         result->work = (ttt_work){(double)c->tokens * result->work.products, (double)c->tokens * result->work.others,
                                   (double)c->tokens * result->work.bytes};
     if (c->depth > 0) status = read_tokens(r, c->depth, false);
-    ttt_state_copy(r->before, r->state);
+    if (status == TTT_OK) status = ttt_state_copy(r->before, r->state);
     if (c->warm_up && status == TTT_OK) status = read_tokens(r, c->tokens < WARM ? c->tokens : WARM, decode);
     for (int i = 0; i < c->repetitions && status == TTT_OK; i++) {
-        ttt_state_copy(r->state, r->before);
+        status = ttt_state_copy(r->state, r->before);
         const double start = ttt_app_seconds();
-        status = read_tokens(r, c->tokens, decode);
+        if (status == TTT_OK) status = read_tokens(r, c->tokens, decode);
         result->seconds[result->count++] = ttt_app_seconds() - start;
     }
     return status;
@@ -154,7 +157,7 @@ static ttt_status measure_training(const ttt_bench_case *c, ttt_bench_result *re
     ttt_status status = ttt_trainer_new(&trainer, c->config, &options);
     if (status != TTT_OK) return status;
     snprintf(result->precision, sizeof result->precision, "%s", ttt_trainer_options(trainer)->precision);
-    ttt_work_training(&result->work, c->config, c->tokens, c->sequences);
+    status = ttt_work_training(&result->work, c->config, c->tokens, c->sequences);
     int32_t *tokens = make_tokens(c->sequences * (c->tokens + 1), ttt_app_integer_of(c->config, "vocab_size"));
     if (!tokens) status = TTT_ERR_MEMORY;
     for (int i = c->warm_up ? -1 : 0; i < c->repetitions && status == TTT_OK; i++) {

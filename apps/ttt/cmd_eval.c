@@ -182,7 +182,7 @@ static int show(const options *o, const eval_report *report)
     return status == TTT_OK ? 0 : ttt_app_failed(status);
 }
 
-static int evaluate(options *o, ttt_model *model, const ttt_tokenizer *tokenizer, const ttt_ids *ids, int64_t bytes)
+static int evaluate(options *o, ttt_context *context, const ttt_tokenizer *tokenizer, const ttt_ids *ids, int64_t bytes)
 {
     ttt_eval_result results[CONTEXTS];
     double seconds[CONTEXTS];
@@ -196,7 +196,7 @@ static int evaluate(options *o, ttt_model *model, const ttt_tokenizer *tokenizer
         progress p = {.started = ttt_app_seconds()};
         o->eval.context = o->contexts[done];
         o->eval.progress_context = &p;
-        status = ttt_eval(model, ids->data, (int64_t)ids->count, &o->eval, &results[done]);
+        status = ttt_eval(context, ids->data, (int64_t)ids->count, &o->eval, &results[done]);
         seconds[done] = ttt_app_seconds() - p.started;
         if (status == TTT_OK) done++;
     }
@@ -238,7 +238,11 @@ int ttt_cmd_eval(int argc, char **argv)
     ttt_app_catch_signals();
     const ttt_status status = ttt_app_open(&model, &tokenizer, o.model, &o.compute);
     int code = status == TTT_OK ? read_texts(&o, tokenizer, &ids, &bytes) : ttt_app_failed(status);
-    if (code == 0) code = evaluate(&o, model, tokenizer, &ids, bytes);
+    ttt_context *context = NULL;
+    if (code == 0 && ttt_context_new(&context, model, o.compute.threads) != TTT_OK)
+        code = ttt_app_failed(TTT_ERR_MEMORY);
+    if (code == 0) code = evaluate(&o, context, tokenizer, &ids, bytes);
+    ttt_context_free(context);
     ttt_ids_deinit(&ids);
     ttt_tokenizer_free(tokenizer);
     ttt_model_free(model);

@@ -105,6 +105,7 @@ static error_t parse(int key, char *argument, struct argp_state *state)
 typedef struct session {
     const options *o;
     ttt_model *model;
+    ttt_context *context;
     ttt_tokenizer *tokenizer;
     ttt_state *state;
     ttt_generate_options generate;
@@ -161,7 +162,7 @@ static ttt_status turn(session *s, const char *text, size_t size)
         const ttt_generate_sink sink = {show_piece, show_progress, s};
         ttt_generate_stats stats = {0};
         s->line_open = false;
-        status = ttt_generate(s->model, s->tokenizer, s->state, ids.data, (int64_t)ids.count, &s->generate, &sink,
+        status = ttt_generate(s->context, s->tokenizer, s->state, ids.data, (int64_t)ids.count, &s->generate, &sink,
                               &stats);
         s->total.prompt_tokens += stats.prompt_tokens;
         s->total.new_tokens += stats.new_tokens;
@@ -241,6 +242,7 @@ static ttt_status run(session *s, const char *prompt, size_t size)
 {
     ttt_status status = ttt_app_open(&s->model, &s->tokenizer, s->o->model, &s->o->compute);
     if (status == TTT_OK) status = choose_options(s);
+    if (status == TTT_OK) status = ttt_context_new(&s->context, s->model, s->o->compute.threads);
     if (status == TTT_OK) status = ttt_state_new(&s->state, s->model);
     if (status != TTT_OK) return status;
     s->loaded = ttt_app_seconds();
@@ -281,6 +283,7 @@ int ttt_cmd_generate(int argc, char **argv)
     }
     ttt_sampler_free(s.generate.sampler);
     ttt_state_free(s.state);
+    ttt_context_free(s.context);
     ttt_tokenizer_free(s.tokenizer);
     ttt_model_free(s.model);
     free(file);

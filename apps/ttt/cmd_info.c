@@ -120,16 +120,21 @@ static ttt_status print_model(const options *o)
     ttt_status status = ttt_model_open(&model, o->model, &o->compute);
     if (status != TTT_OK) return status;
     ttt_state *state;
+    ttt_context *context = NULL;
     status = ttt_state_new(&state, model);
+    if (status == TTT_OK) status = ttt_context_new(&context, model, o->compute.threads);
     if (status == TTT_OK) {
+        const int threads = ttt_context_threads(context);
         printf("model         %s\n", o->model);
         print_config(ttt_model_config(model));
         printf("state         %zu bytes a sequence, however long\n", ttt_state_bytes(state));
         printf("backend       %s (%s), products in %s, %d thread%s\n", ttt_model_backend(model), ttt_model_isa(model),
-               ttt_model_precision(model), ttt_model_threads(model), ttt_model_threads(model) == 1 ? "" : "s");
-        ttt_state_free(state);
+               ttt_model_precision(model), threads, threads == 1 ? "" : "s");
+        printf("fingerprint   %s\n", ttt_model_fingerprint(model));
         print_tokenizer(o->model, model);
     }
+    ttt_context_free(context);
+    ttt_state_free(state);
     ttt_model_free(model);
     return status;
 }

@@ -1,8 +1,11 @@
 /* SPDX-License-Identifier: MIT
  *
- * A TTT layer without a language model around it: a causal map x [B,T,C] -> y [B,T,C] with a state (TTT.md section 1;
- * any T, any split of a sequence into calls), forward, backward and advance. Arrays are floats, dense and row-major;
- * what it computes with is the backend's.
+ * A layer without a language model around it: a causal map x [B,T,C] -> y [B,T,C] with a state (any T, any split of a
+ * sequence into calls), forward, backward and advance. Arrays are floats, dense and row-major; what it computes with is
+ * the backend's.
+ *
+ * Threads: a layer and its states are used by one thread at a time; different layers are independent. After fork the
+ * child may only free them.
  */
 #ifndef TTT_BARE_LAYER_H
 #define TTT_BARE_LAYER_H
@@ -10,7 +13,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
-#include <ttt/status.h>
+#include <ttt/config.h>
 
 #ifdef __cplusplus
 extern "C" {
@@ -19,25 +22,20 @@ extern "C" {
 typedef struct ttt_bare_layer ttt_bare_layer;
 
 typedef struct ttt_bare_layer_options {
-    int64_t width;           /* C */
-    int64_t heads;           /* H, divides C; C / H is even */
-    int64_t mini_batch;      /* K */
-    int64_t conv_kernel;     /* of the convolutions of share_qk */
-    const char *layer;       /* "ttt_linear" or "ttt_mlp" */
-    bool share_qk, use_gate; /* both: the mamba backbone */
-    double base_lr;          /* 1 for linear, 0.1 for mlp in the paper */
-    double rope_theta;
     int64_t group;       /* backward recomputes the learner's weights from every group-th tile */
     const char *backend; /* "ref", "cpu", "auto" or NULL (auto) */
     int threads;         /* 0: TTT_THREADS if set, else one per processor */
 } ttt_bare_layer_options;
 
-/* The paper's: K 16, mamba backbone, TTT-Linear; width and heads are the caller's. */
+/* Group 8, backend and threads by themselves. */
 TTT_API void ttt_bare_layer_options_init(ttt_bare_layer_options *options);
 
-/* A layer with the first parameters of training, a pure function of `seed`. Free with ttt_bare_layer_free. */
-TTT_API TTT_NODISCARD ttt_status ttt_bare_layer_new(ttt_bare_layer **layer, const ttt_bare_layer_options *options,
-                                                    uint64_t seed);
+/* The layer called `name` ("ttt_linear", "ttt_mlp", "conv", "ffn": a part of a block as a configuration's `layers` has
+ * it) with the first parameters of training, a pure function of `seed`. Of the configuration it takes what concerns it:
+ * hidden_size (C), num_attention_heads, mini_batch_size, use_gate, ...; vocabulary and number of layers do not matter.
+ * `options` NULL: those of ttt_bare_layer_options_init. Free with ttt_bare_layer_free; NULL is allowed there. */
+TTT_API TTT_NODISCARD ttt_status ttt_bare_layer_new(ttt_bare_layer **layer, const char *name, const ttt_config *config,
+                                                    const ttt_bare_layer_options *options, uint64_t seed);
 TTT_API void ttt_bare_layer_free(ttt_bare_layer *layer);
 
 /* Parameters, under ttt-lm-pytorch's names ("q_proj.weight", "W1", ...): 0 <= index < count. *elements is their number.
@@ -49,14 +47,15 @@ TTT_API void ttt_bare_layer_set(ttt_bare_layer *layer, int64_t index, const floa
 TTT_API void ttt_bare_layer_get_gradient(const ttt_bare_layer *layer, int64_t index, float *values);
 TTT_API void ttt_bare_layer_zero_gradients(ttt_bare_layer *layer);
 
-/* What the layer knows of `count` sequences, side by side: their states and positions. Free with ttt_bare_state_free.
- */
+/* What the layer knows of `count` sequences, side by side: their states and positions. Free with ttt_bare_state_free;
+ * NULL is allowed there. A state of another layer, or of another number of sequences than a call needs, is
+ * TTT_ERR_ARGUMENT. */
 typedef struct ttt_bare_state ttt_bare_state;
 TTT_API TTT_NODISCARD ttt_status ttt_bare_state_new(ttt_bare_state **state, const ttt_bare_layer *layer, int64_t count);
 TTT_API void ttt_bare_state_free(ttt_bare_state *state);
 /* As new: nothing read, with the layer's present parameters. A gradient of a state becomes zero. */
 TTT_API void ttt_bare_state_reset(ttt_bare_state *state);
-TTT_API void ttt_bare_state_copy(ttt_bare_state *state, const ttt_bare_state *other);
+TTT_API TTT_NODISCARD ttt_status ttt_bare_state_copy(ttt_bare_state *state, const ttt_bare_state *other);
 /* A state that holds gradients, all zero. */
 TTT_API TTT_NODISCARD ttt_status ttt_bare_state_new_gradient(ttt_bare_state **gradient, const ttt_bare_layer *layer,
                                                              int64_t count);
@@ -77,7 +76,7 @@ TTT_API TTT_NODISCARD ttt_status ttt_bare_layer_forward(ttt_bare_layer *layer, t
  */
 TTT_API TTT_NODISCARD ttt_status ttt_bare_layer_backward(ttt_bare_layer *layer, ttt_bare_state *dstate, const float *dy,
                                                          float *dx);
-TTT_API void ttt_bare_layer_reset_backward(ttt_bare_layer *layer, const ttt_bare_state *dstate);
+TTT_API TTT_NODISCARD ttt_status ttt_bare_layer_reset_backward(ttt_bare_layer *layer, const ttt_bare_state *dstate);
 
 #ifdef __cplusplus
 }

@@ -35,12 +35,13 @@ typedef struct ttt_work {
     double bytes;    /* to and from memory, if nothing but the weights and the state is too large for the caches */
 } ttt_work;
 
-/* One call of ttt_model_advance with `tokens` tokens of one sequence and the logits of the last. */
+/* One call of ttt_context_advance with `tokens` tokens of one sequence and the logits of the last. */
 TTT_API void ttt_work_inference(ttt_work *work, const ttt_model *model, int64_t tokens);
 
 /* One update: forward, backward, clipping and AdamW of `sequences` sequences of `context` tokens. The configuration has
  * been checked. */
-TTT_API void ttt_work_training(ttt_work *work, const ttt_config *config, int64_t context, int64_t sequences);
+TTT_API TTT_NODISCARD ttt_status ttt_work_training(ttt_work *work, const ttt_config *config, int64_t context,
+                                                   int64_t sequences);
 
 /* The least time this work can take, in seconds: that of its operations or of its bytes, whichever is longer; the
  * products at the rate of what multiplies them: of AMX in `precision` "bf16" where the machine has it, of bytes in "q8"

@@ -74,14 +74,14 @@ typedef struct ttt_eval_result {
     ttt_eval_bin bins[TTT_EVAL_BINS];
     ttt_eval_curve adapting, frozen; /* NaN what was not asked for */
     ttt_eval_curve gain;             /* frozen - adapting, token by token, when both were asked for */
-    int64_t layers;
+    int64_t layers;                  /* in which something learns */
     ttt_eval_inner *inner; /* [layers, bin_count], of the adapting learner if there is one; NULL: not asked for */
 } ttt_eval_result;
 
 /* Evaluates `count` tokens. A text too short for one window is TTT_ERR_ARGUMENT; a loss that is not a finite number
  * TTT_ERR_NUMERIC, naming the token. Memory does not depend on the length of the text. Release the result with
  * ttt_eval_result_deinit; after a failure that does nothing. */
-TTT_API TTT_NODISCARD ttt_status ttt_eval(ttt_model *model, const int32_t *tokens, int64_t count,
+TTT_API TTT_NODISCARD ttt_status ttt_eval(ttt_context *context, const int32_t *tokens, int64_t count,
                                           const ttt_eval_options *options, ttt_eval_result *result);
 TTT_API void ttt_eval_result_deinit(ttt_eval_result *result);
 

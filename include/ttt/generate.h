@@ -92,7 +92,7 @@ typedef struct ttt_generate_stats {
  * much of the prompt was read by earlier calls (but the repetition penalty counts only what the sampler saw). Memory
  * does not grow with the text. `tokenizer` may be NULL: then pieces have no text and stop strings are not allowed; else
  * only ids that it knows are chosen. `stats` may be NULL. */
-TTT_API TTT_NODISCARD ttt_status ttt_generate(ttt_model *model, const ttt_tokenizer *tokenizer, ttt_state *state,
+TTT_API TTT_NODISCARD ttt_status ttt_generate(ttt_context *context, const ttt_tokenizer *tokenizer, ttt_state *state,
                                               const int32_t *prompt, int64_t count, const ttt_generate_options *options,
                                               const ttt_generate_sink *sink, ttt_generate_stats *stats);
 

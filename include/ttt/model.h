@@ -1,7 +1,14 @@
 /* SPDX-License-Identifier: MIT
  *
- * A language model opened for inference, and the states of the sequences it reads. A model is read-only once open. A
- * state is all the model knows of one sequence: one block of constant size, whatever the length of the sequence.
+ * A language model opened for inference (weights), what computes with it (contexts), and what it knows of the sequences
+ * it reads (states).
+ *
+ * Threads: a model is constant once open, and any number of threads and contexts share it. A context is used by one
+ * thread at a time, and so is a state; a call that finds either in use by another fails and says so. Different states
+ * are independent, also of one model: each may be reset, copied or advanced (in contexts of their own) at the same time
+ * as the others. After fork, the child uses models and states as the parent does, but makes contexts of its own: those
+ * of the parent have no threads there, and only ttt_context_free may be called with them. Signals: the threads of a
+ * context take none; no function is to be called from a signal handler.
  */
 #ifndef TTT_MODEL_H
 #define TTT_MODEL_H
@@ -16,6 +23,7 @@ extern "C" {
 #endif
 
 typedef struct ttt_model ttt_model;
+typedef struct ttt_context ttt_context;
 typedef struct ttt_state ttt_state;
 
 typedef struct ttt_model_options {
@@ -24,7 +32,7 @@ typedef struct ttt_model_options {
      * rows in blocks of small integers; or "auto" (NULL): as the file is quantised, else bf16 where the machine
      * multiplies it faster (AMX), else f32. ref computes in f64 with the same roundings. */
     const char *precision;
-    int threads; /* 0: TTT_THREADS if set, else one per processor */
+    int threads; /* that prepare the weights; 0: TTT_THREADS if set, else one per processor */
 } ttt_model_options;
 
 /* Opens a model folder (config.json, model.safetensors or shards). `options` NULL: defaults. Every tensor's name, shape
@@ -37,31 +45,42 @@ TTT_API TTT_NODISCARD ttt_status ttt_model_open(ttt_model **model, const char *f
 TTT_API TTT_NODISCARD ttt_status ttt_model_new(ttt_model **model, const ttt_config *config, uint64_t seed,
                                                const ttt_model_options *options);
 
-/* NULL is allowed. No state may outlive its model. */
+/* NULL is allowed. No context and no state may outlive its model. */
 TTT_API void ttt_model_free(ttt_model *model);
 
 TTT_API const ttt_config *ttt_model_config(const ttt_model *model);
 TTT_API int64_t ttt_model_vocabulary(const ttt_model *model);  /* ids and logits are this many */
 TTT_API const char *ttt_model_backend(const ttt_model *model); /* "cpu", "ref" */
-TTT_API int ttt_model_threads(const ttt_model *model);
-/* The instruction set in use, such as "avx512"; "f64" loops of ref are "none". */
+/* The instruction set in use, such as "avx512"; "plain" for ref. */
 TTT_API const char *ttt_model_isa(const ttt_model *model);
 
 /* What its products compute in: "f32", "bf16", "q8" or "q4"; never "auto". */
 TTT_API const char *ttt_model_precision(const ttt_model *model);
 
-/* The state of a sequence of which nothing has been read. Free with ttt_state_free. */
+/* 64 hexadecimal digits that tell this model from others: of its configuration, its weights as their file has them, and
+ * the precision they are used in. */
+TTT_API const char *ttt_model_fingerprint(const ttt_model *model);
+
+/* What computes with a model: threads (0: TTT_THREADS if set, else one per processor; they change no bit) and the
+ * memory of a pass. Free with ttt_context_free; NULL is allowed there. */
+TTT_API TTT_NODISCARD ttt_status ttt_context_new(ttt_context **context, const ttt_model *model, int threads);
+TTT_API void ttt_context_free(ttt_context *context);
+TTT_API const ttt_model *ttt_context_model(const ttt_context *context);
+TTT_API int ttt_context_threads(const ttt_context *context);
+
+/* The state of a sequence of which nothing has been read. Free with ttt_state_free; NULL is allowed there. */
 TTT_API TTT_NODISCARD ttt_status ttt_state_new(ttt_state **state, const ttt_model *model);
 TTT_API void ttt_state_free(ttt_state *state);
 /* Forget everything: as new. */
 TTT_API void ttt_state_reset(ttt_state *state);
-/* Makes `state` equal to `other`, of the same model. The two are independent afterwards: this is a fork. */
-TTT_API void ttt_state_copy(ttt_state *state, const ttt_state *other);
-/* With `frozen` the learner of this sequence does not update (r_j = 0): what is left of the model without learning at
+/* Makes `state` equal to `other`, of the same model, else TTT_ERR_ARGUMENT. The two are independent afterwards: this is
+ * a fork. On failure `state` is as it was. */
+TTT_API TTT_NODISCARD ttt_status ttt_state_copy(ttt_state *state, const ttt_state *other);
+/* With `frozen` the learners of this sequence do not update (r_j = 0): what is left of the model without learning at
  * test time. */
 TTT_API void ttt_state_freeze(ttt_state *state, bool frozen);
 TTT_API int64_t ttt_state_position(const ttt_state *state); /* tokens read */
-TTT_API size_t ttt_state_bytes(const ttt_state *state);
+TTT_API size_t ttt_state_bytes(const ttt_state *state);     /* of memory, now */
 
 typedef enum ttt_logits { TTT_LOGITS_NONE, TTT_LOGITS_LAST, TTT_LOGITS_ALL } ttt_logits;
 
@@ -74,10 +93,11 @@ typedef struct ttt_feed {
     float *logits;         /* out: [V] or [count, V]; unused for none */
 } ttt_feed;
 
-/* Reads the tokens of `feeds` sequences, each with its own state and position. The one routine of inference: any split
- * of a sequence into calls, any company in a call and any number of threads give the same bits. A token out of range is
- * TTT_ERR_ARGUMENT; then no state has changed. */
-TTT_API TTT_NODISCARD ttt_status ttt_model_advance(ttt_model *model, const ttt_feed *feeds, int64_t count);
+/* Reads the tokens of `count` sequences, each with its own state and position, all of the context's model. The one
+ * routine of inference: any split of a sequence into calls, any other sequences in a call and any number of threads
+ * give the same bits. A token out of range, or a state of another model or in use elsewhere, is TTT_ERR_ARGUMENT; then,
+ * and when memory is short, no state has changed. */
+TTT_API TTT_NODISCARD ttt_status ttt_context_advance(ttt_context *context, const ttt_feed *feeds, int64_t count);
 
 #ifdef __cplusplus
 }

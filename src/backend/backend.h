@@ -50,6 +50,10 @@ typedef struct ttt_run {
     int64_t position; /* tokens of this sequence that came before */
     bool frozen;      /* its learner does not update: every r_j is 0 */
     void *state;      /* the sequence's block of reals; forward advances it by `count` tokens */
+    /* What layers keep of every token, by the layers' numbers: [tokens, per_token] reals, NULL where a layer has none.
+     * In training row t is token t; else token t is row t mod its window, or row t without a window. dgrown: gradients.
+     */
+    void *const *grown, *const *dgrown;
     void *dstate; /* backward only: gradient of the final state on entry, of the initial state on return; same layout */
 } ttt_run;
 

@@ -88,9 +88,9 @@ void ttt_suite_release(ttt_suite *s)
 
 static ttt_status init(ttt_suite *s, const ttt_config *config, const ttt_op_options *options)
 {
-    enum { GROUP = 4 }; /* training's default */
-    TTT_TRY(ttt_lm_init(&s->lm, config, options->backend ? options->backend : "auto", options->threads, GROUP));
-    s->b = s->lm.backend;
+    TTT_TRY(ttt_backend_new(&s->b, options->backend ? options->backend : "auto", options->threads));
+    TTT_TRY(ttt_lm_init(&s->lm, config, s->b, TTT_SUITE_GROUP));
+    TTT_TRY(ttt_stack_reserve(&s->lm.stack, s->b));
     TTT_TRY(ttt_timed_start(s->b));
     s->ids = ttt_alloc((size_t)s->R, sizeof *s->ids);
     if (!s->ids) return TTT_ERR_MEMORY;
@@ -121,5 +121,6 @@ ttt_status ttt_time_ops(const ttt_config *config, const ttt_op_options *options,
     ttt_suite_release(&s);
     ttt_free(s.ids);
     ttt_lm_deinit(&s.lm);
+    ttt_backend_free(s.b);
     return status;
 }

@@ -9,9 +9,9 @@
 #include <ttt/bench.h>
 
 #include "backend/backend.h"
-#include "model/model.h"
+#include "model/lm.h"
 
-enum { TTT_SUITE_BLOCKS = 48, TTT_SUITE_OPERANDS = 10 };
+enum { TTT_SUITE_BLOCKS = 48, TTT_SUITE_OPERANDS = 10, TTT_SUITE_GROUP = 8 /* of learners: training's default */ };
 
 typedef struct ttt_suite ttt_suite;
 struct ttt_suite {

@@ -32,8 +32,11 @@ static void fill_factors(ttt_suite *s, void *read, void *write)
 
 static void make_call(ttt_suite *s, bool mlp, ttt_param params[6], ttt_param dparams[6])
 {
-    const ttt_learner_dims dims = {
-        .heads = s->H, .key_size = s->C / s->H, .value_size = s->C / s->H, .mini_batch = s->K, .group = 8};
+    const ttt_learner_dims dims = {.heads = s->H,
+                                   .key_size = s->C / s->H,
+                                   .value_size = s->C / s->H,
+                                   .mini_batch = s->K,
+                                   .group = TTT_SUITE_GROUP};
     const int64_t n = s->R * s->C, rates = s->R * s->H, D = dims.key_size, hidden = mlp ? 4 * D : D, H = s->H;
     const int64_t linear_sizes[6] = {H * D * D, H * D, H * D, H * D, 0, 0};
     const int64_t mlp_sizes[6] = {H * D * hidden, H * hidden, H * hidden * D, H * D, H * D, H * D};

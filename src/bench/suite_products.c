@@ -8,7 +8,7 @@
 
 #include "base/alloc.h"
 #include "bench/suite.h"
-#include "model/model.h"
+#include "model/context.h"
 
 enum { Y, X };
 

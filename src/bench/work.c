@@ -5,64 +5,61 @@
 #include <string.h>
 #include <ttt/bench.h>
 
-#include "backend/learner_ops.h"
 #include "model/model.h"
 
-static double learners(const ttt_config *c, int64_t tokens, bool backward)
+/* Operations of one token in all layers. */
+static ttt_layer_work token_work(const ttt_stack *stack, bool backward)
 {
-    const ttt_learner_dims dims = {.heads = c->num_attention_heads,
-                                   .key_size = c->hidden_size / c->num_attention_heads,
-                                   .value_size = c->hidden_size / c->num_attention_heads,
-                                   .mini_batch = c->mini_batch_size};
-    return (double)(tokens * c->num_hidden_layers) *
-           ttt_maps_work(c->ttt_layer_type == TTT_LEARNER_MLP ? &ttt_mlp_maps : &ttt_linear_maps, &dims, backward)
-               .flops;
+    ttt_layer_work sum = {0};
+    for (int64_t i = 0; i < stack->layer_count; i++) {
+        const ttt_layer *layer = &stack->layers[i];
+        const ttt_layer_work one = layer->ops->work ? layer->ops->work(layer, backward) : (ttt_layer_work){0};
+        sum.products += one.products;
+        sum.others += one.others;
+    }
+    return sum;
 }
 
-/* Parameters of the products in all blocks: attention's five or fewer, and the network's three. */
-static double block_parameters(const ttt_config *c)
-{
-    const double C = (double)c->hidden_size, F = (double)c->intermediate_size, H = (double)c->num_attention_heads;
-    const double square = 3 + (c->share_qk ? 0 : 1) + (c->use_gate ? 1 : 0); /* q, v, o; k; gate */
-    return (double)c->num_hidden_layers * (square * C * C + H * C + 3 * C * F);
-}
-
-static double head_parameters(const ttt_config *c) { return (double)c->vocab_size * (double)c->hidden_size; }
+static double head_work(const ttt_config *c) { return 2 * (double)c->vocab_size * (double)c->hidden_size; }
 
 /* Of the weights as they are kept; the rows of an untied embedding that a call reads are too few to count. */
 static double weight_bytes(const ttt_model *model)
 {
-    const ttt_lm *lm = &model->lm;
+    const ttt_stack *stack = &model->lm.stack;
+    const ttt_backend *b = model->backend;
     double bytes = 0;
-    for (int64_t i = 0; i < lm->layout.count; i++) {
-        bool product;
-        ttt_lm_weights weights = model->weights;
-        const ttt_param *param = ttt_lm_param(lm, &weights, &lm->layout.specs[i], &product);
-        const bool table = strcmp(lm->layout.specs[i].name, "model.embed_tokens.weight") == 0;
-        if (product)
-            bytes += (double)lm->backend->ops->packed_size(param->precision, param->rows, param->columns);
-        else if (!table)
-            bytes += (double)(param->rows * param->columns) * (double)lm->backend->real;
+    for (int64_t i = 0; i < stack->params.count; i++) {
+        const int64_t slot = stack->params.specs[i].slot;
+        const ttt_param *w = &model->weights[slot];
+        if (slot == stack->embedding && slot != stack->head) continue;
+        bytes += w->packed ? (double)b->ops->packed_size(w->precision, w->rows, w->columns)
+                           : (double)(w->rows * w->columns) * (double)b->real;
     }
     return bytes;
 }
 
 void ttt_work_inference(ttt_work *work, const ttt_model *model, int64_t tokens)
 {
-    const ttt_config *c = &model->lm.config;
-    *work = (ttt_work){.products = 2 * ((double)tokens * block_parameters(c) + head_parameters(c)),
-                       .others = learners(c, tokens, false),
-                       .bytes = weight_bytes(model) + (double)model->lm.state_size * (double)model->lm.backend->real};
+    const ttt_layer_work layers = token_work(&model->lm.stack, false);
+    *work = (ttt_work){.products = (double)tokens * layers.products + head_work(&model->lm.config),
+                       .others = (double)tokens * layers.others,
+                       .bytes = weight_bytes(model) +
+                                (double)model->lm.stack.state_size * (double)model->backend->real};
 }
 
-void ttt_work_training(ttt_work *work, const ttt_config *config, int64_t context, int64_t sequences)
+ttt_status ttt_work_training(ttt_work *work, const ttt_config *config, int64_t context, int64_t sequences)
 {
     /* parameters: read forward, read backward; gradients: written; AdamW: reads all four blocks and writes three */
     enum { PASSES = 10 };
-    const int64_t tokens = context * sequences;
-    *work = (ttt_work){.products = 6 * (double)tokens * (block_parameters(config) + head_parameters(config)),
-                       .others = learners(config, tokens, false) + learners(config, tokens, true),
-                       .bytes = PASSES * (double)sizeof(float) * (double)ttt_config_parameters(config)};
+    const double tokens = (double)(context * sequences);
+    ttt_stack stack;
+    TTT_TRY(ttt_stack_init(&stack, config));
+    const ttt_layer_work forward = token_work(&stack, false), backward = token_work(&stack, true);
+    *work = (ttt_work){.products = tokens * (forward.products + backward.products + 3 * head_work(config)),
+                       .others = tokens * (forward.others + backward.others),
+                       .bytes = PASSES * (double)sizeof(float) * (double)stack.params.elements};
+    ttt_stack_deinit(&stack, NULL);
+    return TTT_OK;
 }
 
 /* Operations per second at most of products in a precision. */

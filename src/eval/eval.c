@@ -11,7 +11,7 @@
 
 #include "base/alloc.h"
 #include "eval/position.h"
-#include "model/model.h"
+#include "model/context.h"
 
 enum {
     FEEDS = 16,                            /* sequences side by side */
@@ -21,7 +21,8 @@ enum {
 };
 
 typedef struct evaluation {
-    ttt_model *model;
+    ttt_context *context;
+    const ttt_lm *lm; /* of the context's model */
     const int32_t *tokens;
     int64_t count;
     const ttt_eval_options *options;
@@ -34,10 +35,12 @@ typedef struct evaluation {
 
     int32_t ids[TTT_ADVANCE_ROWS], targets[TTT_ADVANCE_ROWS];
     double losses[TTT_ADVANCE_ROWS];
-    void *logits; /* [TTT_ADVANCE_ROWS, V] reals */
+    void *logits;        /* [TTT_ADVANCE_ROWS, V] reals */
+    void *places[FEEDS]; /* in logits, of each feed */
 
     ttt_inspection inspection; /* losses NULL: not wanted */
-    ttt_state *first;          /* what inspection.first is the block of */
+    ttt_state *first;          /* what inspection.first is the memory of */
+    int64_t *learning;         /* [result->layers] numbers of the layers in which something learns */
     int64_t inner_count[TTT_EVAL_BINS];
 } evaluation;
 
@@ -58,7 +61,7 @@ double ttt_eval_bits_per_byte(const ttt_eval_result *result, double loss)
 
 static ttt_status check_tokens(const evaluation *e)
 {
-    const int64_t vocabulary = ttt_model_vocabulary(e->model);
+    const int64_t vocabulary = ttt_model_vocabulary(e->context->model);
     if (e->options->bos >= vocabulary)
         return ttt_fail(TTT_ERR_ARGUMENT, "BOS has id %lld, but the model knows ids 0 to %lld",
                         (long long)e->options->bos, (long long)vocabulary - 1);
@@ -107,31 +110,37 @@ static int64_t window_length(const evaluation *e, int64_t window)
 
 static ttt_status init_inspection(evaluation *e)
 {
-    const ttt_lm *lm = &e->model->lm;
-    const ttt_layer_shape *shape = &lm->blocks[0].layer; /* all layers are alike */
-    const int64_t L = lm->config.num_hidden_layers, feeds = e->batch * e->modes;
-    const ttt_learner_ops *ops = shape->learner->ops(lm->backend);
-    const int64_t weights = 2 * ops->weights_size(ops, &shape->dims);
-    e->result->layers = L;
-    e->result->inner = ttt_alloc((size_t)(L * e->result->bin_count), sizeof *e->result->inner);
-    e->inspection.losses = ttt_alloc((size_t)(L * feeds * 3), sizeof(double));
-    e->inspection.before = ttt_alloc((size_t)(feeds * shape->dims.heads * weights), lm->backend->real);
+    const ttt_stack *stack = &e->lm->stack;
+    const ttt_backend *b = e->context->backend;
+    const int64_t feeds = e->batch * e->modes;
+    int64_t most = 0;
+    e->learning = ttt_alloc((size_t)stack->layer_count, sizeof *e->learning);
+    if (!e->learning) return TTT_ERR_MEMORY;
+    for (int64_t i = 0; i < stack->layer_count; i++) {
+        const ttt_layer *layer = &stack->layers[i];
+        const int64_t size = layer->ops->inspect_size ? layer->ops->inspect_size(layer, b) : 0;
+        if (size > 0) e->learning[e->result->layers++] = i;
+        if (size > most) most = size;
+    }
+    e->result->inner = ttt_alloc((size_t)(e->result->layers * e->result->bin_count), sizeof *e->result->inner);
+    e->inspection.losses = ttt_alloc((size_t)(stack->layer_count * feeds * 3), sizeof(double));
+    e->inspection.before = ttt_alloc((size_t)(feeds * most), b->real);
     if (!e->result->inner || !e->inspection.losses || !e->inspection.before) return TTT_ERR_MEMORY;
-    TTT_TRY(ttt_state_new(&e->first, e->model));
-    e->inspection.first = e->first->block;
+    TTT_TRY(ttt_state_new(&e->first, e->context->model));
+    e->inspection.first = e->first->fixed;
     return TTT_OK;
 }
 
 static ttt_status init(evaluation *e)
 {
-    const ttt_lm *lm = &e->model->lm;
+    const ttt_lm *lm = e->lm;
     e->modes = e->options->mode == TTT_EVAL_BOTH ? 2 : 1;
-    const int64_t bytes = lm->state_size * (int64_t)lm->backend->real * e->modes;
+    const int64_t bytes = (lm->stack.state_size * (int64_t)lm->backend->real + 1) * e->modes;
     e->batch = STATE_BYTES / bytes < FEEDS / e->modes ? STATE_BYTES / bytes : FEEDS / e->modes;
     if (e->batch > e->result->windows) e->batch = e->result->windows;
     if (e->batch < 1) e->batch = 1;
     for (int64_t i = 0; i < e->batch * e->modes; i++) {
-        TTT_TRY(ttt_state_new(&e->states[i], e->model));
+        TTT_TRY(ttt_state_new(&e->states[i], e->context->model));
         ttt_state_freeze(e->states[i], e->options->mode == TTT_EVAL_FROZEN || i % e->modes == 1);
     }
     e->logits = ttt_alloc((size_t)(TTT_ADVANCE_ROWS * lm->config.vocab_size), lm->backend->real);
@@ -143,6 +152,7 @@ static void deinit(evaluation *e)
 {
     for (int i = 0; i < FEEDS; i++) ttt_state_free(e->states[i]);
     ttt_free(e->logits);
+    ttt_free(e->learning);
     ttt_free(e->inspection.losses);
     ttt_free(e->inspection.before);
     ttt_state_free(e->first);
@@ -183,7 +193,7 @@ static void score_inner(evaluation *e, int64_t feed, int64_t feeds, int64_t posi
     const int64_t bin = ttt_eval_find_bin(r->bins, 0, position);
     e->inner_count[bin]++;
     for (int64_t layer = 0; layer < r->layers; layer++) {
-        const double *losses = e->inspection.losses + (layer * feeds + feed) * 3;
+        const double *losses = e->inspection.losses + (e->learning[layer] * feeds + feed) * 3;
         ttt_eval_inner *sum = &r->inner[layer * r->bin_count + bin];
         sum->first += losses[0];
         sum->before += losses[1];
@@ -195,7 +205,7 @@ static void score_inner(evaluation *e, int64_t feed, int64_t feeds, int64_t posi
 static int64_t next_step(const evaluation *e, int64_t feeds, int64_t done)
 {
     int64_t n = TTT_ADVANCE_ROWS / feeds / STEP * STEP;
-    const int64_t K = ttt_model_config(e->model)->mini_batch_size, to_end = K - done % K;
+    const int64_t K = e->lm->config.mini_batch_size, to_end = K - done % K;
     if (e->options->inner && to_end < n) n = to_end;
     return n;
 }
@@ -204,8 +214,8 @@ static int64_t next_step(const evaluation *e, int64_t feeds, int64_t done)
 static ttt_status read_step(evaluation *e, int64_t window, int64_t windows, int64_t done, int64_t n)
 {
     const ttt_eval_result *r = e->result;
-    const ttt_lm *lm = &e->model->lm;
-    const ttt_backend *b = lm->backend;
+    const ttt_lm *lm = e->lm;
+    const ttt_backend *b = e->context->backend;
     const bool scored = done + n > r->context - r->stride;
     ttt_feed feeds[FEEDS];
     int64_t lengths[FEEDS] = {0}, count = 0, rows = 0;
@@ -222,13 +232,14 @@ static ttt_status read_step(evaluation *e, int64_t window, int64_t windows, int6
             feeds[count] = (ttt_feed){.state = e->states[w * e->modes + m],
                                       .tokens = e->ids + rows,
                                       .count = lengths[w],
-                                      .which = scored ? TTT_LOGITS_ALL : TTT_LOGITS_NONE,
-                                      .logits = (float *)ttt_at(b, e->logits, rows * lm->config.vocab_size)};
-            count++;
+                                      .which = scored ? TTT_LOGITS_ALL : TTT_LOGITS_NONE};
+            e->places[count++] = ttt_at(b, e->logits, rows * lm->config.vocab_size);
             rows += lengths[w];
         }
     }
-    TTT_TRY(ttt_model_advance_as(e->model, feeds, count, b->dtype, NULL, e->options->inner ? &e->inspection : NULL));
+    const ttt_advance_options options = {
+        .dtype = b->dtype, .logits = e->places, .inspection = e->options->inner ? &e->inspection : NULL};
+    TTT_TRY(ttt_context_advance_as(e->context, feeds, count, &options));
     if (scored) b->ops->cross_entropy(b, e->losses, e->logits, e->targets, rows, lm->config.vocab_size, 0);
     for (int64_t w = 0, row = 0; w * e->modes < count; w++) {
         if (scored) TTT_TRY(score(e, window + w, done, lengths[w], e->losses + row, lengths[w]));
@@ -279,13 +290,18 @@ static void summarize(evaluation *e)
     }
 }
 
-ttt_status ttt_eval(ttt_model *model, const int32_t *tokens, int64_t count, const ttt_eval_options *options,
+ttt_status ttt_eval(ttt_context *context, const int32_t *tokens, int64_t count, const ttt_eval_options *options,
                     ttt_eval_result *result)
 {
     *result = (ttt_eval_result){0};
     evaluation *e = ttt_alloc(1, sizeof *e);
     if (!e) return TTT_ERR_MEMORY;
-    *e = (evaluation){.model = model, .tokens = tokens, .count = count, .options = options, .result = result};
+    *e = (evaluation){.context = context,
+                      .lm = &context->model->lm,
+                      .tokens = tokens,
+                      .count = count,
+                      .options = options,
+                      .result = result};
     ttt_status status = plan(e);
     if (status == TTT_OK) status = init(e);
     if (status == TTT_OK) status = read_windows(e);

@@ -5,6 +5,7 @@
 #include "eval/verify.h"
 
 #include <math.h>
+#include <ttt/eval.h>
 #include <ttt/tokenizer.h>
 
 #include "base/alloc.h"
@@ -12,47 +13,45 @@
 
 /* Nats per token of a plain sentence: near log V for a model that knows nothing, far below for one that was read right.
  */
-static ttt_status sentence_loss(ttt_verifier *v, ttt_model *model)
+static ttt_status sentence_loss(ttt_verifier *v, ttt_context *context)
 {
     static const char sentence[] = "It was the best of times, it was the worst of times, and all that we could do was "
                                    "to wait for the end of the day.";
     v->verification->sentence_loss = -1;
     ttt_tokenizer *tokenizer;
     if (ttt_tokenizer_open(&tokenizer, v->folder) != TTT_OK) return TTT_OK; /* a folder need not have one */
-    const int64_t V = model->lm.config.vocab_size;
     ttt_ids ids = {0};
-    ttt_state *state = NULL;
-    float *logits = NULL;
-    double *losses = NULL;
     ttt_status status = ttt_tokenizer_encode(tokenizer, sentence, sizeof sentence - 1, false, &ids);
-    const int64_t count = (int64_t)ids.count;
-    if (status == TTT_OK) status = ttt_state_new(&state, model);
-    if (status == TTT_OK) {
-        logits = ttt_alloc((size_t)(count * V), sizeof *logits);
-        losses = ttt_alloc((size_t)count, sizeof *losses);
-        if (!logits || !losses) status = TTT_ERR_MEMORY;
+    ttt_eval_options options;
+    ttt_eval_options_init(&options);
+    ttt_eval_result result = {0};
+    if (status == TTT_OK && ids.count > 1) {
+        status = ttt_eval(context, ids.data, (int64_t)ids.count, &options, &result);
+        v->verification->sentence_loss = result.adapting.all.mean;
     }
-    if (status == TTT_OK)
-        status = ttt_model_advance(
-            model,
-            &(ttt_feed){.state = state, .tokens = ids.data, .count = count, .which = TTT_LOGITS_ALL, .logits = logits},
-            1);
-    if (status == TTT_OK && count > 1) {
-        double sum = 0;
-        for (int64_t t = 0; t + 1 < count; t++) {
-            const float *row = logits + t * V;
-            double largest = (double)row[0], total = 0;
-            for (int64_t i = 1; i < V; i++) largest = fmax(largest, (double)row[i]);
-            for (int64_t i = 0; i < V; i++) total += exp((double)row[i] - largest);
-            sum += largest + log(total) - (double)row[ids.data[t + 1]];
-        }
-        v->verification->sentence_loss = sum / (double)(count - 1);
-    }
-    ttt_free(losses);
-    ttt_free(logits);
-    ttt_state_free(state);
+    ttt_eval_result_deinit(&result);
     ttt_ids_deinit(&ids);
     ttt_tokenizer_free(tokenizer);
+    return status;
+}
+
+static ttt_status verify_model(ttt_verifier *v, const ttt_model *model)
+{
+    const int64_t products = 4 * model->lm.config.num_hidden_layers + 1; /* one after another, up to the logits */
+    v->exact = model->backend->dtype == TTT_F64;
+    if (model->precision == TTT_PRECISION_BF16) v->rounding = 0x1p-8 * sqrt((double)products);
+    v->verification->uniform_loss = log((double)model->lm.config.vocab_size);
+    if (v->golden && ttt_precision_is_blocks(model->precision))
+        return ttt_fail(TTT_ERR_UNSUPPORTED,
+                        "golden values are of weights that were not quantised, and nothing bounds their distance in "
+                        "%s: verify against them in f32, and in %s without a golden file",
+                        ttt_model_precision(model), ttt_model_precision(model));
+    ttt_context *context;
+    TTT_TRY(ttt_context_new(&context, model, v->options->threads));
+    ttt_status status = sentence_loss(v, context);
+    if (status == TTT_OK && v->golden) status = ttt_verify_inference(v, context);
+    if (status == TTT_OK) status = ttt_verify_bits(v, context);
+    ttt_context_free(context);
     return status;
 }
 
@@ -60,20 +59,7 @@ static ttt_status verify_all(ttt_verifier *v)
 {
     ttt_model *model;
     TTT_TRY(ttt_model_open(&model, v->folder, v->options));
-    v->exact = model->lm.backend->dtype == TTT_F64;
-    const int64_t products = 4 * model->lm.config.num_hidden_layers + 1; /* one after another, up to the logits */
-    if (model->weights.head.precision == TTT_PRECISION_BF16) v->rounding = 0x1p-8 * sqrt((double)products);
-    v->verification->uniform_loss = log((double)model->lm.config.vocab_size);
-    ttt_status status = TTT_OK;
-    if (v->golden && ttt_precision_is_blocks(model->weights.head.precision))
-        status = ttt_fail(
-            TTT_ERR_UNSUPPORTED,
-            "golden values are of weights that were not quantised, and nothing bounds their distance in %s: "
-            "verify against them in f32, and in %s without a golden file",
-            ttt_model_precision(model), ttt_model_precision(model));
-    if (status == TTT_OK) status = sentence_loss(v, model);
-    if (status == TTT_OK && v->golden) status = ttt_verify_inference(v, model);
-    if (status == TTT_OK) status = ttt_verify_bits(v, model);
+    ttt_status status = verify_model(v, model);
     ttt_model_free(model);
     if (status == TTT_OK && v->golden) status = ttt_verify_training(v);
     return status;

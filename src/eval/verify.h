@@ -7,7 +7,7 @@
 
 #include <ttt/verify.h>
 
-#include "model/model.h"
+#include "model/context.h"
 #include "store/safetensors.h"
 
 typedef struct ttt_verifier {
@@ -48,9 +48,19 @@ double *ttt_verifier_read(const ttt_verifier *verifier, const char *name, int64_
 TTT_NODISCARD ttt_status ttt_verifier_tokens(const ttt_verifier *verifier, const char *name, int rank, int64_t shape[3],
                                              int32_t **tokens);
 
-TTT_NODISCARD ttt_status ttt_verify_inference(ttt_verifier *verifier,
-                                              ttt_model *model); /* logits, blocks, states, greedy, in splits */
-TTT_NODISCARD ttt_status ttt_verify_bits(ttt_verifier *verifier, ttt_model *model); /* splits, threads, company */
+/* Logits, blocks, states, greedy, in splits. */
+TTT_NODISCARD ttt_status ttt_verify_inference(ttt_verifier *verifier, ttt_context *context);
+/* Splits, threads, other sequences in the same call. */
+TTT_NODISCARD ttt_status ttt_verify_bits(ttt_verifier *verifier, ttt_context *context);
+/* What a state holds as other programs see it (ttt_layer_ops.view) of one layer, as `values` [elements] reals of the
+ * model's backend. Free the values with ttt_free. */
+typedef struct ttt_state_view {
+    ttt_state_piece pieces[TTT_STATE_PIECES];
+    int count;
+    int64_t elements;
+    void *values;
+} ttt_state_view;
+TTT_NODISCARD ttt_status ttt_state_view_read(ttt_state_view *view, const ttt_state *state, const ttt_layer *layer);
 TTT_NODISCARD ttt_status ttt_verify_training(ttt_verifier *verifier); /* loss, gradients, training steps */
 
 #endif

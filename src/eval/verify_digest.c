@@ -9,7 +9,7 @@
 #include "base/alloc.h"
 #include "base/digest.h"
 #include "base/rng.h"
-#include "model/model.h"
+#include "eval/verify.h"
 #include "train/trainer.h"
 
 enum { CALLS = 3, TOKENS = 83, STEPS = 10, BATCH = 2, CONTEXT = 32 };
@@ -23,74 +23,43 @@ static void fixed_tokens(int32_t *tokens, int64_t first, int64_t count, int64_t 
 
 /* ---- inference ---- */
 
-/* One layer: weight by weight that of all heads, then likewise the open sums, as inspection sees them. */
-static ttt_status add_learner(ttt_digest *digest, const ttt_state *state, int64_t layer)
-{
-    const ttt_lm *lm = &state->model->lm;
-    const ttt_backend *b = lm->backend;
-    const ttt_layer_shape *shape = &lm->blocks[layer].layer;
-    const ttt_learner_ops *ops = shape->learner->ops(b);
-    const int64_t all = ops->weights_size(ops, &shape->dims), H = shape->dims.heads;
-    char *weights = ttt_alloc((size_t)(2 * all * H), b->real);
-    if (!weights) return TTT_ERR_MEMORY;
-    for (int64_t h = 0; h < H; h++)
-        ops->weights(ops, b, &shape->dims,
-                     ttt_at(b, state->block, shape->state_offset + h * ops->state_size(ops, &shape->dims)),
-                     ttt_at(b, weights, h * 2 * all));
-    int64_t offset = 0;
-    for (int64_t half = 0; half < 2; half++, offset = 0) {
-        for (int p = 0; offset < all; p++) {
-            const ttt_param *param = &state->model->weights.blocks[layer].layer.learner[p];
-            const int64_t size = param->rows * param->columns / H;
-            for (int64_t h = 0; h < H; h++)
-                ttt_digest_add(digest, ttt_at(b, weights, (2 * h + half) * all + offset), (size_t)size * b->real);
-            offset += size;
-        }
-    }
-    ttt_free(weights);
-    return TTT_OK;
-}
-
-/* Per layer: what was learned, and the tails of the convolutions. */
+/* Layer after layer, as other programs see it. */
 static ttt_status add_state(ttt_digest *digest, const ttt_state *state)
 {
-    const ttt_lm *lm = &state->model->lm;
-    const ttt_backend *b = lm->backend;
-    const int64_t C = lm->config.hidden_size, W = lm->config.conv_kernel;
-    for (int64_t i = 0; i < lm->config.num_hidden_layers; i++) {
-        const ttt_layer_shape *shape = &lm->blocks[i].layer;
-        const size_t tail = (size_t)((W - 1) * C) * b->real;
-        if (lm->blocks[i].pre_conv) ttt_digest_add(digest, ttt_at(b, state->block, lm->blocks[i].conv_offset), tail);
-        TTT_TRY(add_learner(digest, state, i));
-        const ttt_learner_ops *ops = shape->learner->ops(b);
-        const int64_t learners = shape->dims.heads * ops->state_size(ops, &shape->dims);
-        if (shape->share_qk) ttt_digest_add(digest, ttt_at(b, state->block, shape->state_offset + learners), tail);
+    const ttt_stack *stack = &state->model->lm.stack;
+    for (int64_t i = 0; i < stack->layer_count; i++) {
+        ttt_state_view view;
+        if (!stack->layers[i].ops->view_pieces) continue;
+        const ttt_status status = ttt_state_view_read(&view, state, &stack->layers[i]);
+        if (status == TTT_OK) ttt_digest_add(digest, view.values, (size_t)view.elements * state->model->backend->real);
+        ttt_free(view.values);
+        TTT_TRY(status);
     }
     return TTT_OK;
 }
 
-static ttt_status read_tokens(ttt_digest *digest, ttt_model *model, ttt_state *state, void *logits)
+static ttt_status read_tokens(ttt_digest *digest, ttt_context *context, ttt_state *state, void *logits)
 {
-    const ttt_backend *b = model->lm.backend;
-    const int64_t V = model->lm.config.vocab_size;
+    const ttt_backend *b = context->backend;
+    const int64_t V = context->model->lm.config.vocab_size;
+    const ttt_advance_options options = {.dtype = b->dtype, .logits = &logits};
     int32_t tokens[TOKENS];
     int64_t first = 0;
     fixed_tokens(tokens, 0, TOKENS, V);
     for (int i = 0; i < CALLS; first += calls[i++]) {
-        const ttt_feed feed = {
-            .state = state, .tokens = tokens + first, .count = calls[i], .which = TTT_LOGITS_ALL, .logits = logits};
-        TTT_TRY(ttt_model_advance_as(model, &feed, 1, b->dtype, NULL, NULL));
+        const ttt_feed feed = {.state = state, .tokens = tokens + first, .count = calls[i], .which = TTT_LOGITS_ALL};
+        TTT_TRY(ttt_context_advance_as(context, &feed, 1, &options));
         ttt_digest_add(digest, logits, (size_t)(calls[i] * V) * b->real);
     }
     return add_state(digest, state);
 }
 
-static ttt_status digest_inference(ttt_digest *digest, ttt_model *model)
+static ttt_status digest_inference(ttt_digest *digest, ttt_context *context)
 {
     ttt_state *state;
-    TTT_TRY(ttt_state_new(&state, model));
-    void *logits = ttt_alloc((size_t)(TOKENS * model->lm.config.vocab_size), model->lm.backend->real);
-    const ttt_status status = logits ? read_tokens(digest, model, state, logits) : TTT_ERR_MEMORY;
+    TTT_TRY(ttt_state_new(&state, context->model));
+    void *logits = ttt_alloc((size_t)(TOKENS * context->model->lm.config.vocab_size), context->backend->real);
+    const ttt_status status = logits ? read_tokens(digest, context, state, logits) : TTT_ERR_MEMORY;
     ttt_free(logits);
     ttt_state_free(state);
     return status;
@@ -107,23 +76,23 @@ static ttt_status digest_training(ttt_digest *digest, ttt_trainer *trainer)
         fixed_tokens(tokens, s * BATCH * (CONTEXT + 1), BATCH * (CONTEXT + 1), lm->config.vocab_size);
         TTT_TRY(ttt_trainer_step(trainer, tokens, &result));
     }
-    for (int64_t i = 0; i < lm->layout.count; i++) {
-        const ttt_param_spec *spec = &lm->layout.specs[i];
+    for (int64_t i = 0; i < lm->stack.params.count; i++) {
+        const ttt_param_spec *spec = &lm->stack.params.specs[i];
         ttt_digest_add(digest, spec->name, strlen(spec->name));
-        ttt_digest_add(digest, ttt_at(lm->backend, trainer->optimizer.values, lm->layout.offsets[i]),
+        ttt_digest_add(digest, ttt_at(lm->backend, trainer->optimizer.values, spec->offset),
                        (size_t)ttt_param_elements(spec) * lm->backend->real);
     }
     return TTT_OK;
 }
 
-static ttt_status open_trainer(ttt_trainer **trainer, const ttt_model *model, const char *folder)
+static ttt_status open_trainer(ttt_trainer **trainer, const ttt_model *model, const char *folder, int threads)
 {
     ttt_train_options options;
     ttt_train_options_init(&options);
-    options.backend = model->lm.backend->name;
+    options.backend = model->backend->name;
     options.precision = "f32";
     options.products = "own";
-    options.threads = model->lm.backend->threads;
+    options.threads = threads;
     options.steps = STEPS;
     options.batch = BATCH;
     options.context = CONTEXT;
@@ -137,48 +106,52 @@ static ttt_status open_trainer(ttt_trainer **trainer, const ttt_model *model, co
 
 /* ---- both ---- */
 
-static void name_line(ttt_digest_line *line, const char *what, const ttt_model *model)
+static void add_line(ttt_digests *out, const ttt_digest *digest, const char *what, const ttt_model *model)
 {
+    ttt_digest_line *line = &out->lines[out->count++];
     *line = (ttt_digest_line){.what = what,
-                              .backend = model->lm.backend->name,
-                              .isa = model->lm.backend->isa,
+                              .backend = model->backend->name,
+                              .isa = model->backend->isa,
                               .precision = ttt_model_precision(model)};
+    ttt_digest_print(digest, line->digest);
 }
 
-/* Training begins from weights that were not quantised. */
-static ttt_status add_training(ttt_digests *out, ttt_digest *digest, const ttt_model *model, const char *folder)
+static ttt_status add_inference(ttt_digests *out, const ttt_model *model, int threads)
+{
+    ttt_context *context;
+    ttt_digest *digest;
+    TTT_TRY(ttt_context_new(&context, model, threads));
+    ttt_status status = ttt_digest_new(&digest);
+    if (status == TTT_OK) status = digest_inference(digest, context);
+    if (status == TTT_OK) add_line(out, digest, "inference", model);
+    ttt_digest_free(digest);
+    ttt_context_free(context);
+    return status;
+}
+
+/* Training begins from weights that were not quantised: of others there is no line. */
+static ttt_status add_training(ttt_digests *out, const ttt_model *model, const char *folder, int threads)
 {
     ttt_trainer *trainer;
-    const ttt_status opened = open_trainer(&trainer, model, folder);
+    ttt_digest *digest;
+    const ttt_status opened = open_trainer(&trainer, model, folder, threads);
     if (opened == TTT_ERR_UNSUPPORTED) return TTT_OK;
     TTT_TRY(opened);
-    const ttt_status status = digest_training(digest, trainer);
+    ttt_status status = ttt_digest_new(&digest);
+    if (status == TTT_OK) status = digest_training(digest, trainer);
+    if (status == TTT_OK) add_line(out, digest, "training", model);
+    ttt_digest_free(digest);
     ttt_trainer_free(trainer);
-    if (status != TTT_OK) return status;
-    ttt_digest_line *line = &out->lines[out->count++];
-    name_line(line, "training", model);
-    ttt_digest_print(digest, line->digest);
-    return TTT_OK;
+    return status;
 }
 
 static ttt_status add_precision(ttt_digests *out, const char *folder, const ttt_model_options *options)
 {
     ttt_model *model;
-    ttt_digest *digest = NULL, *training = NULL;
     TTT_TRY(ttt_model_open(&model, folder, options));
-    ttt_status status = ttt_digest_new(&digest);
-    if (status == TTT_OK) status = digest_inference(digest, model);
-    if (status == TTT_OK) {
-        ttt_digest_line *line = &out->lines[out->count++];
-        name_line(line, "inference", model);
-        ttt_digest_print(digest, line->digest);
-    }
-    if (status == TTT_OK && strcmp(ttt_model_precision(model), "f32") == 0) {
-        status = ttt_digest_new(&training);
-        if (status == TTT_OK) status = add_training(out, training, model, folder);
-    }
-    ttt_digest_free(training);
-    ttt_digest_free(digest);
+    ttt_status status = add_inference(out, model, options->threads);
+    if (status == TTT_OK && model->precision == TTT_PRECISION_F32)
+        status = add_training(out, model, folder, options->threads);
     ttt_model_free(model);
     return status;
 }

@@ -15,7 +15,8 @@ enum { SPLIT_COUNT = sizeof splits / sizeof *splits };
 
 /* What one way of reading the sequences gave. */
 typedef struct reading {
-    ttt_model *model;
+    ttt_context *context;
+    const ttt_lm *lm;
     int64_t B, T;
     const int32_t *tokens; /* [B,T] */
     ttt_state **states;    /* [B] */
@@ -23,9 +24,10 @@ typedef struct reading {
     double *logits;        /* [B,T,V] */
     double *hidden;        /* [L+1,B,T,C]: after each block, and the final norm */
     double *part;          /* [B, T, V]: logits of one call */
+    void **parts;          /* [B]: those of each sequence */
 } reading;
 
-static int64_t layer_count(const reading *r) { return r->model->lm.config.num_hidden_layers; }
+static int64_t layer_count(const reading *r) { return r->lm->config.num_hidden_layers; }
 
 static void reading_deinit(reading *r)
 {
@@ -35,19 +37,23 @@ static void reading_deinit(reading *r)
     ttt_free(r->logits);
     ttt_free(r->hidden);
     ttt_free(r->part);
+    ttt_free(r->parts);
 }
 
-static ttt_status reading_init(reading *r, ttt_model *model, const int32_t *tokens, int64_t B, int64_t T)
+static ttt_status reading_init(reading *r, ttt_context *context, const int32_t *tokens, int64_t B, int64_t T)
 {
-    const int64_t V = model->lm.config.vocab_size, C = model->lm.config.hidden_size;
-    *r = (reading){.model = model, .B = B, .T = T, .tokens = tokens};
+    const ttt_lm *lm = &context->model->lm;
+    const int64_t V = lm->config.vocab_size, C = lm->config.hidden_size;
+    *r = (reading){.context = context, .lm = lm, .B = B, .T = T, .tokens = tokens};
     r->states = ttt_alloc((size_t)B, sizeof(ttt_state *));
     r->feeds = ttt_alloc((size_t)B, sizeof *r->feeds);
     r->logits = ttt_alloc((size_t)(B * T * V), sizeof *r->logits);
     r->part = ttt_alloc((size_t)(B * T * V), sizeof *r->part);
+    r->parts = ttt_alloc((size_t)B, sizeof *r->parts);
     r->hidden = ttt_alloc((size_t)((layer_count(r) + 1) * B * T * C), sizeof *r->hidden);
-    ttt_status status = r->states && r->feeds && r->logits && r->part && r->hidden ? TTT_OK : TTT_ERR_MEMORY;
-    for (int64_t b = 0; b < B && status == TTT_OK; b++) status = ttt_state_new(&r->states[b], model);
+    ttt_status status = r->states && r->feeds && r->logits && r->part && r->parts && r->hidden ? TTT_OK
+                                                                                               : TTT_ERR_MEMORY;
+    for (int64_t b = 0; b < B && status == TTT_OK; b++) status = ttt_state_new(&r->states[b], context->model);
     if (status != TTT_OK) reading_deinit(r);
     return status;
 }
@@ -57,11 +63,11 @@ static void keep_rows(void *context, const ttt_pass *pass, int64_t block, const 
 {
     const reading *r = context;
     const ttt_backend *b = pass->backend;
-    const int64_t C = r->model->lm.config.hidden_size;
+    const int64_t C = r->lm->config.hidden_size;
     for (int64_t n = 0; n < pass->run_count; n++) {
         const ttt_run *run = &pass->runs[n];
         for (int64_t s = 0; s < r->B; s++) {
-            if (r->states[s]->block != run->state) continue;
+            if (r->states[s]->fixed != run->state) continue;
             double *target = r->hidden + ((block * r->B + s) * r->T + run->position) * C;
             b->ops->to(b, target, TTT_F64, ttt_at(b, h, run->row * C), run->count * C);
         }
@@ -71,15 +77,15 @@ static void keep_rows(void *context, const ttt_pass *pass, int64_t block, const 
 /* Reads tokens [first, last) of every sequence in one call. */
 static ttt_status read_part(reading *r, int64_t first, int64_t last)
 {
-    const int64_t V = r->model->lm.config.vocab_size, n = last - first;
-    for (int64_t b = 0; b < r->B; b++)
-        r->feeds[b] = (ttt_feed){.state = r->states[b],
-                                 .tokens = r->tokens + b * r->T + first,
-                                 .count = n,
-                                 .which = TTT_LOGITS_ALL,
-                                 .logits = (float *)(void *)(r->part + b * n * V)};
+    const int64_t V = r->lm->config.vocab_size, n = last - first;
+    for (int64_t b = 0; b < r->B; b++) {
+        r->parts[b] = r->part + b * n * V;
+        r->feeds[b] = (ttt_feed){
+            .state = r->states[b], .tokens = r->tokens + b * r->T + first, .count = n, .which = TTT_LOGITS_ALL};
+    }
     const ttt_trace trace = {.rows = keep_rows, .context = r};
-    TTT_TRY(ttt_model_advance_as(r->model, r->feeds, r->B, TTT_F64, &trace, NULL));
+    const ttt_advance_options options = {.dtype = TTT_F64, .logits = r->parts, .trace = &trace};
+    TTT_TRY(ttt_context_advance_as(r->context, r->feeds, r->B, &options));
     for (int64_t b = 0; b < r->B; b++)
         memcpy(r->logits + (b * r->T + first) * V, r->part + b * n * V, (size_t)(n * V) * sizeof *r->logits);
     return TTT_OK;
@@ -111,47 +117,59 @@ static ttt_status compare(ttt_verifier *v, const char *name, int64_t split, cons
     return ttt_verifier_compare(v, name, label(text, name, split), values, count, magnitude_of, kind);
 }
 
-/* The learner's weights and open sums of one layer, against state.i.W1, state.i.W1_grad, ... */
-static ttt_status compare_state(ttt_verifier *v, const reading *r, int64_t layer, int64_t split)
+/* Piece `index` of a layer's view, of all sequences one after another, as doubles. */
+static void gather(double *values, const ttt_state_view *views, const reading *r, int index, int64_t offset)
 {
-    const ttt_lm *lm = &r->model->lm;
-    const ttt_backend *b = lm->backend;
-    const ttt_layer_shape *shape = &lm->blocks[layer].layer;
-    const ttt_learner_ops *ops = shape->learner->ops(b);
-    const int64_t H = shape->dims.heads, all = ops->weights_size(ops, &shape->dims), heads = r->B * H;
-    void *raw = ttt_alloc((size_t)(2 * all), b->real);
-    double *weights = ttt_alloc((size_t)(heads * 2 * all), sizeof *weights),
-           *one = ttt_alloc((size_t)(heads * all), sizeof *one);
-    ttt_status status = raw && weights && one ? TTT_OK : TTT_ERR_MEMORY;
-    for (int64_t i = 0; i < heads && status == TTT_OK; i++) {
-        const int64_t at = shape->state_offset + i % H * ops->state_size(ops, &shape->dims);
-        ops->weights(ops, b, &shape->dims, ttt_at(b, r->states[i / H]->block, at), raw);
-        b->ops->to(b, weights + i * 2 * all, TTT_F64, raw, 2 * all);
-    }
+    const ttt_backend *b = r->context->backend;
+    const int64_t size = ttt_piece_elements(&views[0].pieces[index]);
+    for (int64_t n = 0; n < r->B; n++)
+        b->ops->to(b, values + n * size, TTT_F64, ttt_at(b, views[n].values, offset), size);
+}
+
+/* state.BLOCK.W1, state.BLOCK.W1_grad, ...: an open sum is judged by the magnitude of what it is the sum for. */
+static ttt_status compare_pieces(ttt_verifier *v, const reading *r, int64_t block, const ttt_state_view *views,
+                                 int64_t split)
+{
+    static const char sum[] = "_grad";
+    double *values = ttt_alloc((size_t)(r->B * views[0].elements), sizeof *values);
+    ttt_status status = values ? TTT_OK : TTT_ERR_MEMORY;
     int64_t offset = 0;
-    for (int p = 0; status == TTT_OK && offset < all; p++) {
-        const ttt_param *param = &r->model->weights.blocks[layer].layer.learner[p];
-        const int64_t size = param->rows * param->columns / H;
-        for (int half = 0; half < 2 && status == TTT_OK; half++) {
-            char name[80], plain[64];
-            snprintf(plain, sizeof plain, "state.%lld.%s", (long long)layer, shape->learner->params[p]);
-            snprintf(name, sizeof name, "%s%s", plain, half ? "_grad" : "");
-            for (int64_t i = 0; i < heads; i++)
-                memcpy(one + i * size, weights + (2 * i + half) * all + offset, (size_t)size * sizeof *one);
-            status = compare(v, name, split, one, heads * size, plain, TTT_VERIFY_BACKWARD);
-        }
+    for (int i = 0; i < views[0].count && status == TTT_OK; i++) {
+        const int64_t size = ttt_piece_elements(&views[0].pieces[i]);
+        char name[80], plain[80];
+        snprintf(name, sizeof name, "state.%lld.%s", (long long)block, views[0].pieces[i].name);
+        snprintf(plain, sizeof plain, "%s", name);
+        char *end = strstr(plain, sum);
+        if (end) *end = '\0';
+        gather(values, views, r, i, offset);
+        status = compare(v, name, split, values, r->B * size, plain, TTT_VERIFY_BACKWARD);
         offset += size;
     }
-    ttt_free(raw);
-    ttt_free(weights);
-    ttt_free(one);
+    ttt_free(values);
     return status;
+}
+
+static ttt_status compare_state(ttt_verifier *v, const reading *r, int64_t block, int64_t split)
+{
+    const ttt_block *parts = &r->lm->stack.blocks[block];
+    for (int64_t i = 0; i < parts->count; i++) {
+        if (!parts->parts[i].ops->view_pieces) continue;
+        ttt_state_view *views = ttt_alloc((size_t)r->B, sizeof *views);
+        ttt_status status = views ? TTT_OK : TTT_ERR_MEMORY;
+        for (int64_t n = 0; n < r->B && status == TTT_OK; n++)
+            status = ttt_state_view_read(&views[n], r->states[n], &parts->parts[i]);
+        if (status == TTT_OK) status = compare_pieces(v, r, block, views, split);
+        for (int64_t n = 0; views && n < r->B; n++) ttt_free(views[n].values);
+        ttt_free(views);
+        TTT_TRY(status);
+    }
+    return TTT_OK;
 }
 
 static ttt_status compare_reading(ttt_verifier *v, const reading *r, int64_t split)
 {
-    const int64_t rows = r->B * r->T, C = r->model->lm.config.hidden_size;
-    TTT_TRY(compare(v, "logits", split, r->logits, rows * r->model->lm.config.vocab_size, NULL, TTT_VERIFY_FORWARD));
+    const int64_t rows = r->B * r->T, C = r->lm->config.hidden_size;
+    TTT_TRY(compare(v, "logits", split, r->logits, rows * r->lm->config.vocab_size, NULL, TTT_VERIFY_FORWARD));
     for (int64_t i = 0; i < layer_count(r); i++) {
         char name[64];
         snprintf(name, sizeof name, "block.%lld", (long long)i);
@@ -169,8 +187,8 @@ static int32_t largest(const double *logits, int64_t V)
     return (int32_t)best;
 }
 
-/* Whether `id` cannot be the next token: in bf16 it need not have the largest logit, but none may be larger than two
- * that differ by their tolerance can come to be. */
+/* Whether `id` cannot be the next token: in bf16 it need not have the largest logit, but may lose to the best one by at
+ * most the sum of both tolerances. */
 static bool out_of_reach(const ttt_verifier *v, const double *logits, int64_t V, int32_t id)
 {
     const double best = logits[largest(logits, V)];
@@ -192,7 +210,7 @@ static ttt_status compare_greedy(ttt_verifier *v, reading *r, int64_t split)
     int64_t shape[3];
     int32_t *golden;
     TTT_TRY(ttt_verifier_tokens(v, "greedy", 2, shape, &golden));
-    const int64_t V = r->model->lm.config.vocab_size;
+    const int64_t V = r->lm->config.vocab_size;
     double differ = 0;
     ttt_status status = shape[0] == r->B ? read_all(r, prompt, split)
                                          : ttt_fail(TTT_ERR_FORMAT, "the golden file's greedy has another batch");
@@ -203,12 +221,10 @@ static ttt_status compare_greedy(ttt_verifier *v, reading *r, int64_t split)
             if (id < 0 || id >= V) status = ttt_fail(TTT_ERR_FORMAT, "the golden file's greedy holds the id %d", id);
             if (status != TTT_OK) break;
             differ += out_of_reach(v, logits, V, id);
-            const ttt_feed feed = {.state = r->states[b],
-                                   .tokens = &id,
-                                   .count = 1,
-                                   .which = TTT_LOGITS_ALL,
-                                   .logits = (float *)(void *)r->part};
-            status = ttt_model_advance_as(r->model, &feed, 1, TTT_F64, NULL, NULL);
+            const ttt_feed feed = {.state = r->states[b], .tokens = &id, .count = 1, .which = TTT_LOGITS_ALL};
+            const ttt_advance_options options = {.dtype = TTT_F64, .logits = r->parts};
+            r->parts[0] = r->part;
+            status = ttt_context_advance_as(r->context, &feed, 1, &options);
             logits = r->part;
         }
     }
@@ -217,13 +233,13 @@ static ttt_status compare_greedy(ttt_verifier *v, reading *r, int64_t split)
     return status == TTT_OK ? ttt_verifier_add(v, label(text, "greedy", split), differ, 1, TTT_VERIFY_SAME) : status;
 }
 
-ttt_status ttt_verify_inference(ttt_verifier *v, ttt_model *model)
+ttt_status ttt_verify_inference(ttt_verifier *v, ttt_context *context)
 {
     int64_t shape[3];
     int32_t *tokens;
     TTT_TRY(ttt_verifier_tokens(v, "tokens", 2, shape, &tokens));
     reading r;
-    ttt_status status = reading_init(&r, model, tokens, shape[0], shape[1]);
+    ttt_status status = reading_init(&r, context, tokens, shape[0], shape[1]);
     if (status == TTT_OK) {
         for (int s = 0; s < SPLIT_COUNT && status == TTT_OK; s++) {
             status = read_all(&r, r.T, splits[s]);

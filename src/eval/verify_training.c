@@ -12,15 +12,15 @@
 
 static ttt_status compare_params(ttt_verifier *v, const ttt_lm *lm, const char *block, const char *prefix)
 {
-    for (int64_t i = 0; i < lm->layout.count; i++) {
-        const ttt_param_spec *spec = &lm->layout.specs[i];
+    for (int64_t i = 0; i < lm->stack.params.count; i++) {
+        const ttt_param_spec *spec = &lm->stack.params.specs[i];
         const int64_t n = ttt_param_elements(spec);
         char name[TTT_PARAM_NAME + 16];
         snprintf(name, sizeof name, "%s%s", prefix, spec->name);
         if (!ttt_safetensors_find(v->golden, name)) continue;
         double *values = ttt_alloc((size_t)n, sizeof *values);
         if (!values) return TTT_ERR_MEMORY;
-        lm->backend->ops->to(lm->backend, values, TTT_F64, ttt_at(lm->backend, block, lm->layout.offsets[i]), n);
+        lm->backend->ops->to(lm->backend, values, TTT_F64, ttt_at(lm->backend, block, spec->offset), n);
         const ttt_status status = ttt_verifier_compare(v, name, name, values, n, NULL, TTT_VERIFY_BACKWARD);
         ttt_free(values);
         TTT_TRY(status);
@@ -32,9 +32,9 @@ static double run(ttt_trainer *trainer, const int32_t *tokens)
 {
     const ttt_train_options *o = &trainer->options;
     const double scale = 1 / (double)(o->batch * o->context);
-    trainer->lm.backend->ops->zero(trainer->lm.backend, trainer->optimizer.grads, trainer->lm.layout.size);
+    trainer->backend->ops->zero(trainer->backend, trainer->optimizer.grads, trainer->lm.stack.params.size);
     return scale * ttt_backprop_run(&trainer->backprop, ttt_optimizer_weights(&trainer->optimizer),
-                                    &trainer->optimizer.gradients, tokens, scale, NULL);
+                                    trainer->optimizer.gradients, tokens, scale, NULL);
 }
 
 static ttt_status verify_gradients(ttt_verifier *v, ttt_trainer *trainer, const int32_t *tokens)
@@ -84,9 +84,9 @@ static ttt_status open_trainer(const ttt_verifier *v, ttt_trainer **trainer, int
     const ttt_config config = model->lm.config;
     ttt_train_options options;
     ttt_train_options_init(&options);
-    options.backend = model->lm.backend->name;
-    options.precision = model->weights.head.precision == TTT_PRECISION_BF16 ? "bf16" : "f32";
-    options.threads = model->lm.backend->threads;
+    options.backend = model->backend->name;
+    options.precision = model->precision == TTT_PRECISION_BF16 ? "bf16" : "f32";
+    options.threads = v->options->threads;
     options.steps = 1;
     options.batch = batch;
     options.context = length - 1;

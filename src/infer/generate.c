@@ -16,7 +16,7 @@ enum {
 };
 
 typedef struct generation {
-    ttt_model *model;
+    ttt_context *context;
     ttt_state *state;
     const ttt_generate_options *options;
     const ttt_generate_sink *sink;
@@ -64,14 +64,14 @@ static ttt_status prime(generation *g, const ttt_tokenizer *tokenizer, const int
 
 static ttt_status init(generation *g, const ttt_tokenizer *tokenizer, const int32_t *prompt, int64_t count)
 {
-    const int64_t vocabulary = ttt_model_vocabulary(g->model);
+    const int64_t vocabulary = ttt_model_vocabulary(ttt_context_model(g->context));
     for (int64_t i = 0; i < count; i++)
         if (prompt[i] < 0 || prompt[i] >= vocabulary)
             return ttt_fail(TTT_ERR_ARGUMENT, "token %lld of the prompt has id %d, but the model knows ids 0 to %lld",
                             (long long)i, prompt[i], (long long)vocabulary - 1);
     g->allowed = vocabulary;
     if (tokenizer) {
-        TTT_TRY(ttt_model_check_tokenizer(g->model, tokenizer));
+        TTT_TRY(ttt_model_check_tokenizer(ttt_context_model(g->context), tokenizer));
         g->allowed = ttt_tokenizer_vocabulary(tokenizer);
         TTT_TRY(prime(g, tokenizer, prompt, count));
     }
@@ -87,7 +87,7 @@ static ttt_status init(generation *g, const ttt_tokenizer *tokenizer, const int3
 static ttt_status advance(generation *g, const int32_t *ids, int64_t count, ttt_logits which)
 {
     const ttt_feed feed = {.state = g->state, .tokens = ids, .count = count, .which = which, .logits = g->logits};
-    return ttt_model_advance(g->model, &feed, 1);
+    return ttt_context_advance(g->context, &feed, 1);
 }
 
 static ttt_status read_prompt(generation *g, const int32_t *prompt, int64_t count)
@@ -160,11 +160,11 @@ static ttt_status run(generation *g, const int32_t *prompt, int64_t count)
     return show(g, -1, &found);
 }
 
-ttt_status ttt_generate(ttt_model *model, const ttt_tokenizer *tokenizer, ttt_state *state, const int32_t *prompt,
+ttt_status ttt_generate(ttt_context *context, const ttt_tokenizer *tokenizer, ttt_state *state, const int32_t *prompt,
                         int64_t count, const ttt_generate_options *options, const ttt_generate_sink *sink,
                         ttt_generate_stats *stats)
 {
-    generation g = {.model = model, .state = state, .options = options, .sink = sink};
+    generation g = {.context = context, .state = state, .options = options, .sink = sink};
     ttt_status status = check(tokenizer, count, options);
     if (status == TTT_OK) status = init(&g, tokenizer, prompt, count);
     if (status == TTT_OK) status = run(&g, prompt, count);

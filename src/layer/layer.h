@@ -1,137 +1,178 @@
 /* SPDX-License-Identifier: MIT
  *
- * The parts of a block: the TTT layer (a causal map x [R,C] -> y [R,C] with a state) and what stands around it. One
- * forward serves training, prefill, decode and every split between: with `saved` it keeps what backward needs, without
- * it is "advance". Nothing here touches data; it only names operations of the backend.
+ * What a layer is. A block is a list of parts, each h += layer(RMSNorm(h)); a layer is one such part: a causal map
+ * x [R,C] -> y [R,C] with a state. It declares its parameters and what it keeps, and runs forward (with train it keeps
+ * what backward needs; without, it is "advance") and backward. Nothing here touches data: layers name operations of the
+ * backend.
+ *
+ * A new layer is a file with a ttt_layer_ops, and a line in table.c: docs/ADDING-A-LAYER.md.
  */
 #ifndef TTT_LAYER_LAYER_H
 #define TTT_LAYER_LAYER_H
 
 #include "backend/backend.h"
 #include "base/arena.h"
-#include "layer/learner.h"
+#include "config/config.h"
+#include "layer/params.h"
+#include "layer/rotation.h"
 
 /* Rows going through the model together: the new tokens of some sequences. */
 typedef struct ttt_pass {
     const ttt_backend *backend;
     const ttt_run *runs;
     int64_t run_count;
-    int64_t rows;                      /* R, the sum of the runs' counts */
-    int64_t longest;                   /* the largest count */
-    bool train;                        /* keep what backward needs */
-    bool recompute;                    /* but of each block only its input: the rest is computed again in backward */
+    int64_t rows;       /* R, the sum of the runs' counts */
+    int64_t longest;    /* the largest count */
+    bool train;         /* keep what backward needs */
+    double rate_factor; /* of learners whose inner rate is warmed up; 1 but at the beginning of training */
     struct ttt_inspection *inspection; /* NULL, or where the inner loop's losses go */
 } ttt_pass;
 
-/* What the inner loop's loss is before and after learning, at tokens that close a mini-batch: TTT.md section 5. One TTT
- * layer fills three numbers per run, means over heads: with the sequence's first weights, those at the start of the
- * mini-batch, and those after it. */
+/* What the inner loop's loss is before and after learning, at tokens that close a mini-batch, MATH (inner). A layer in
+ * which something learns fills three numbers per run, means over heads: with the sequence's first weights, those at the
+ * start of the mini-batch, and those after it. */
 typedef struct ttt_inspection {
-    double *losses; /* [L, run_count, 3]; untouched for runs that do not end with a mini-batch */
-    int64_t layer;  /* the layer being computed */
-    void *before;   /* [run_count, H, 2 weights], scratch */
-    void *first;    /* a state block of an empty sequence */
+    double *losses; /* [layers, run_count, 3]; untouched for runs that do not end with a mini-batch */
+    void *before;   /* scratch: the largest inspect_size of the layers, for every run */
+    void *first;    /* the state of an empty sequence */
 } ttt_inspection;
 
-/* ---- the TTT layer ---- */
+/* Reals that a layer keeps of a sequence: a fixed number, and more for every token (of `window` tokens at most, 0: of
+ * all). */
+typedef struct ttt_state_size {
+    int64_t fixed, per_token, window;
+} ttt_state_size;
 
-typedef struct ttt_layer_shape {
-    int64_t width; /* C */
-    int64_t taps;  /* of the convolutions of q and k */
-    bool share_qk, use_gate;
-    double base_lr;
-    ttt_learner_dims dims;
-    const ttt_learner *learner;
-    const void *rotation; /* [K, D/2, 2] cos and sin, reals */
-    int64_t state_offset; /* of this layer in a sequence's state: learner, then the tail of u */
-} ttt_layer_shape;
+/* One named piece of a layer's state, in the form that no backend changes. */
+enum { TTT_STATE_PIECES = 16, TTT_STATE_RANK = 4 };
+typedef struct ttt_state_piece {
+    const char *name;
+    int rank;
+    int64_t shape[TTT_STATE_RANK];
+} ttt_state_piece;
 
-/* Its parameters; a gradient has the same form. Absent ones are zero. */
-typedef struct ttt_layer_weights {
-    ttt_param q, k, v, o, gate;                         /* [C,C] */
-    ttt_param conv_q, conv_q_bias, conv_k, conv_k_bias; /* [C,W], [C] */
-    ttt_param rate, rate_bias;                          /* [H,C], [H] */
-    ttt_param token_idx;                                /* [K] */
-    ttt_param post, post_bias;                          /* [C] */
-    ttt_param learner[TTT_LEARNER_PARAMS];              /* in the learner's order */
-} ttt_layer_weights;
+static inline int64_t ttt_piece_elements(const ttt_state_piece *piece)
+{
+    int64_t elements = 1;
+    for (int i = 0; i < piece->rank; i++) elements *= piece->shape[i];
+    return elements;
+}
 
-/* Forward to backward. */
-typedef struct ttt_layer_saved {
-    void *u, *u_tail;    /* [R,C], [runs, W-1, C]: with share_qk */
-    void *q, *k, *v;     /* [R,C], q and k rotated */
-    void *rate, *factor; /* r [R,H], c [R] */
-    void *z;             /* [R,C] out of the learner */
-    void *gate;          /* [R,C] logits of the gate */
-    void *learner;       /* NULL in inference */
-    int64_t learner_stride;
-} ttt_layer_saved;
+/* Operations of one token, a multiply-add being two: of products with weight matrices, and of everything else that is
+ * more than linear in the width. */
+typedef struct ttt_layer_work {
+    double products, others;
+} ttt_layer_work;
 
-/* Scratch, the same for every layer. */
-typedef struct ttt_layer_scratch {
-    void *o;                              /* [R,C] */
-    void *dz, *dq, *dk, *dv, *du, *dgate; /* [R,C] */
-    void *drate, *dfactor;                /* [R,H] */
-    void *partial;
-} ttt_layer_scratch;
+typedef struct ttt_layer {
+    const struct ttt_layer_ops *ops;
+    int64_t width;        /* C */
+    int64_t number;       /* among the layers of the model */
+    int64_t norm_slot;    /* of the weight of the norm before it */
+    int64_t slot;         /* of its first parameter */
+    int64_t state_offset; /* of its fixed memory in a sequence's state, in reals */
+    void *shape;          /* its own constants: made by init */
+} ttt_layer;
 
-int64_t ttt_layer_state_size(const ttt_layer_shape *shape, const ttt_backend *backend);
-ttt_layer_saved ttt_layer_saved_layout(ttt_arena *arena, const ttt_layer_shape *shape, const ttt_pass *pass);
-ttt_layer_scratch ttt_layer_scratch_layout(ttt_arena *arena, const ttt_layer_shape *shape, const ttt_pass *pass);
+typedef struct ttt_layer_ops {
+    const char *name;   /* in the configuration's `layers` */
+    const char *norm;   /* name of the weight of the norm before it, behind the block's prefix */
+    const char *prefix; /* of its own parameters' names, behind the block's */
+    int64_t slots;
+    bool is_sequence; /* what a block is about, and has once; conv and ffn stand around it */
 
-/* Sets the runs' states to those of empty sequences; its backward adds their gradients to those of the parameters. */
-void ttt_layer_reset(const ttt_pass *pass, const ttt_layer_shape *shape, const ttt_layer_weights *weights);
-void ttt_layer_reset_backward(const ttt_pass *pass, const ttt_layer_shape *shape, const ttt_layer_weights *grads);
+    /* ---- what it is: from the configuration alone ---- */
+    TTT_NODISCARD ttt_status (*init)(ttt_layer *layer, const ttt_config *config);
+    void (*declare)(const ttt_layer *layer, ttt_params *params);
+    ttt_layer_work (*work)(const ttt_layer *layer, bool backward); /* NULL: nothing that counts */
 
-/* y [R,C] += layer(x [R,C]); the runs' states move on. */
-void ttt_layer_forward(const ttt_pass *pass, const ttt_layer_shape *shape, const ttt_layer_weights *weights,
-                       const ttt_layer_saved *saved, const ttt_layer_scratch *scratch, void *y, const void *x);
-/* dx [R,C] overwritten; grads +=; dstate of the runs: from the final state's to the initial state's. */
-void ttt_layer_backward(const ttt_pass *pass, const ttt_layer_shape *shape, const ttt_layer_weights *weights,
-                        const ttt_layer_weights *grads, const ttt_layer_saved *saved, const ttt_layer_scratch *scratch,
-                        void *dx, const void *dy, const void *x);
+    /* ---- on a backend ---- */
+    /* What it needs of the backend's memory, and whether it can be computed there; NULL: nothing. `group` as in
+     * ttt_learner_dims. */
+    TTT_NODISCARD ttt_status (*attach)(ttt_layer *layer, const ttt_backend *backend, ttt_rotations *rotations,
+                                       int64_t group);
+    ttt_state_size (*state)(const ttt_layer *layer, const ttt_backend *backend); /* NULL: it has no state */
+    size_t (*scratch_bytes)(const ttt_layer *layer, const ttt_backend *backend); /* of the backend's own; NULL: none */
+    /* Carves what a pass keeps from forward to backward, and what it needs until return; with arenas that only measure,
+     * how much that is. Layers carve the same again whenever they run. */
+    void (*layout)(const ttt_layer *layer, const ttt_pass *pass, ttt_arena *saved, ttt_arena *scratch);
 
-/* ---- the block around it: h += conv(norm(h)); h += layer(norm(h)); h += SwiGLU(norm(h)) ---- */
+    /* Sets the runs' states to those of empty sequences (they are zero before); its backward adds the gradients of
+     * states to those of the parameters. `w`, `g`: the model's parameters and their gradients from the layer's first
+     * slot on. NULL: zero is right. */
+    void (*reset)(const ttt_layer *layer, const ttt_pass *pass, const ttt_param *w);
+    void (*reset_backward)(const ttt_layer *layer, const ttt_pass *pass, const ttt_param *g);
 
-typedef struct ttt_block_shape {
-    int64_t width, hidden; /* C, F */
-    int64_t taps;
-    bool pre_conv;
-    double eps;
-    int64_t conv_offset; /* of the tail of the convolution's input in a sequence's state */
-    ttt_layer_shape layer;
-} ttt_block_shape;
+    /* y [R,C] += layer(x [R,C]); the runs' states move on. */
+    void (*forward)(const ttt_layer *layer, const ttt_pass *pass, const ttt_param *w, void *saved, void *scratch,
+                    void *y, const void *x);
+    /* dx [R,C] overwritten; gradients +=; dstate of the runs: from the final state's to the initial state's. What was
+     * saved is used up. */
+    void (*backward)(const ttt_layer *layer, const ttt_pass *pass, const ttt_param *w, const ttt_param *g, void *saved,
+                     void *scratch, void *dx, const void *dy, const void *x);
 
-typedef struct ttt_block_weights {
-    ttt_param conv_norm, conv, conv_bias; /* with pre_conv */
-    ttt_param seq_norm, ffn_norm;
-    ttt_param gate, up, down; /* [F,C], [F,C], [C,F] */
-    ttt_layer_weights layer;
-} ttt_block_weights;
+    /* ---- its state by names ---- */
+    /* The pieces after `position` tokens; returns how many. NULL where there is no state. */
+    int (*pieces)(const ttt_layer *layer, const ttt_backend *backend, int64_t position,
+                  ttt_state_piece pieces[TTT_STATE_PIECES]);
+    /* values[i]: the reals of piece i. `run` has the state, and after import all that follows from the pieces. */
+    void (*export)(const ttt_layer *layer, const ttt_backend *backend, const ttt_run *run, void *const values[]);
+    void (*import)(const ttt_layer *layer, const ttt_backend *backend, const ttt_run *run, const void *const values[]);
 
-typedef struct ttt_block_saved {
-    void *conv_in, *conv_tail; /* h before the convolution [R,C], its tails [runs, W-1, C] */
-    void *layer_in, *ffn_in;   /* h before the layer and before the network [R,C] */
-    void *gate, *up;           /* [R,F] */
-    ttt_layer_saved layer;
-} ttt_block_saved;
+    /* ---- looking inside ---- */
+    /* The state as other programs hold it, whatever the tile ("W1", "W1_grad", ...): the pieces, and the reals of all
+     * of them one after another. Golden files and digests are made of it. NULL where there is no state. */
+    int (*view_pieces)(const ttt_layer *layer, const ttt_backend *backend, ttt_state_piece pieces[TTT_STATE_PIECES]);
+    TTT_NODISCARD ttt_status (*view)(const ttt_layer *layer, const ttt_backend *backend, const ttt_run *run,
+                                     void *values);
+    /* Reals of ttt_inspection.before for a run; NULL: nothing in it learns. */
+    int64_t (*inspect_size)(const ttt_layer *layer, const ttt_backend *backend);
 
+    void (*deinit)(ttt_layer *layer); /* frees shape */
+} ttt_layer_ops;
+
+/* The layers that a configuration can name, NULL after the last: table.c, where nothing else is, so that a program
+ * linked with the static library may have a table of its own. */
+extern const ttt_layer_ops *const ttt_layer_table[];
+extern const ttt_layer_ops ttt_layer_ttt_linear, ttt_layer_ttt_mlp, ttt_layer_conv, ttt_layer_ffn;
+
+static inline ttt_state_size ttt_layer_state(const ttt_layer *layer, const ttt_backend *backend)
+{
+    return layer->ops->state ? layer->ops->state(layer, backend) : (ttt_state_size){0};
+}
+
+/* [rows, columns] reals of an arena. */
+static inline void *ttt_layer_reals(ttt_arena *arena, const ttt_pass *pass, int64_t rows, int64_t columns)
+{
+    return ttt_arena_push(arena, rows * columns, pass->backend->real);
+}
+
+/* ---- a block: its parts one after another ---- */
+
+enum { TTT_BLOCK_PARTS = 3 };
+
+typedef struct ttt_block {
+    ttt_layer *parts; /* [count] */
+    int64_t count;
+    int64_t width;
+    double eps; /* of the norms before the parts */
+} ttt_block;
+
+/* Scratch that the parts of all blocks share, besides each layer's own. */
 typedef struct ttt_block_scratch {
-    void *x, *dx; /* [R,C] */
-    void *hidden; /* [R,F] */
-    ttt_layer_scratch layer;
+    void *x, *dx; /* [R,C]: what goes into a part, normalised, and its gradient */
+    void *layer;
 } ttt_block_scratch;
 
-int64_t ttt_block_state_size(const ttt_block_shape *shape, const ttt_backend *backend);
-ttt_block_saved ttt_block_saved_layout(ttt_arena *arena, const ttt_block_shape *shape, const ttt_pass *pass);
-ttt_block_scratch ttt_block_scratch_layout(ttt_arena *arena, const ttt_block_shape *shape, const ttt_pass *pass);
+/* What a pass keeps of a block, and scratch of the layers (the most that one of them needs). */
+size_t ttt_block_saved_bytes(const ttt_block *block, const ttt_pass *pass);
+size_t ttt_block_scratch_bytes(const ttt_block *block, const ttt_pass *pass);
 
-/* h [R,C] in place. */
-void ttt_block_forward(const ttt_pass *pass, const ttt_block_shape *shape, const ttt_block_weights *weights,
-                       const ttt_block_saved *saved, const ttt_block_scratch *scratch, void *h);
+/* h [R,C] in place. `weights`: of the whole model, by slots. */
+void ttt_block_forward(const ttt_block *block, const ttt_pass *pass, const ttt_param *weights, void *saved,
+                       const ttt_block_scratch *scratch, void *h);
 /* dh [R,C] in place: gradient of the block's output to that of its input. What was saved is used up. */
-void ttt_block_backward(const ttt_pass *pass, const ttt_block_shape *shape, const ttt_block_weights *weights,
-                        const ttt_block_weights *grads, const ttt_block_saved *saved, const ttt_block_scratch *scratch,
-                        void *dh);
+void ttt_block_backward(const ttt_block *block, const ttt_pass *pass, const ttt_param *weights, const ttt_param *grads,
+                        void *saved, const ttt_block_scratch *scratch, void *dh);
 
 #endif

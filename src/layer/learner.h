@@ -9,16 +9,23 @@
 #define TTT_LAYER_LEARNER_H
 
 #include "backend/backend.h"
-#include "config/config.h"
+#include "layer/params.h"
 
 enum { TTT_LEARNER_PARAMS = 6 };
 
 typedef struct ttt_learner {
-    const char *name;                       /* ttt_layer_type in config.json */
-    const char *params[TTT_LEARNER_PARAMS]; /* names in the order of call->params, NULL after the last */
     const ttt_learner_ops *(*ops)(const ttt_backend *backend);
+    /* The parameters, on slots from `slot` on in the order of ttt_learner_call.params; `std` of first values. */
+    void (*declare)(const ttt_learner_dims *dims, double std, ttt_params *params, int64_t slot);
+    /* The first `weights` of them are what a sequence begins with and learns on: names, those of their open sums, and
+     * the reals of one head. */
+    int weights;
+    const char *names[TTT_LEARNER_PARAMS], *sums[TTT_LEARNER_PARAMS];
+    int64_t (*weight_size)(const ttt_learner_dims *dims, int weight);
+    bool warmed_up;               /* its rate begins low when training begins */
+    const ttt_learner_maps *maps; /* that it is made of: what its work is counted by */
 } ttt_learner;
 
-const ttt_learner *ttt_learner_get(ttt_learner_kind kind);
+extern const ttt_learner ttt_learner_linear, ttt_learner_mlp;
 
 #endif

@@ -1,41 +1,32 @@
 /* SPDX-License-Identifier: MIT
  *
- * What of a configuration only the model layer knows: that every part of its blocks exists, and how many parameters it
- * makes. With it reading and writing a config.json are complete.
+ * What of a configuration only the layers know: that every part of its blocks exists, and how many parameters it makes.
+ * With it reading and writing a config.json are complete.
  */
 #include <string.h>
 
 #include "base/file.h"
 #include "config/config.h"
+#include "layer/stack.h"
 
 enum { CONFIG_BYTES_MAX = 1 << 20 };
-
-static ttt_status check_parts(const ttt_config *config, int64_t block, const char *where)
-{
-    static const char *const known[] = {"conv", "ffn", "ttt_linear", "ttt_mlp"};
-    for (const char *part = ttt_config_block(config, block), *end; *part; part = *end ? end + 1 : end) {
-        end = part + strcspn(part, "+");
-        size_t i = 0;
-        const size_t length = (size_t)(end - part), count = sizeof known / sizeof *known;
-        while (i < count && !(strlen(known[i]) == length && memcmp(known[i], part, length) == 0)) i++;
-        if (i == count)
-            return ttt_fail(TTT_ERR_UNSUPPORTED,
-                            "%s: block %lld of layers has the part \"%.*s\", which does not exist; there are conv, "
-                            "ffn, ttt_linear and ttt_mlp",
-                            where, (long long)block, (int)length, part);
-    }
-    return TTT_OK;
-}
 
 ttt_status ttt_config_check(const ttt_config *config, const char *where)
 {
     TTT_TRY(ttt_config_check_keys(config, where));
-    for (int64_t i = 0; i < config->num_hidden_layers; i++) TTT_TRY(check_parts(config, i, where));
-    if (config->layers.count)
-        return ttt_fail(TTT_ERR_UNSUPPORTED, "%s: blocks of several kinds in one model are not supported yet", where);
-    if (ttt_config_parameters(config) > INT64_C(1) << 42)
-        return ttt_fail(TTT_ERR_FORMAT, "%s: these sizes make more than 4 x 10^12 parameters", where);
-    return TTT_OK;
+    ttt_stack stack;
+    const ttt_status status = ttt_stack_init(&stack, config);
+    if (status == TTT_OK) ttt_stack_deinit(&stack, NULL);
+    return status == TTT_OK || status == TTT_ERR_MEMORY ? status : ttt_fail_prefix(status, "%s", where);
+}
+
+int64_t ttt_config_parameters(const ttt_config *config)
+{
+    ttt_stack stack;
+    if (ttt_stack_init(&stack, config) != TTT_OK) return -1;
+    const int64_t elements = stack.params.elements;
+    ttt_stack_deinit(&stack, NULL);
+    return elements;
 }
 
 ttt_status ttt_config_load(ttt_config *config, const char *path)

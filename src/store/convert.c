@@ -11,7 +11,7 @@
 #include "base/file.h"
 #include "base/processors.h"
 #include "config/standard.h"
-#include "model/param_names.h"
+#include "layer/stack.h"
 #include "store/convert_weights.h"
 #include "store/infer_config.h"
 #include "store/jax_stream.h"
@@ -147,11 +147,12 @@ static void plan_outs(plan *p, const source *in, const ttt_param_spec *specs, co
         *job = (ttt_weights_job){
             .matrix = ttt_param_matrix(&specs[i], &found[i]), .precision = TTT_PRECISION_F32, .pool = p->pool};
         job->matrix.transposed = transposed;
-        if (specs[i].matrix) job->precision = precision;
+        const bool is_matrix = specs[i].role == TTT_ROLE_MATRIX;
+        if (is_matrix) job->precision = precision;
         ttt_tensor_out *out = &p->outs[p->count];
         p->count += ttt_weights_outs(out, job, &specs[i], &found[i]);
         if (!ttt_dtype_is_float(out->dtype)) continue;
-        if (specs[i].matrix && p->weights == TTT_PRECISION_F32) out->dtype = TTT_F32;
+        if (is_matrix && p->weights == TTT_PRECISION_F32) out->dtype = TTT_F32;
         if (p->type != KEPT) out->dtype = types[p->type].dtype;
         if (!p->dtype) p->dtype = torch_name(out->dtype);
     }
@@ -160,11 +161,12 @@ static void plan_outs(plan *p, const source *in, const ttt_param_spec *specs, co
 /* Lines up the tensors of the source with the parameters of the configuration. */
 static ttt_status plan_make(plan *p, const source *in, const ttt_config *config)
 {
-    ttt_param_spec *specs;
+    ttt_stack stack;
     ttt_param_found *found;
     ttt_precision stored;
-    int64_t count;
-    TTT_TRY(ttt_param_list(config, &specs, &count));
+    TTT_TRY(ttt_stack_init(&stack, config));
+    const ttt_param_spec *specs = stack.params.specs;
+    const int64_t count = stack.params.count;
     ttt_status status = ttt_param_match(specs, count, in->tensors, in->count, in->path, &found, &stored);
     if (status == TTT_OK) status = ttt_pool_new(&p->pool, ttt_processor_count());
     if (status == TTT_OK) {
@@ -174,7 +176,7 @@ static ttt_status plan_make(plan *p, const source *in, const ttt_config *config)
     }
     if (status == TTT_OK) plan_outs(p, in, specs, found, count, stored);
     ttt_free(found);
-    ttt_free(specs);
+    ttt_stack_deinit(&stack, NULL);
     return status;
 }
 

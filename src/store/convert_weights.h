@@ -7,7 +7,7 @@
 #define TTT_STORE_CONVERT_WEIGHTS_H
 
 #include "base/threads.h"
-#include "model/param_names.h"
+#include "store/param_match.h"
 #include "store/safetensors.h"
 
 typedef struct ttt_weights_job {

@@ -8,16 +8,18 @@
 #ifndef TTT_TRAIN_BACKPROP_H
 #define TTT_TRAIN_BACKPROP_H
 
-#include "model/model.h"
+#include "model/lm.h"
 
 typedef struct ttt_backprop {
     const ttt_lm *lm;
     int64_t sequences, context, segment; /* B, T, tokens of a segment */
     bool recompute;                      /* of each block only its input is kept */
+    double rate_factor;                  /* of the passes: see ttt_pass; 1 at first */
     ttt_workspace workspace;
     char *starts;           /* [segments, B, state] states at the segments' starts; absent where nothing is repeated */
-    char *states;           /* [B, state] */
-    char *dstates;          /* [B, state] */
+    char *states, *dstates; /* [B, state] */
+    char **grown;           /* [2, layers] what layers keep of every token, [B, T, per_token], and its gradient */
+    void **places;          /* [2, B, layers] where in these each sequence has its own: see ttt_run */
     ttt_run *runs;          /* [B] */
     int32_t *ids, *targets; /* [B, segment] */
 } ttt_backprop;
@@ -31,8 +33,8 @@ size_t ttt_backprop_bytes(const ttt_lm *lm, int64_t sequences, int64_t context, 
 
 /* Sum over all tokens of the cross entropy of tokens[:,1:] given tokens[:,:-1]; tokens [B, T+1]. With `grads` the
  * gradient of scale times the sum is added to them; NULL: only the loss. `losses` (NULL allowed): the sum of each
- * sequence, [B]. */
-double ttt_backprop_run(ttt_backprop *backprop, const ttt_lm_weights *weights, const ttt_lm_weights *grads,
-                        const int32_t *tokens, double scale, double *losses);
+ * sequence, [B]. weights, grads: by slots. */
+double ttt_backprop_run(ttt_backprop *backprop, const ttt_param *weights, const ttt_param *grads, const int32_t *tokens,
+                        double scale, double *losses);
 
 #endif

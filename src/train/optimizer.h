@@ -7,22 +7,24 @@
 #ifndef TTT_TRAIN_OPTIMIZER_H
 #define TTT_TRAIN_OPTIMIZER_H
 
-#include "model/model.h"
+#include "model/lm.h"
+#include "model/weights.h"
 
 typedef struct ttt_optimizer {
     const ttt_lm *lm;
-    char *values, *grads, *m, *v;      /* flat blocks of lm->layout.size reals */
-    char *packed;                      /* the matrices and their transposes in another precision than f32 */
-    bool stale;                        /* values have changed since they were packed; set it where you change them */
-    ttt_lm_weights weights, gradients; /* views into values and packed, and into grads */
+    const ttt_params *params;       /* lm's table */
+    char *values, *grads, *m, *v;   /* flat blocks of params->size reals */
+    char *packed;                   /* the matrices and their transposes in another precision than f32 */
+    bool stale;                     /* values have changed since they were packed; set it where you change them */
+    ttt_param *weights, *gradients; /* [slots]: views into values and packed, and into grads */
 } ttt_optimizer;
 
 TTT_NODISCARD ttt_status ttt_optimizer_init(ttt_optimizer *optimizer, const ttt_lm *lm, ttt_precision precision);
 void ttt_optimizer_deinit(ttt_optimizer *optimizer);
 TTT_NODISCARD ttt_status ttt_optimizer_bytes(const ttt_lm *lm, ttt_precision precision, size_t *bytes);
 
-/* The weights as they are now. */
-const ttt_lm_weights *ttt_optimizer_weights(ttt_optimizer *optimizer);
+/* The weights as they are now, by slots. */
+const ttt_param *ttt_optimizer_weights(ttt_optimizer *optimizer);
 
 /* The global norm of the gradients. */
 double ttt_optimizer_norm(const ttt_optimizer *optimizer);

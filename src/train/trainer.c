@@ -38,9 +38,9 @@ static ttt_status check_options(const ttt_train_options *o)
 }
 
 /* Gradients are not for coarser precisions than bf16. */
-static ttt_status read_precision(ttt_precision *precision, const ttt_train_options *o, const ttt_lm *lm)
+static ttt_status read_precision(ttt_precision *precision, const ttt_train_options *o, const ttt_backend *backend)
 {
-    TTT_TRY(ttt_precision_read(precision, o->precision, lm->backend->preferred));
+    TTT_TRY(ttt_precision_read(precision, o->precision, backend->preferred));
     if (*precision == TTT_PRECISION_F32 || *precision == TTT_PRECISION_BF16) return TTT_OK;
     return ttt_fail(TTT_ERR_UNSUPPORTED, "training has no precision %s; use auto, f32 or bf16",
                     ttt_precision_name(*precision));
@@ -55,15 +55,17 @@ static ttt_status choose_products(ttt_backend *backend, const char *products)
 
 static ttt_status init(ttt_trainer *trainer, const ttt_config *config)
 {
-    const ttt_train_options *o = &trainer->options;
-    TTT_TRY(check_options(o));
-    TTT_TRY(ttt_lm_init(&trainer->lm, config, o->backend ? o->backend : "auto", o->threads, o->group));
-    TTT_TRY(choose_products(trainer->lm.backend, o->products));
-    trainer->options.backend = trainer->lm.backend->name;
+    ttt_train_options *o = &trainer->options;
     ttt_precision precision;
-    TTT_TRY(read_precision(&precision, o, &trainer->lm));
-    if (o->profile) TTT_TRY(ttt_timed_start(trainer->lm.backend));
-    trainer->options.precision = ttt_precision_name(precision);
+    TTT_TRY(check_options(o));
+    TTT_TRY(ttt_backend_new(&trainer->backend, o->backend ? o->backend : "auto", o->threads));
+    TTT_TRY(choose_products(trainer->backend, o->products));
+    TTT_TRY(read_precision(&precision, o, trainer->backend));
+    if (o->profile) TTT_TRY(ttt_timed_start(trainer->backend));
+    o->backend = trainer->backend->name;
+    o->precision = ttt_precision_name(precision);
+    TTT_TRY(ttt_lm_init(&trainer->lm, config, trainer->backend, o->group));
+    TTT_TRY(ttt_stack_reserve(&trainer->lm.stack, trainer->backend));
     TTT_TRY(ttt_optimizer_init(&trainer->optimizer, &trainer->lm, precision));
     return ttt_backprop_init(&trainer->backprop, &trainer->lm, o->batch / o->accumulate, o->context, o->segment,
                              o->recompute);
@@ -84,13 +86,38 @@ ttt_status ttt_trainer_new_empty(ttt_trainer **out, const ttt_config *config, co
     return TTT_OK;
 }
 
+/* One parameter after another goes through `values`, which holds the largest. */
+static void fill(ttt_trainer *trainer, void *values)
+{
+    const ttt_backend *b = trainer->backend;
+    const ttt_params *params = &trainer->lm.stack.params;
+    for (int64_t i = 0; i < params->count; i++) {
+        ttt_first_values(params, i, trainer->options.seed, b, values, b->dtype);
+        b->ops->from(b, ttt_at(b, trainer->optimizer.values, params->specs[i].offset), values, b->dtype,
+                     ttt_param_elements(&params->specs[i]));
+    }
+}
+
+static ttt_status first_values(ttt_trainer *trainer)
+{
+    const ttt_params *params = &trainer->lm.stack.params;
+    int64_t largest = 0;
+    for (int64_t i = 0; i < params->count; i++)
+        if (ttt_param_elements(&params->specs[i]) > largest) largest = ttt_param_elements(&params->specs[i]);
+    void *values = ttt_alloc((size_t)largest, trainer->backend->real);
+    if (values) fill(trainer, values);
+    ttt_free(values);
+    return values ? TTT_OK : TTT_ERR_MEMORY;
+}
+
 ttt_status ttt_trainer_new(ttt_trainer **out, const ttt_config *config, const ttt_train_options *options)
 {
     TTT_TRY(ttt_trainer_new_empty(out, config, options));
-    const ttt_lm *lm = &(*out)->lm;
-    for (int64_t i = 0; i < lm->layout.count; i++)
-        ttt_lm_first_values(lm, i, ttt_at(lm->backend, (*out)->optimizer.values, lm->layout.offsets[i]), options->seed);
-    return TTT_OK;
+    const ttt_status status = first_values(*out);
+    if (status == TTT_OK) return TTT_OK;
+    ttt_trainer_free(*out);
+    *out = NULL;
+    return status;
 }
 
 void ttt_trainer_free(ttt_trainer *trainer)
@@ -99,26 +126,37 @@ void ttt_trainer_free(ttt_trainer *trainer)
     ttt_backprop_deinit(&trainer->backprop);
     ttt_optimizer_deinit(&trainer->optimizer);
     ttt_lm_deinit(&trainer->lm);
+    ttt_backend_free(trainer->backend);
     ttt_free(trainer);
 }
 
-ttt_status ttt_trainer_memory(const ttt_config *config, const ttt_train_options *options, size_t *bytes)
+static ttt_status count_memory(const ttt_config *config, const ttt_train_options *o, const ttt_backend *backend,
+                               size_t *bytes)
 {
     ttt_lm lm;
     ttt_precision precision;
-    TTT_TRY(check_options(options));
-    TTT_TRY(ttt_lm_init(&lm, config, options->backend ? options->backend : "auto", options->threads, options->group));
-    ttt_status status = read_precision(&precision, options, &lm);
-    if (status == TTT_OK) status = ttt_optimizer_bytes(&lm, precision, bytes);
+    TTT_TRY(read_precision(&precision, o, backend));
+    TTT_TRY(ttt_lm_init(&lm, config, backend, o->group));
+    const ttt_status status = ttt_optimizer_bytes(&lm, precision, bytes);
     if (status == TTT_OK)
-        *bytes = ttt_size_add(*bytes, ttt_backprop_bytes(&lm, options->batch / options->accumulate, options->context,
-                                                         options->segment, options->recompute));
+        *bytes = ttt_size_add(*bytes,
+                              ttt_backprop_bytes(&lm, o->batch / o->accumulate, o->context, o->segment, o->recompute));
     ttt_lm_deinit(&lm);
     if (status == TTT_OK && *bytes == SIZE_MAX)
         return ttt_fail(TTT_ERR_MEMORY,
                         "out of memory: this model with %lld sequences of %lld at a time needs more "
                         "bytes than 64 bits count: less batch, context or width, or more --accumulate",
-                        (long long)(options->batch / options->accumulate), (long long)options->context);
+                        (long long)(o->batch / o->accumulate), (long long)o->context);
+    return status;
+}
+
+ttt_status ttt_trainer_memory(const ttt_config *config, const ttt_train_options *options, size_t *bytes)
+{
+    ttt_backend *backend;
+    TTT_TRY(check_options(options));
+    TTT_TRY(ttt_backend_new(&backend, options->backend ? options->backend : "auto", 1));
+    const ttt_status status = count_memory(config, options, backend, bytes);
+    ttt_backend_free(backend);
     return status;
 }
 
@@ -135,22 +173,17 @@ static ttt_status check_tokens(const ttt_trainer *trainer, const int32_t *tokens
 static ttt_status step(ttt_trainer *trainer, const int32_t *tokens, ttt_train_result *result)
 {
     const ttt_train_options *o = &trainer->options;
-    const ttt_backend *b = trainer->lm.backend;
+    const ttt_backend *b = trainer->backend;
     const int64_t each = o->batch / o->accumulate;
     const double scale = 1 / (double)(o->batch * o->context);
     TTT_TRY(check_tokens(trainer, tokens, o->batch));
 
-    const double warming = trainer->lm.config.ttt_layer_type == TTT_LEARNER_MLP
-                               ? ttt_train_base_lr_factor(o, trainer->step)
-                               : 1;
-    for (int64_t i = 0; i < trainer->lm.config.num_hidden_layers; i++)
-        trainer->lm.blocks[i].layer.base_lr = trainer->lm.config.ttt_base_lr * warming;
-
+    trainer->backprop.rate_factor = ttt_train_base_lr_factor(o, trainer->step);
     double sum = 0;
-    b->ops->zero(b, trainer->optimizer.grads, trainer->lm.layout.size);
+    b->ops->zero(b, trainer->optimizer.grads, trainer->lm.stack.params.size);
     for (int64_t i = 0; i < o->accumulate; i++)
         sum += ttt_backprop_run(&trainer->backprop, ttt_optimizer_weights(&trainer->optimizer),
-                                &trainer->optimizer.gradients, tokens + i * each * (o->context + 1), scale, NULL);
+                                trainer->optimizer.gradients, tokens + i * each * (o->context + 1), scale, NULL);
     *result = (ttt_train_result){.loss = sum * scale,
                                  .rate = ttt_train_rate(o, trainer->step),
                                  .grad_norm = ttt_optimizer_norm(&trainer->optimizer)};
@@ -192,8 +225,7 @@ static ttt_status evaluate(ttt_trainer *trainer, const int32_t *tokens, int64_t 
         ttt_free(batch);
         return TTT_ERR_MEMORY;
     }
-    for (int64_t i = 0; i < trainer->lm.config.num_hidden_layers; i++)
-        trainer->lm.blocks[i].layer.base_lr = trainer->lm.config.ttt_base_lr;
+    trainer->backprop.rate_factor = 1;
     *loss = 0;
     if (squares) *squares = 0;
     for (int64_t first = 0; first < sequences; first += each) {
@@ -224,7 +256,7 @@ ttt_status ttt_trainer_evaluate(ttt_trainer *trainer, const int32_t *tokens, int
 
 ttt_profile ttt_trainer_profile(const ttt_trainer *trainer)
 {
-    ttt_profile profile = ttt_timed_profile(trainer->lm.backend);
+    ttt_profile profile = ttt_timed_profile(trainer->backend);
     profile.seconds = trainer->seconds;
     return profile;
 }
@@ -232,6 +264,6 @@ ttt_profile ttt_trainer_profile(const ttt_trainer *trainer)
 int64_t ttt_trainer_step_count(const ttt_trainer *trainer) { return trainer->step; }
 const ttt_config *ttt_trainer_config(const ttt_trainer *trainer) { return &trainer->lm.config; }
 const ttt_train_options *ttt_trainer_options(const ttt_trainer *trainer) { return &trainer->options; }
-const char *ttt_trainer_backend(const ttt_trainer *trainer) { return trainer->lm.backend->name; }
-const char *ttt_trainer_isa(const ttt_trainer *trainer) { return trainer->lm.backend->isa; }
+const char *ttt_trainer_backend(const ttt_trainer *trainer) { return trainer->backend->name; }
+const char *ttt_trainer_isa(const ttt_trainer *trainer) { return trainer->backend->isa; }
 void ttt_trainer_set_steps(ttt_trainer *trainer, int64_t steps) { trainer->options.steps = steps; }

@@ -9,6 +9,7 @@
 #include "train/optimizer.h"
 
 struct ttt_trainer {
+    ttt_backend *backend;
     ttt_lm lm;
     ttt_train_options options;
     ttt_optimizer optimizer;
@@ -20,7 +21,7 @@ struct ttt_trainer {
 enum { TTT_SCHEDULE_COUNT = TTT_SCHEDULE_LINEAR + 1 };
 extern const char *const ttt_schedule_names[TTT_SCHEDULE_COUNT];
 
-/* TTT-MLP's base_lr is multiplied by this in update `step` (TTT.md section 4): 0.1 to 1 over the warm-up. */
+/* The rate_factor of the passes of update `step`: 0.1 to 1 over the warm-up. */
 double ttt_train_base_lr_factor(const ttt_train_options *options, int64_t step);
 
 /* What a checkpoint says of itself, beside its tensors. */

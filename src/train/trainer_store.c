@@ -13,6 +13,7 @@
 #include "base/alloc.h"
 #include "base/file.h"
 #include "config/config.h"
+#include "store/param_match.h"
 #include "store/safetensors.h"
 #include "train/trainer.h"
 
@@ -27,31 +28,31 @@ static char *block(const ttt_trainer *trainer, int which)
 
 static void *param_at(const ttt_trainer *trainer, int which, int64_t index)
 {
-    return ttt_at(trainer->lm.backend, block(trainer, which), trainer->lm.layout.offsets[index]);
+    return ttt_at(trainer->backend, block(trainer, which), trainer->lm.stack.params.specs[index].offset);
 }
 
 /* ---- model folders ---- */
 
 static ttt_tensor param_tensor(const ttt_trainer *trainer, int which, int64_t index, const char *name)
 {
-    const ttt_param_spec *spec = &trainer->lm.layout.specs[index];
+    const ttt_param_spec *spec = &trainer->lm.stack.params.specs[index];
     ttt_tensor tensor = {
-        .name = name, .dtype = trainer->lm.backend->dtype, .rank = spec->rank, .data = param_at(trainer, which, index)};
+        .name = name, .dtype = trainer->backend->dtype, .rank = spec->rank, .data = param_at(trainer, which, index)};
     memcpy(tensor.shape, spec->shape, (size_t)spec->rank * sizeof *tensor.shape);
-    tensor.bytes = (size_t)ttt_param_elements(spec) * trainer->lm.backend->real;
+    tensor.bytes = (size_t)ttt_param_elements(spec) * trainer->backend->real;
     return tensor;
 }
 
 ttt_status ttt_trainer_save_model(const ttt_trainer *trainer, const char *folder)
 {
-    const ttt_param_layout *layout = &trainer->lm.layout;
+    const ttt_params *params = &trainer->lm.stack.params;
     TTT_TRY(ttt_folder_make(folder));
-    ttt_tensor_out *tensors = ttt_alloc((size_t)layout->count, sizeof *tensors);
+    ttt_tensor_out *tensors = ttt_alloc((size_t)params->count, sizeof *tensors);
     char *path = ttt_path_join(folder, "config.json");
     ttt_status status = tensors && path ? TTT_OK : TTT_ERR_MEMORY;
-    for (int64_t i = 0; i < layout->count && tensors; i++)
-        tensors[i] = (ttt_tensor_out){.tensor = param_tensor(trainer, 0, i, layout->specs[i].name), .dtype = TTT_F32};
-    if (status == TTT_OK) status = ttt_safetensors_save_folder(folder, tensors, layout->count, TTT_SHARD_BYTES);
+    for (int64_t i = 0; i < params->count && tensors; i++)
+        tensors[i] = (ttt_tensor_out){.tensor = param_tensor(trainer, 0, i, params->specs[i].name), .dtype = TTT_F32};
+    if (status == TTT_OK) status = ttt_safetensors_save_folder(folder, tensors, params->count, TTT_SHARD_BYTES);
     if (status == TTT_OK) /* last, as ttt convert does: what needs the most room fails before anything has changed */
         status = ttt_config_save(&trainer->lm.config, path, ttt_file_exists(path) ? path : NULL, "float32");
     ttt_free(path);
@@ -61,14 +62,14 @@ ttt_status ttt_trainer_save_model(const ttt_trainer *trainer, const char *folder
 
 static ttt_status check_finite(const ttt_trainer *trainer, const char *where)
 {
-    const ttt_backend *b = trainer->lm.backend;
-    for (int64_t i = 0; i < trainer->lm.layout.count; i++)
+    const ttt_backend *b = trainer->backend;
+    for (int64_t i = 0; i < trainer->lm.stack.params.count; i++)
         for (int which = 0; which < 3; which++)
             if (!isfinite(b->ops->sum_squares(b, param_at(trainer, which, i),
-                                              ttt_param_elements(&trainer->lm.layout.specs[i]))))
+                                              ttt_param_elements(&trainer->lm.stack.params.specs[i]))))
                 return ttt_fail(TTT_ERR_NUMERIC,
                                 "%s: tensor %s%s holds a value that is not a finite number: the file is damaged", where,
-                                moments[which], trainer->lm.layout.specs[i].name);
+                                moments[which], trainer->lm.stack.params.specs[i].name);
     return TTT_OK;
 }
 
@@ -79,9 +80,9 @@ static ttt_status load_model(ttt_trainer *trainer, const ttt_safetensors *file, 
     ttt_param_found *found;
     ttt_precision stored;
     const int64_t count = ttt_safetensors_count(file);
-    TTT_TRY(ttt_param_match(lm->layout.specs, lm->layout.count, count ? ttt_safetensors_at(file, 0) : NULL, count,
-                            folder, &found, &stored));
-    for (int64_t i = 0; i < lm->layout.count && !ttt_precision_is_blocks(stored); i++)
+    TTT_TRY(ttt_param_match(lm->stack.params.specs, lm->stack.params.count, count ? ttt_safetensors_at(file, 0) : NULL,
+                            count, folder, &found, &stored));
+    for (int64_t i = 0; i < lm->stack.params.count && !ttt_precision_is_blocks(stored); i++)
         lm->backend->ops->from(lm->backend, param_at(trainer, 0, i), found[i].tensor->data, found[i].tensor->dtype,
                                ttt_tensor_count(found[i].tensor));
     ttt_free(found);
@@ -222,22 +223,22 @@ static void hash_print(char text[HASH_TEXT], uint64_t hash) { snprintf(text, HAS
 static ttt_status write_checkpoint(const ttt_trainer *trainer, const char *path, const char *header, const char *note)
 {
     enum { NAME = TTT_PARAM_NAME + 8 };
-    const ttt_param_layout *layout = &trainer->lm.layout;
-    ttt_tensor_out *tensors = ttt_alloc(3 * (size_t)layout->count, sizeof *tensors);
-    char(*names)[NAME] = ttt_alloc(3 * (size_t)layout->count, sizeof *names);
+    const ttt_params *params = &trainer->lm.stack.params;
+    ttt_tensor_out *tensors = ttt_alloc(3 * (size_t)params->count, sizeof *tensors);
+    char(*names)[NAME] = ttt_alloc(3 * (size_t)params->count, sizeof *names);
     ttt_status status = tensors && names ? TTT_OK : TTT_ERR_MEMORY;
     uint64_t hash = hash_texts(header, note);
-    for (int64_t i = 0; status == TTT_OK && i < 3 * layout->count; i++) {
-        const int which = (int)(i / layout->count);
-        snprintf(names[i], NAME, "%s%s", moments[which], layout->specs[i % layout->count].name);
-        tensors[i] = (ttt_tensor_out){.tensor = param_tensor(trainer, which, i % layout->count, names[i]),
-                                      .dtype = trainer->lm.backend->dtype};
+    for (int64_t i = 0; status == TTT_OK && i < 3 * params->count; i++) {
+        const int which = (int)(i / params->count);
+        snprintf(names[i], NAME, "%s%s", moments[which], params->specs[i % params->count].name);
+        tensors[i] = (ttt_tensor_out){.tensor = param_tensor(trainer, which, i % params->count, names[i]),
+                                      .dtype = trainer->backend->dtype};
         hash += hash_tensor(&tensors[i].tensor);
     }
     char hash_text[HASH_TEXT];
     hash_print(hash_text, hash);
     const char *const metadata[] = {"ttt_checkpoint", header, "note", note, "hash", hash_text, NULL};
-    if (status == TTT_OK) status = ttt_safetensors_save(path, tensors, 3 * layout->count, metadata);
+    if (status == TTT_OK) status = ttt_safetensors_save(path, tensors, 3 * params->count, metadata);
     ttt_free(tensors);
     ttt_free(names);
     return status;
@@ -298,21 +299,25 @@ static ttt_status check_hash(const ttt_safetensors *file, const char *path)
 /* Before memory is taken for what a header says: are the parameters there at all? */
 static ttt_status check_size(const ttt_safetensors *file, const ttt_config *config, const char *path)
 {
+    ttt_stack stack;
     size_t bytes = 0;
+    TTT_TRY(ttt_stack_init(&stack, config));
+    const size_t elements = (size_t)stack.params.elements;
+    ttt_stack_deinit(&stack, NULL);
     for (int64_t i = 0; i < ttt_safetensors_count(file); i++) bytes += ttt_safetensors_at(file, i)->bytes;
-    if (bytes / 3 / sizeof(float) >= (size_t)ttt_config_parameters(config)) return TTT_OK;
+    if (bytes / 3 / sizeof(float) >= elements) return TTT_OK;
     return ttt_fail(TTT_ERR_FORMAT, "%s: the checkpoint holds fewer parameters than its configuration asks for", path);
 }
 
 static ttt_status load_tensors(ttt_trainer *trainer, const ttt_safetensors *file, const char *path)
 {
     trainer->optimizer.stale = true;
-    const ttt_param_layout *layout = &trainer->lm.layout;
-    const ttt_backend *b = trainer->lm.backend;
-    for (int64_t i = 0; i < 3 * layout->count; i++) {
-        const ttt_param_spec *spec = &layout->specs[i % layout->count];
+    const ttt_params *params = &trainer->lm.stack.params;
+    const ttt_backend *b = trainer->backend;
+    for (int64_t i = 0; i < 3 * params->count; i++) {
+        const ttt_param_spec *spec = &params->specs[i % params->count];
         char name[TTT_PARAM_NAME + 8];
-        snprintf(name, sizeof name, "%s%s", moments[i / layout->count], spec->name);
+        snprintf(name, sizeof name, "%s%s", moments[i / params->count], spec->name);
         const ttt_tensor *tensor = ttt_safetensors_find(file, name);
         if (!tensor) return ttt_fail(TTT_ERR_FORMAT, "%s: the checkpoint lacks the tensor %s", path, name);
         if (!ttt_dtype_is_float(tensor->dtype) ||
@@ -320,7 +325,7 @@ static ttt_status load_tensors(ttt_trainer *trainer, const ttt_safetensors *file
             return ttt_fail(TTT_ERR_FORMAT,
                             "%s: the checkpoint's tensor %s has another shape or type than its configuration asks for",
                             path, name);
-        b->ops->from(b, param_at(trainer, (int)(i / layout->count), i % layout->count), tensor->data, tensor->dtype,
+        b->ops->from(b, param_at(trainer, (int)(i / params->count), i % params->count), tensor->data, tensor->dtype,
                      ttt_tensor_count(tensor));
     }
     return check_finite(trainer, path);

@@ -37,6 +37,7 @@ static ttt_status drop(void *context, int32_t id, const char *text, size_t size)
 static ttt_status generate(const job *j)
 {
     ttt_model *model = NULL;
+    ttt_context *context = NULL;
     ttt_state *state = NULL;
     const ttt_model_options options = {.backend = j->backend, .threads = 1};
     ttt_generate_options how;
@@ -44,9 +45,11 @@ static ttt_status generate(const job *j)
     how.max_new_tokens = 4;
     const ttt_generate_sink sink = {.piece = drop};
     ttt_status status = ttt_model_open(&model, "model", &options);
+    if (status == TTT_OK) status = ttt_context_new(&context, model, 1);
     if (status == TTT_OK) status = ttt_state_new(&state, model);
-    if (status == TTT_OK) status = ttt_generate(model, NULL, state, (const int32_t[]){1, 2}, 2, &how, &sink, NULL);
+    if (status == TTT_OK) status = ttt_generate(context, NULL, state, (const int32_t[]){1, 2}, 2, &how, &sink, NULL);
     ttt_state_free(state);
+    ttt_context_free(context);
     ttt_model_free(model);
     return status;
 }

@@ -28,9 +28,9 @@ static ttt_status drop(void *context, int32_t id, const char *text, size_t size)
     return TTT_OK;
 }
 
-static ttt_status generate(void *context)
+static ttt_status generate(void *none)
 {
-    (void)context;
+    (void)none;
     const int32_t prompt[] = {1, 2, 3};
     const ttt_generate_sink sink = {.piece = drop};
     ttt_generate_options options;
@@ -38,17 +38,20 @@ static ttt_status generate(void *context)
     options.max_new_tokens = 20;
     options.stops = (const char *const[]){"never"};
     options.stop_count = 1;
-    ttt_state *state;
-    ttt_status status = ttt_state_new(&state, model);
+    ttt_context *context;
+    ttt_state *state = NULL;
+    ttt_status status = ttt_context_new(&context, model, 2);
+    if (status == TTT_OK) status = ttt_state_new(&state, model);
     if (status == TTT_OK) status = ttt_generate_options_load(&options, FOLDER, model, tokenizer);
-    if (status == TTT_OK) status = ttt_generate(model, tokenizer, state, prompt, 3, &options, &sink, NULL);
+    if (status == TTT_OK) status = ttt_generate(context, tokenizer, state, prompt, 3, &options, &sink, NULL);
     ttt_state_free(state);
+    ttt_context_free(context);
     return status;
 }
 
-static ttt_status evaluate(void *context)
+static ttt_status evaluate(void *none)
 {
-    (void)context;
+    (void)none;
     int32_t text[100];
     for (int i = 0; i < 100; i++) text[i] = i % 7;
     ttt_eval_options options;
@@ -56,9 +59,12 @@ static ttt_status evaluate(void *context)
     options.context = 20;
     options.mode = TTT_EVAL_BOTH;
     options.inner = true;
-    ttt_eval_result result;
-    const ttt_status status = ttt_eval(model, text, 100, &options, &result);
+    ttt_eval_result result = {0};
+    ttt_context *context;
+    ttt_status status = ttt_context_new(&context, model, 2);
+    if (status == TTT_OK) status = ttt_eval(context, text, 100, &options, &result);
     ttt_eval_result_deinit(&result);
+    ttt_context_free(context);
     return status;
 }
 

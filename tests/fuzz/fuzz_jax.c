@@ -6,26 +6,27 @@
 #include <stdlib.h>
 
 #include "base/alloc.h"
-#include "model/param_names.h"
+#include "layer/stack.h"
 #include "store/infer_config.h"
 #include "store/jax_stream.h"
+#include "store/param_match.h"
 
 int LLVMFuzzerTestOneInput(const unsigned char *data, size_t size);
 
 static void infer(const ttt_tensor *tensors, int64_t count)
 {
     ttt_config config;
-    ttt_param_spec *specs;
-    int64_t spec_count;
+    ttt_stack stack;
     ttt_param_found *found;
     ttt_precision stored;
     ttt_config_init(&config);
     if (ttt_config_infer(&config, tensors, count, "input") != TTT_OK || ttt_config_complete(&config) != TTT_OK ||
         ttt_config_check(&config, "input") != TTT_OK)
         return;
-    if (ttt_param_list(&config, &specs, &spec_count) != TTT_OK) return;
-    if (ttt_param_match(specs, spec_count, tensors, count, "input", &found, &stored) == TTT_OK) ttt_free(found);
-    ttt_free(specs);
+    if (ttt_stack_init(&stack, &config) != TTT_OK) return;
+    if (ttt_param_match(stack.params.specs, stack.params.count, tensors, count, "input", &found, &stored) == TTT_OK)
+        ttt_free(found);
+    ttt_stack_deinit(&stack, NULL);
 }
 
 int LLVMFuzzerTestOneInput(const unsigned char *data, size_t size)

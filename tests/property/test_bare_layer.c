@@ -5,6 +5,7 @@
 #include <ttt/bare_layer.h>
 
 #include "base/rng.h"
+#include "config/config.h"
 #include "test.h"
 
 enum { B = 2, C = 16, T = 41 };
@@ -20,27 +21,26 @@ static void fill(void)
 }
 
 /* A layer far from its first values, so that every part of it matters. */
-static ttt_bare_layer *make_layer(const char *backend, const char *learner, bool mamba, int64_t K)
+static ttt_bare_layer *make_layer(const char *backend, const char *name, bool mamba, int64_t K)
 {
-    ttt_bare_layer_options options;
-    ttt_bare_layer_options_init(&options);
-    options.width = C;
-    options.heads = 2;
-    options.mini_batch = K;
-    options.layer = learner;
-    options.share_qk = options.use_gate = mamba;
-    options.backend = backend;
-    options.group = 2;
-    options.base_lr = strcmp(learner, "ttt_mlp") == 0 ? 0.1 : 1;
+    ttt_config config;
+    ttt_config_init(&config);
+    config.hidden_size = C;
+    config.num_attention_heads = 2;
+    config.mini_batch_size = K;
+    config.intermediate_size = 3 * C;
+    config.share_qk = config.use_gate = mamba;
+    config.ttt_base_lr = strcmp(name, "ttt_mlp") == 0 ? 0.1 : 1;
+    const ttt_bare_layer_options options = {.backend = backend, .group = 2};
     ttt_bare_layer *layer;
-    CHECK_OK(ttt_bare_layer_new(&layer, &options, 1));
+    CHECK_OK(ttt_bare_layer_new(&layer, name, &config, &options, 1));
     for (int64_t p = 0; p < ttt_bare_layer_param_count(layer); p++) {
         int64_t n;
-        const char *name = ttt_bare_layer_param_name(layer, p, &n);
+        const char *param = ttt_bare_layer_param_name(layer, p, &n);
         float values[4096];
         CHECK(n <= 4096);
         ttt_bare_layer_get(layer, p, values);
-        const double size = strcmp(name, "learnable_token_idx") == 0 ? 0.05 : 0.2;
+        const double size = strcmp(param, "learnable_token_idx") == 0 ? 0.05 : 0.2;
         for (int64_t i = 0; i < n; i++)
             values[i] += (float)(size *
                                  ttt_rng_normal((ttt_rng){.seed = (uint64_t)p, .stream = TTT_RNG_TEST}, (uint64_t)i));
@@ -93,7 +93,7 @@ static double backward(ttt_bare_layer *layer, int64_t segment, float *dx, float 
         CHECK_OK(ttt_bare_state_new(&states[s], layer, B));
         if (s == 0) continue;
         const int64_t first = (s - 1) * segment, n = T - first < segment ? T - first : segment;
-        ttt_bare_state_copy(states[s], states[s - 1]);
+        CHECK_OK(ttt_bare_state_copy(states[s], states[s - 1]));
         rows(part, x, first, n);
         CHECK_OK(ttt_bare_layer_forward(layer, states[s], part, n, out));
         rows(part, dy, first, n);
@@ -108,7 +108,7 @@ static double backward(ttt_bare_layer *layer, int64_t segment, float *dx, float 
         CHECK_OK(ttt_bare_layer_backward(layer, dstate, part, dpart));
         if (dx) put_rows(dx, dpart, first, n);
     }
-    ttt_bare_layer_reset_backward(layer, dstate);
+    CHECK_OK(ttt_bare_layer_reset_backward(layer, dstate));
     for (int64_t p = 0; p < ttt_bare_layer_param_count(layer) && grads; p++) {
         int64_t n;
         (void)ttt_bare_layer_param_name(layer, p, &n);
@@ -185,19 +185,56 @@ static void differences(ttt_bare_layer *layer, double step, double tolerance)
     }
 }
 
+/* What is of another layer, or of another number of sequences, is refused; then nothing has changed. */
+static void foreign(void)
+{
+    ttt_bare_layer *one = make_layer("cpu", "ttt_linear", true, 16), *other = make_layer("cpu", "ttt_linear", true, 4);
+    ttt_bare_state *state, *theirs, *three;
+    static float y[B * T * C];
+    CHECK_OK(ttt_bare_state_new(&state, one, B));
+    CHECK_OK(ttt_bare_state_new(&theirs, other, B));
+    CHECK_OK(ttt_bare_state_new(&three, one, 3));
+    CHECK_FAILS(ttt_bare_layer_advance(one, theirs, x, T, y), TTT_ERR_ARGUMENT, "another layer");
+    CHECK_FAILS(ttt_bare_layer_forward(one, theirs, x, T, y), TTT_ERR_ARGUMENT, "another layer");
+    CHECK_FAILS(ttt_bare_state_copy(state, theirs), TTT_ERR_ARGUMENT, "another layer");
+    CHECK_FAILS(ttt_bare_state_copy(state, three), TTT_ERR_ARGUMENT, "2 sequences");
+    CHECK_OK(ttt_bare_layer_forward(one, state, x, T, y));
+    CHECK_FAILS(ttt_bare_layer_backward(one, theirs, dy, y), TTT_ERR_ARGUMENT, "another layer");
+    CHECK_FAILS(ttt_bare_layer_backward(one, three, dy, y), TTT_ERR_ARGUMENT, "of 3");
+    CHECK_FAILS(ttt_bare_layer_reset_backward(one, theirs), TTT_ERR_ARGUMENT, "another layer");
+    ttt_bare_state_free(state);
+    ttt_bare_state_free(theirs);
+    ttt_bare_state_free(three);
+    ttt_bare_layer_free(one);
+    ttt_bare_layer_free(other);
+}
+
+static void refusals(void)
+{
+    ttt_bare_layer *layer;
+    ttt_config config;
+    ttt_config_init(&config);
+    CHECK_FAILS(ttt_bare_layer_new(&layer, "nosuch", &config, NULL, 1), TTT_ERR_UNSUPPORTED, "no layer nosuch");
+    config.hidden_size = 10;
+    config.num_attention_heads = 2;
+    CHECK_FAILS(ttt_bare_layer_new(&layer, "ttt_linear", &config, NULL, 1), TTT_ERR_FORMAT, "odd size");
+    CHECK(!layer);
+}
+
 int main(void)
 {
     static const struct {
-        const char *layer;
+        const char *name;
         bool mamba;
         int64_t K;
-    } cases[] = {{"ttt_linear", true, 16}, {"ttt_linear", false, 5}, {"ttt_linear", true, 1}, {"ttt_linear", true, 41},
-                 {"ttt_mlp", true, 16},    {"ttt_mlp", false, 3},    {"ttt_mlp", false, 38}};
+    } cases[] = {{"ttt_linear", true, 16}, {"ttt_linear", false, 5}, {"ttt_linear", true, 1},
+                 {"ttt_linear", true, 41}, {"ttt_mlp", true, 16},    {"ttt_mlp", false, 3},
+                 {"ttt_mlp", false, 38},   {"conv", false, 16},      {"ffn", false, 16}};
     fill();
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
         static const char *const backends[] = {"ref", "cpu"};
         for (int k = 0; k < 2; k++) {
-            ttt_bare_layer *layer = make_layer(backends[k], cases[i].layer, cases[i].mamba, cases[i].K);
+            ttt_bare_layer *layer = make_layer(backends[k], cases[i].name, cases[i].mamba, cases[i].K);
             splits(layer);
             segments(layer, k == 0 ? 2e-7 : 2e-4);
             /* x, y and parameters pass through floats, so the differences carry their rounding: 2^-24 of <y,dy>, a few
@@ -206,11 +243,7 @@ int main(void)
             ttt_bare_layer_free(layer);
         }
     }
-    ttt_bare_layer_options options;
-    ttt_bare_layer *layer;
-    ttt_bare_layer_options_init(&options);
-    options.width = 10;
-    options.heads = 2;
-    CHECK_FAILS(ttt_bare_layer_new(&layer, &options, 1), TTT_ERR_FORMAT, "odd size");
+    foreign();
+    refusals();
     return test_end();
 }

@@ -14,6 +14,7 @@
 enum { B = 2, T = 50, V = 23 };
 
 typedef struct model {
+    ttt_backend *backend;
     ttt_lm lm;
     ttt_optimizer optimizer;
     int32_t tokens[B * (T + 1)];
@@ -36,21 +37,26 @@ static ttt_config small_config(ttt_learner_kind learner, bool mamba)
 static void setup(model *m, ttt_learner_kind learner, bool mamba, const char *backend)
 {
     const ttt_config config = small_config(learner, mamba);
-    CHECK_OK(ttt_lm_init(&m->lm, &config, backend, 1, 2));
+    CHECK_OK(ttt_backend_new(&m->backend, backend, 1));
+    CHECK_OK(ttt_lm_init(&m->lm, &config, m->backend, 2));
+    CHECK_OK(ttt_stack_reserve(&m->lm.stack, m->backend));
     CHECK_OK(ttt_optimizer_init(&m->optimizer, &m->lm, TTT_PRECISION_F32));
     const ttt_rng rng = {.seed = 7, .stream = TTT_RNG_TEST};
-    for (int64_t i = 0; i < m->lm.layout.count; i++)
-        ttt_lm_first_values(&m->lm, i, ttt_at(m->lm.backend, m->optimizer.values, m->lm.layout.offsets[i]), 3);
+    const ttt_params *params = &m->lm.stack.params;
+    for (int64_t i = 0; i < params->count; i++)
+        ttt_first_values(params, i, 3, m->backend, ttt_at(m->backend, m->optimizer.values, params->specs[i].offset),
+                         m->backend->dtype);
     for (int i = 0; i < B * (T + 1); i++) m->tokens[i] = (int32_t)(ttt_rng_u64(rng, 1000000 + (uint64_t)i) % V);
     if (strcmp(backend, "ref") != 0) return;
     double *values = (double *)(void *)m->optimizer.values; /* nothing stays at a zero or one where gradients vanish */
-    for (int64_t i = 0; i < m->lm.layout.size; i++) values[i] += 0.05 * ttt_rng_normal(rng, (uint64_t)i);
+    for (int64_t i = 0; i < m->lm.stack.params.size; i++) values[i] += 0.05 * ttt_rng_normal(rng, (uint64_t)i);
 }
 
 static void teardown(model *m)
 {
     ttt_optimizer_deinit(&m->optimizer);
     ttt_lm_deinit(&m->lm);
+    ttt_backend_free(m->backend);
 }
 
 /* The loss; the gradients are in the optimizer's block. */
@@ -58,11 +64,11 @@ static double run(model *m, int64_t segment, bool recompute, double *losses)
 {
     ttt_backprop backprop;
     CHECK_OK(ttt_backprop_init(&backprop, &m->lm, B, T, segment, recompute));
-    m->lm.backend->ops->zero(m->lm.backend, m->optimizer.grads, m->lm.layout.size);
-    const double loss = ttt_backprop_run(&backprop, &m->optimizer.weights, &m->optimizer.gradients, m->tokens, 0.01,
+    m->backend->ops->zero(m->backend, m->optimizer.grads, m->lm.stack.params.size);
+    const double loss = ttt_backprop_run(&backprop, m->optimizer.weights, m->optimizer.gradients, m->tokens, 0.01,
                                          losses);
-    CHECK_NEAR(ttt_backprop_run(&backprop, &m->optimizer.weights, NULL, m->tokens, 0, NULL), loss,
-               (m->lm.backend->dtype == TTT_F64 ? 1e-12 : 1e-5) * loss);
+    CHECK_NEAR(ttt_backprop_run(&backprop, m->optimizer.weights, NULL, m->tokens, 0, NULL), loss,
+               (m->backend->dtype == TTT_F64 ? 1e-12 : 1e-5) * loss);
     ttt_backprop_deinit(&backprop);
     return loss;
 }
@@ -70,8 +76,9 @@ static double run(model *m, int64_t segment, bool recompute, double *losses)
 static void compare(const model *m, const double *whole, int64_t segment)
 {
     const double *grads = (const double *)(const void *)m->optimizer.grads;
-    for (int64_t i = 0; i < m->lm.layout.count; i++) {
-        const int64_t first = m->lm.layout.offsets[i], count = ttt_param_elements(&m->lm.layout.specs[i]);
+    for (int64_t i = 0; i < m->lm.stack.params.count; i++) {
+        const int64_t first = m->lm.stack.params.specs[i].offset,
+                      count = ttt_param_elements(&m->lm.stack.params.specs[i]);
         double largest = 0, difference = 0;
         for (int64_t n = first; n < first + count; n++) {
             largest = fmax(largest, fabs(whole[n]));
@@ -79,7 +86,7 @@ static void compare(const model *m, const double *whole, int64_t segment)
         }
         CHECK(largest > 0);
         if (!(difference <= 1e-12 * largest))
-            fprintf(stderr, "segment %lld, %s:\n", (long long)segment, m->lm.layout.specs[i].name);
+            fprintf(stderr, "segment %lld, %s:\n", (long long)segment, m->lm.stack.params.specs[i].name);
         CHECK_NEAR(difference / largest, 0, 1e-12);
     }
 }
@@ -89,8 +96,8 @@ static void test_segments(model *m)
     static const int64_t segments[] = {1, 2, 7, 16, 17, 20, 32, 48, 49, 50, 1000};
     double losses[B], parts[B];
     const double loss = run(m, 0, false, losses);
-    double *whole = ttt_alloc((size_t)m->lm.layout.size, sizeof *whole);
-    memcpy(whole, m->optimizer.grads, (size_t)m->lm.layout.size * sizeof *whole);
+    double *whole = ttt_alloc((size_t)m->lm.stack.params.size, sizeof *whole);
+    memcpy(whole, m->optimizer.grads, (size_t)m->lm.stack.params.size * sizeof *whole);
     for (size_t i = 0; i < sizeof segments / sizeof *segments; i++) {
         CHECK_NEAR(run(m, segments[i], false, parts), loss, 1e-12 * loss);
         for (int n = 0; n < B; n++) CHECK_NEAR(parts[n], losses[n], 1e-12 * losses[n]);
@@ -103,7 +110,7 @@ static void test_segments(model *m)
 static void test_recompute(model *m)
 {
     static const int64_t segments[] = {0, 20, 49};
-    const size_t size = (size_t)m->lm.layout.size * m->lm.backend->real;
+    const size_t size = (size_t)m->lm.stack.params.size * m->backend->real;
     char *kept = ttt_alloc(size, 1);
     for (size_t i = 0; i < sizeof segments / sizeof *segments; i++) {
         double losses[B], again[B];
@@ -122,14 +129,14 @@ static void test_direction(model *m)
 {
     const double step = 1e-5, scale = 0.01;
     (void)run(m, 13, false, NULL);
-    double *values = (double *)(void *)m->optimizer.values, *direction = ttt_alloc((size_t)m->lm.layout.size, 8);
+    double *values = (double *)(void *)m->optimizer.values, *direction = ttt_alloc((size_t)m->lm.stack.params.size, 8);
     double square = 0, change = 0;
-    memcpy(direction, m->optimizer.grads, (size_t)m->lm.layout.size * sizeof *direction);
-    for (int64_t i = 0; i < m->lm.layout.size; i++) square += direction[i] * direction[i];
+    memcpy(direction, m->optimizer.grads, (size_t)m->lm.stack.params.size * sizeof *direction);
+    for (int64_t i = 0; i < m->lm.stack.params.size; i++) square += direction[i] * direction[i];
     for (int sign = 1; sign >= -1; sign -= 2) {
-        for (int64_t i = 0; i < m->lm.layout.size; i++) values[i] += sign * step * direction[i];
+        for (int64_t i = 0; i < m->lm.stack.params.size; i++) values[i] += sign * step * direction[i];
         change += sign * run(m, 13, false, NULL) * scale;
-        for (int64_t i = 0; i < m->lm.layout.size; i++) values[i] -= sign * step * direction[i];
+        for (int64_t i = 0; i < m->lm.stack.params.size; i++) values[i] -= sign * step * direction[i];
     }
     CHECK_NEAR(change / (2 * step), square, 1e-6 * square);
     ttt_free(direction);

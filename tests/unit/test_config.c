@@ -8,7 +8,7 @@
 #include "base/file.h"
 #include "config/keys.h"
 #include "config/standard.h"
-#include "model/param_names.h"
+#include "layer/stack.h"
 #include "test.h"
 
 static void test_counts(void)
@@ -40,23 +40,24 @@ static void test_list(void)
     ttt_config config;
     CHECK_OK(ttt_config_standard(&config, "tiny"));
     config.tie_word_embeddings = false;
-    ttt_param_spec *specs;
-    int64_t count, elements = 0;
-    CHECK_OK(ttt_param_list(&config, &specs, &count));
+    ttt_stack stack;
+    int64_t elements = 0;
+    CHECK_OK(ttt_stack_init(&stack, &config));
+    const ttt_param_spec *specs = stack.params.specs;
+    const int64_t count = stack.params.count;
     for (int64_t i = 0; i < count; i++) elements += ttt_param_elements(&specs[i]);
     CHECK_EQ(elements, ttt_config_parameters(&config));
     CHECK_STR(specs[0].name, "model.embed_tokens.weight");
-    CHECK_EQ(specs[0].layer, -1);
     CHECK_STR(specs[1].name, "model.layers.0.seq_norm.weight");
     CHECK_STR(specs[count - 1].name, "lm_head.weight");
     int truncated = 0;
     for (int64_t i = 0; i < count; i++) {
-        if (specs[i].init != TTT_INIT_TRUNCATED) continue;
+        if (specs[i].first.init != TTT_INIT_TRUNCATED) continue;
         truncated++;
-        CHECK_NEAR(specs[i].std, 0.5, 0);
+        CHECK_NEAR(specs[i].first.std, 0.5, 0);
     }
     CHECK_EQ(truncated, 3 * config.num_hidden_layers);
-    ttt_free(specs);
+    ttt_stack_deinit(&stack, NULL);
 }
 
 static ttt_status parse(ttt_config *config, const char *text)
@@ -130,7 +131,8 @@ static void test_refused(void)
         {"{\"layers\":[\"ttt_linear\"]}", TTT_ERR_FORMAT, "layers has 1 blocks and num_hidden_layers is 24"},
         {"{\"num_hidden_layers\":1,\"layers\":[\"mamba\"]}", TTT_ERR_UNSUPPORTED, "mamba"},
         {"{\"num_hidden_layers\":1,\"layers\":[1]}", TTT_ERR_FORMAT, "layers must be"},
-        {"{\"vocab_size\":2000000000,\"hidden_size\":1048576}", TTT_ERR_FORMAT, "parameters"},
+        {"{\"vocab_size\":2000000000,\"hidden_size\":1048576,\"num_attention_heads\":16384}", TTT_ERR_FORMAT,
+         "parameters"},
     };
     ttt_config config;
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++)

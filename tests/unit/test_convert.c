@@ -8,10 +8,10 @@
 
 #include "base/alloc.h"
 #include "base/file.h"
-#include "model/param_names.h"
-#include "store/infer_config.h"
-#include "store/safetensors.h"
 #include "fault.h"
+#include "store/infer_config.h"
+#include "store/param_match.h"
+#include "store/safetensors.h"
 #include "test.h"
 
 #define FOLDER TTT_BINARY_DIR "/test_convert"
@@ -159,7 +159,8 @@ static void test_faults(void)
     clear();
     const int64_t allocations = fault_count(TTT_CALL_ALLOC), writes = fault_count(TTT_CALL_WRITE);
     CHECK_OK(ttt_convert(in, OUT, NULL, NULL));
-    const int64_t allocation_count = fault_count(TTT_CALL_ALLOC) - allocations, write_count = fault_count(TTT_CALL_WRITE) - writes;
+    const int64_t allocation_count = fault_count(TTT_CALL_ALLOC) - allocations,
+                  write_count = fault_count(TTT_CALL_WRITE) - writes;
     for (int64_t i = 1; i <= write_count; i++) {
         clear();
         fault_at(TTT_CALL_WRITE, i, 0);
@@ -300,8 +301,8 @@ static void test_match_codes(void)
     const int8_t codes[2 * 40] = {1};
     uint16_t scales[4] = {0x3f80, 0x3f80, 0x3f80, 0x3f80};
     const float values[2 * 40] = {0};
-    const ttt_param_spec specs[] = {{.name = "a", .rank = 2, .shape = {2, 40}, .matrix = true},
-                                    {.name = "b", .rank = 2, .shape = {2, 40}, .matrix = true}};
+    const ttt_param_spec specs[] = {{.name = "a", .rank = 2, .shape = {2, 40}, .role = TTT_ROLE_MATRIX},
+                                    {.name = "b", .rank = 2, .shape = {2, 40}, .role = TTT_ROLE_MATRIX}};
     const ttt_tensor sound[] = {{"a", TTT_I8, 2, {2, 40}, codes, 80},
                                 {"a.scales", TTT_BF16, 2, {2, 2}, scales, 8},
                                 {"b", TTT_I8, 2, {2, 40}, codes, 80},

@@ -15,7 +15,7 @@
 
 enum { V = 11, K = 4, TOKENS = 203 };
 
-static ttt_model *model;
+static ttt_context *reader;
 static int32_t text[TOKENS];
 
 static double loss_of(const float *logits, int32_t target)
@@ -34,10 +34,10 @@ static void window_losses(int64_t begin, int64_t end, int32_t bos, bool frozen, 
     int32_t ids[TOKENS + 1];
     for (int64_t j = begin; j < end; j++) ids[j - begin] = j == begin && bos >= 0 ? bos : text[j - 1];
     ttt_state *state;
-    CHECK_OK(ttt_state_new(&state, model));
+    CHECK_OK(ttt_state_new(&state, ttt_context_model(reader)));
     ttt_state_freeze(state, frozen);
     const ttt_feed feed = {state, ids, end - begin, TTT_LOGITS_ALL, logits[0]};
-    CHECK_OK(ttt_model_advance(model, &feed, 1));
+    CHECK_OK(ttt_context_advance(reader, &feed, 1));
     for (int64_t j = begin; j < end; j++) losses[j - begin] = loss_of(logits[j - begin], text[j]);
     ttt_state_free(state);
 }
@@ -53,7 +53,7 @@ static void check_eval(int64_t context, int64_t stride, int32_t bos, ttt_eval_mo
     options.bos = bos;
     options.bytes = 1000;
     ttt_eval_result r;
-    CHECK_OK(ttt_eval(model, text, TOKENS, &options, &r));
+    CHECK_OK(ttt_eval(reader, text, TOKENS, &options, &r));
 
     const int64_t start = bos >= 0 ? 0 : 1, N = context ? context : TOKENS - start, S = stride ? stride : N;
     double sums[3][TTT_EVAL_BINS] = {{0}}, all[3] = {0}, squares = 0;
@@ -146,7 +146,7 @@ static void test_inner(void)
     options.context = 32;
     options.inner = true;
     ttt_eval_result plain, inner;
-    CHECK_OK(ttt_eval(model, text, TOKENS, &options, &inner));
+    CHECK_OK(ttt_eval(reader, text, TOKENS, &options, &inner));
     CHECK_EQ(inner.layers, 2);
     for (int64_t layer = 0; layer < 2; layer++) {
         for (int64_t i = 0; i < inner.bin_count; i++) {
@@ -161,7 +161,7 @@ static void test_inner(void)
         }
     }
     options.inner = false;
-    CHECK_OK(ttt_eval(model, text, TOKENS, &options, &plain));
+    CHECK_OK(ttt_eval(reader, text, TOKENS, &options, &plain));
     CHECK(plain.inner == NULL);
     CHECK_NEAR(plain.adapting.all.mean, inner.adapting.all.mean, 1e-14); /* added in another order */
     CHECK_NEAR(plain.adapting.all.error, inner.adapting.all.error, 1e-14);
@@ -170,9 +170,9 @@ static void test_inner(void)
     ttt_eval_result both, frozen;
     options.inner = true;
     options.mode = TTT_EVAL_BOTH;
-    CHECK_OK(ttt_eval(model, text, TOKENS, &options, &both));
+    CHECK_OK(ttt_eval(reader, text, TOKENS, &options, &both));
     options.mode = TTT_EVAL_FROZEN;
-    CHECK_OK(ttt_eval(model, text, TOKENS, &options, &frozen));
+    CHECK_OK(ttt_eval(reader, text, TOKENS, &options, &frozen));
     for (int64_t i = 0; i < 2 * both.bin_count; i++) {
         if (isnan(both.inner[i].first)) continue;
         CHECK_NEAR(both.inner[i].after, inner.inner[i].after, 1e-14);
@@ -207,51 +207,51 @@ static void test_progress_and_refusals(void)
     told t = {0};
     o.progress = tell;
     o.progress_context = &t;
-    CHECK_OK(ttt_eval(model, text, TOKENS, &o, &r));
+    CHECK_OK(ttt_eval(reader, text, TOKENS, &o, &r));
     CHECK_EQ(t.calls, 1);
     CHECK_EQ(t.last, TOKENS - 1);
     CHECK_EQ(t.total, TOKENS - 1);
     static int32_t longer[5000];
     for (int i = 0; i < 5000; i++) longer[i] = text[i % TOKENS];
     t = (told){0};
-    const ttt_status status = ttt_eval(model, longer, 5000, &o, &r);
+    const ttt_status status = ttt_eval(reader, longer, 5000, &o, &r);
     CHECK_EQ(status, TTT_ERR_INTERRUPTED);
     CHECK_EQ(t.calls, 2);
 
     ttt_eval_options_init(&o);
-    CHECK_FAILS(ttt_eval(model, text, 0, &o, &r), TTT_ERR_ARGUMENT, "too few");
-    CHECK_FAILS(ttt_eval(model, text, 1, &o, &r), TTT_ERR_ARGUMENT, "too few");
+    CHECK_FAILS(ttt_eval(reader, text, 0, &o, &r), TTT_ERR_ARGUMENT, "too few");
+    CHECK_FAILS(ttt_eval(reader, text, 1, &o, &r), TTT_ERR_ARGUMENT, "too few");
     o.bos = V;
-    CHECK_FAILS(ttt_eval(model, text, TOKENS, &o, &r), TTT_ERR_ARGUMENT, "BOS has id 11");
+    CHECK_FAILS(ttt_eval(reader, text, TOKENS, &o, &r), TTT_ERR_ARGUMENT, "BOS has id 11");
     o.bos = 0;
-    CHECK_OK(ttt_eval(model, text, 1, &o, &r));
+    CHECK_OK(ttt_eval(reader, text, 1, &o, &r));
     CHECK_EQ(r.tokens, 1);
     ttt_eval_options_init(&o);
     o.context = TOKENS;
-    CHECK_FAILS(ttt_eval(model, text, TOKENS, &o, &r), TTT_ERR_ARGUMENT, "shorter than the context");
+    CHECK_FAILS(ttt_eval(reader, text, TOKENS, &o, &r), TTT_ERR_ARGUMENT, "shorter than the context");
     o.context = 10;
     o.stride = 11;
-    CHECK_FAILS(ttt_eval(model, text, TOKENS, &o, &r), TTT_ERR_ARGUMENT, "larger than context");
+    CHECK_FAILS(ttt_eval(reader, text, TOKENS, &o, &r), TTT_ERR_ARGUMENT, "larger than context");
     o.stride = -1;
-    CHECK_FAILS(ttt_eval(model, text, TOKENS, &o, &r), TTT_ERR_ARGUMENT, "negative");
+    CHECK_FAILS(ttt_eval(reader, text, TOKENS, &o, &r), TTT_ERR_ARGUMENT, "negative");
     o.context = 0;
     o.stride = 5;
-    CHECK_FAILS(ttt_eval(model, text, TOKENS, &o, &r), TTT_ERR_ARGUMENT, "needs a context");
+    CHECK_FAILS(ttt_eval(reader, text, TOKENS, &o, &r), TTT_ERR_ARGUMENT, "needs a context");
     ttt_eval_options_init(&o);
     int32_t bad[3] = {0, V, 0};
-    CHECK_FAILS(ttt_eval(model, bad, 3, &o, &r), TTT_ERR_ARGUMENT, "token 1 of the text has id 11");
+    CHECK_FAILS(ttt_eval(reader, bad, 3, &o, &r), TTT_ERR_ARGUMENT, "token 1 of the text has id 11");
     bad[1] = 0;
     bad[2] = -5; /* only predicted, never read */
-    CHECK_FAILS(ttt_eval(model, bad, 3, &o, &r), TTT_ERR_ARGUMENT, "token 2 of the text has id -5");
+    CHECK_FAILS(ttt_eval(reader, bad, 3, &o, &r), TTT_ERR_ARGUMENT, "token 2 of the text has id -5");
 }
 
 /* Weights that are finite, but so large that what is computed with them is not. */
-static ttt_status huge(void *context, const ttt_lm *lm, int64_t index, ttt_matrix *matrix)
+static ttt_status huge(void *none, const ttt_params *params, int64_t index, ttt_matrix *matrix)
 {
     static float values[1024];
-    (void)context;
-    const ttt_param_spec *spec = &lm->layout.specs[index];
-    const int64_t n = ttt_param_elements(spec), columns = spec->shape[spec->rank - 1];
+    (void)none;
+    const ttt_param_spec *spec = &params->specs[index];
+    const int64_t n = ttt_param_elements(spec), columns = ttt_param_columns(spec);
     CHECK(n <= 1024);
     for (int64_t i = 0; i < n; i++) values[i] = 1e15f;
     *matrix = (ttt_matrix){.dtype = TTT_F32, .values = values, .rows = n / columns, .columns = columns};
@@ -261,12 +261,15 @@ static ttt_status huge(void *context, const ttt_lm *lm, int64_t index, ttt_matri
 static void test_overflow(void)
 {
     ttt_model *overflowing;
-    const ttt_config config = *ttt_model_config(model);
+    ttt_context *its;
+    const ttt_config config = *ttt_model_config(ttt_context_model(reader));
     CHECK_OK(ttt_model_build(&overflowing, &config, &(ttt_model_options){.backend = "cpu"}, huge, NULL));
+    CHECK_OK(ttt_context_new(&its, overflowing, 1));
     ttt_eval_options o;
     ttt_eval_options_init(&o);
     ttt_eval_result r;
-    CHECK_FAILS(ttt_eval(overflowing, text, TOKENS, &o, &r), TTT_ERR_NUMERIC, "the loss at token 1 of the text");
+    CHECK_FAILS(ttt_eval(its, text, TOKENS, &o, &r), TTT_ERR_NUMERIC, "the loss at token 1 of the text");
+    ttt_context_free(its);
     ttt_model_free(overflowing);
 }
 
@@ -284,11 +287,14 @@ static void run(const char *backend, ttt_learner_kind learner)
     config.initializer_range = 0.5; /* so that it is no matter of rounding whether learning changes anything */
     config.use_gate = config.share_qk = config.pre_conv = true;
     const ttt_model_options options = {.backend = backend};
+    ttt_model *model;
     CHECK_OK(ttt_model_new(&model, &config, 3, &options));
+    CHECK_OK(ttt_context_new(&reader, model, 0));
     test_windows();
     test_inner();
     test_progress_and_refusals();
     if (strcmp(backend, "cpu") == 0) test_overflow();
+    ttt_context_free(reader);
     ttt_model_free(model);
 }
 

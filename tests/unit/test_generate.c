@@ -14,7 +14,7 @@
 
 enum { IDS = 300, TEXT = 4096 };
 
-static ttt_model *model;
+static ttt_context *reader;
 static ttt_tokenizer *tokenizer;
 
 /* All that a sink was given. */
@@ -53,7 +53,7 @@ static ttt_status generate(ttt_state *state, const char *prompt, const ttt_gener
     ttt_ids ids = {0};
     CHECK_OK(ttt_tokenizer_encode(tokenizer, prompt, strlen(prompt), false, &ids));
     const ttt_generate_sink sink = {.piece = take, .context = w};
-    const ttt_status status = ttt_generate(model, tokenizer, state, ids.data, (int64_t)ids.count, options, &sink,
+    const ttt_status status = ttt_generate(reader, tokenizer, state, ids.data, (int64_t)ids.count, options, &sink,
                                            stats);
     ttt_ids_deinit(&ids);
     return status;
@@ -63,7 +63,7 @@ static ttt_status generate(ttt_state *state, const char *prompt, const ttt_gener
 static void test_splits(void)
 {
     ttt_state *state;
-    CHECK_OK(ttt_state_new(&state, model));
+    CHECK_OK(ttt_state_new(&state, ttt_context_model(reader)));
     const ttt_generate_options options = defaults(40);
     const char prompt[] = "a prompt of thirty characters.";
     static written whole, half, rest;
@@ -79,7 +79,7 @@ static void test_splits(void)
     for (int cut = 1; cut < 30; cut += 7) {
         written part = {0};
         ttt_state_reset(state);
-        CHECK_OK(ttt_model_advance(model, &(ttt_feed){.state = state, .tokens = read, .count = cut}, 1));
+        CHECK_OK(ttt_context_advance(reader, &(ttt_feed){.state = state, .tokens = read, .count = cut}, 1));
         CHECK_OK(generate(state, prompt + cut, &options, &part, NULL));
         CHECK(memcmp(part.ids, whole.ids, sizeof part.ids) == 0);
         CHECK_STR(part.text, whole.text);
@@ -90,18 +90,18 @@ static void test_splits(void)
     ttt_state_reset(state);
     CHECK_OK(generate(state, prompt, &few, &half, NULL));
     ttt_state *other;
-    CHECK_OK(ttt_state_new(&other, model));
+    CHECK_OK(ttt_state_new(&other, ttt_context_model(reader)));
     memcpy(read + 30, half.ids, 15 * sizeof *read);
     const ttt_generate_sink sink = {.piece = take, .context = &rest};
     few = defaults(25);
-    CHECK_OK(ttt_generate(model, tokenizer, other, read, 45, &few, &sink, NULL));
+    CHECK_OK(ttt_generate(reader, tokenizer, other, read, 45, &few, &sink, NULL));
     CHECK(memcmp(rest.ids, whole.ids + 15, 25 * sizeof *read) == 0);
     CHECK_EQ(ttt_state_position(other), 70);
     float mine[257], theirs[257];
-    CHECK_OK(ttt_model_advance(model, &(ttt_feed){other, read, 1, TTT_LOGITS_LAST, theirs}, 1));
+    CHECK_OK(ttt_context_advance(reader, &(ttt_feed){other, read, 1, TTT_LOGITS_LAST, theirs}, 1));
     ttt_state_reset(state);
     CHECK_OK(generate(state, prompt, &options, &half, NULL));
-    CHECK_OK(ttt_model_advance(model, &(ttt_feed){state, read, 1, TTT_LOGITS_LAST, mine}, 1));
+    CHECK_OK(ttt_context_advance(reader, &(ttt_feed){state, read, 1, TTT_LOGITS_LAST, mine}, 1));
     CHECK(memcmp(mine, theirs, sizeof mine) == 0);
     ttt_state_free(other);
     ttt_state_free(state);
@@ -110,7 +110,7 @@ static void test_splits(void)
 static void test_ends(void)
 {
     ttt_state *state;
-    CHECK_OK(ttt_state_new(&state, model));
+    CHECK_OK(ttt_state_new(&state, ttt_context_model(reader)));
     static written all, cut;
     ttt_generate_options options = defaults(120);
     options.sampling.temperature = 2;
@@ -171,30 +171,30 @@ static void test_ends(void)
 static void test_refusals(void)
 {
     ttt_state *state;
-    CHECK_OK(ttt_state_new(&state, model));
+    CHECK_OK(ttt_state_new(&state, ttt_context_model(reader)));
     written w = {0};
     ttt_generate_options options = defaults(4);
     const ttt_generate_sink sink = {.piece = take, .context = &w};
     int32_t id = 257;
-    CHECK_FAILS(ttt_generate(model, NULL, state, &id, 1, &options, &sink, NULL), TTT_ERR_ARGUMENT, "has id 257");
+    CHECK_FAILS(ttt_generate(reader, NULL, state, &id, 1, &options, &sink, NULL), TTT_ERR_ARGUMENT, "has id 257");
     id = -1;
-    CHECK_FAILS(ttt_generate(model, NULL, state, &id, 1, &options, &sink, NULL), TTT_ERR_ARGUMENT, "has id -1");
-    CHECK_FAILS(ttt_generate(model, NULL, state, &id, 0, &options, &sink, NULL), TTT_ERR_ARGUMENT, "empty");
+    CHECK_FAILS(ttt_generate(reader, NULL, state, &id, 1, &options, &sink, NULL), TTT_ERR_ARGUMENT, "has id -1");
+    CHECK_FAILS(ttt_generate(reader, NULL, state, &id, 0, &options, &sink, NULL), TTT_ERR_ARGUMENT, "empty");
     id = 5;
     options.max_new_tokens = -2;
-    CHECK_FAILS(ttt_generate(model, NULL, state, &id, 1, &options, &sink, NULL), TTT_ERR_ARGUMENT, "max_new_tokens");
+    CHECK_FAILS(ttt_generate(reader, NULL, state, &id, 1, &options, &sink, NULL), TTT_ERR_ARGUMENT, "max_new_tokens");
     options = defaults(4);
     options.stops = (const char *const[]){""};
     options.stop_count = 1;
-    CHECK_FAILS(ttt_generate(model, tokenizer, state, &id, 1, &options, &sink, NULL), TTT_ERR_ARGUMENT, "empty");
-    CHECK_FAILS(ttt_generate(model, NULL, state, &id, 1, &options, &sink, NULL), TTT_ERR_ARGUMENT, "tokenizer");
+    CHECK_FAILS(ttt_generate(reader, tokenizer, state, &id, 1, &options, &sink, NULL), TTT_ERR_ARGUMENT, "empty");
+    CHECK_FAILS(ttt_generate(reader, NULL, state, &id, 1, &options, &sink, NULL), TTT_ERR_ARGUMENT, "tokenizer");
     options = defaults(4);
     options.sampling.top_p = 7;
-    CHECK_FAILS(ttt_generate(model, NULL, state, &id, 1, &options, &sink, NULL), TTT_ERR_ARGUMENT, "top_p");
+    CHECK_FAILS(ttt_generate(reader, NULL, state, &id, 1, &options, &sink, NULL), TTT_ERR_ARGUMENT, "top_p");
     CHECK_EQ(ttt_state_position(state), 0);
     CHECK_EQ(w.calls, 0);
     options = defaults(4); /* without a tokenizer there are ids and no text */
-    CHECK_OK(ttt_generate(model, NULL, state, &id, 1, &options, &sink, NULL));
+    CHECK_OK(ttt_generate(reader, NULL, state, &id, 1, &options, &sink, NULL));
     CHECK_EQ(w.count, 4);
     CHECK_EQ(w.size, 0);
     ttt_state_free(state);
@@ -208,9 +208,10 @@ static void check_config(const char *folder, const char *text, const char *expec
     CHECK_OK(ttt_file_write(path, text, strlen(text)));
     ttt_generate_options_init(options);
     if (expected_failure)
-        CHECK_FAILS(ttt_generate_options_load(options, folder, model, tokenizer), TTT_ERR_FORMAT, expected_failure);
+        CHECK_FAILS(ttt_generate_options_load(options, folder, ttt_context_model(reader), tokenizer), TTT_ERR_FORMAT,
+                    expected_failure);
     else
-        CHECK_OK(ttt_generate_options_load(options, folder, model, tokenizer));
+        CHECK_OK(ttt_generate_options_load(options, folder, ttt_context_model(reader), tokenizer));
     unlink(path);
 }
 
@@ -220,7 +221,7 @@ static void test_generation_config(void)
     CHECK(mkdtemp(folder) != NULL);
     ttt_generate_options o;
     ttt_generate_options_init(&o);
-    CHECK_OK(ttt_generate_options_load(&o, folder, model, tokenizer)); /* no such file */
+    CHECK_OK(ttt_generate_options_load(&o, folder, ttt_context_model(reader), tokenizer)); /* no such file */
     CHECK_EQ(o.eos_count, 1);
     CHECK_EQ(o.eos[0], 0);
     CHECK_EQ(o.max_new_tokens, 256);
@@ -261,13 +262,16 @@ int main(void)
     config.num_attention_heads = 2;
     config.mini_batch_size = 4;
     config.use_gate = config.share_qk = config.pre_conv = true;
+    ttt_model *model;
     CHECK_OK(ttt_model_new(&model, &config, 1, NULL));
+    CHECK_OK(ttt_context_new(&reader, model, 0));
     CHECK_OK(ttt_tokenizer_new_bytes(&tokenizer));
     test_splits();
     test_ends();
     test_refusals();
     test_generation_config();
     ttt_tokenizer_free(tokenizer);
+    ttt_context_free(reader);
     ttt_model_free(model);
     return test_end();
 }

@@ -72,7 +72,7 @@ static double held_out(ttt_trainer *trainer)
 static bool same(const ttt_trainer *a, const ttt_trainer *b)
 {
     const ttt_optimizer *x = &a->optimizer, *y = &b->optimizer;
-    return memcmp(x->values, y->values, (size_t)a->lm.layout.size * a->lm.backend->real) == 0;
+    return memcmp(x->values, y->values, (size_t)a->lm.stack.params.size * a->backend->real) == 0;
 }
 
 static void test_bits(void)
@@ -101,10 +101,10 @@ static void test_bits(void)
 static double distance(const ttt_trainer *a, const ttt_trainer *b)
 {
     double sum = 0;
-    for (int64_t i = 0; i < a->lm.layout.size; i++) {
+    for (int64_t i = 0; i < a->lm.stack.params.size; i++) {
         double x, y;
-        a->lm.backend->ops->to(a->lm.backend, &x, TTT_F64, ttt_at(a->lm.backend, a->optimizer.grads, i), 1);
-        b->lm.backend->ops->to(b->lm.backend, &y, TTT_F64, ttt_at(b->lm.backend, b->optimizer.grads, i), 1);
+        a->backend->ops->to(a->backend, &x, TTT_F64, ttt_at(a->backend, a->optimizer.grads, i), 1);
+        b->backend->ops->to(b->backend, &y, TTT_F64, ttt_at(b->backend, b->optimizer.grads, i), 1);
         sum += (x - y) * (x - y);
     }
     return sqrt(sum);

@@ -81,7 +81,7 @@ static void test_training(ttt_learner_kind learner)
     CHECK_EQ(ttt_trainer_profile(a).count, 0);
 
     const ttt_profile p = ttt_trainer_profile(b);
-    const double rows = 2 * BATCH * T, real = sizeof(float), size = (double)b->lm.layout.size;
+    const double rows = 2 * BATCH * T, real = sizeof(float), size = (double)b->lm.stack.params.size;
     const double matrices = L * (4 * C * C + H * C + 3 * C * F) + V * C; /* q, v, o, gate of the layer */
     CHECK_NEAR(row(&p, "linear")->flops, 2 * rows * matrices, 0);
     CHECK_NEAR(row(&p, "linear_backward_input")->flops, 2 * rows * matrices, 0);

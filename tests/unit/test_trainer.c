@@ -62,7 +62,7 @@ static double *train(const ttt_config *config, const ttt_train_options *options,
     ttt_trainer *trainer = trainer_new(config, options);
     for (int i = 0; i < n; i++) CHECK_OK(ttt_trainer_step(trainer, tokens, last));
     CHECK_EQ(ttt_trainer_step_count(trainer), n);
-    const size_t size = (size_t)trainer->lm.layout.size;
+    const size_t size = (size_t)trainer->lm.stack.params.size;
     double *values = ttt_alloc(size, sizeof *values);
     if (!values) exit(1);
     memcpy(values, values_of(trainer), size * sizeof *values);
@@ -100,7 +100,7 @@ static void test_first_update(double clip)
     ttt_train_options o = small_options();
     o.clip = clip;
     ttt_trainer *trainer = trainer_new(&config, &o);
-    const int64_t size = trainer->lm.layout.size;
+    const int64_t size = trainer->lm.stack.params.size;
     double *before = ttt_alloc((size_t)size, sizeof *before);
     if (!before) exit(1);
     memcpy(before, values_of(trainer), (size_t)size * sizeof *before);
@@ -152,7 +152,7 @@ static void test_warmup(ttt_learner_kind learner)
     o.warmup = 0.5;
     double *after = train(&config, &o, 1, &warm);
     ttt_trainer *fresh = trainer_new(&config, &o);
-    CHECK(memcmp(after, values_of(fresh), (size_t)fresh->lm.layout.size * sizeof *after) == 0);
+    CHECK(memcmp(after, values_of(fresh), (size_t)fresh->lm.stack.params.size * sizeof *after) == 0);
     ttt_trainer_free(fresh);
     ttt_free(after);
     o.warmup = 0;
@@ -175,7 +175,7 @@ static void test_learning(void)
     CHECK(last.loss < first.loss - 0.3);
 
     ttt_trainer *trainer = trainer_new(&config, &o);
-    values_of(trainer)[trainer->lm.layout.size / 2] = (double)NAN;
+    values_of(trainer)[trainer->lm.stack.params.size / 2] = (double)NAN;
     CHECK_FAILS(ttt_trainer_step(trainer, tokens, &last), TTT_ERR_NUMERIC, "update 1");
     CHECK_EQ(ttt_trainer_step_count(trainer), 0);
     tokens[7] = V;

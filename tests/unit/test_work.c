@@ -30,7 +30,7 @@ static void counts(bool mlp)
     const double learner = mlp ? 3 * 8 * D * D + 10 * TILE * D + 4 * D * D : 3 * D * D + 2 * TILE * D;
     const double backward = 2 * learner;
     ttt_work work;
-    ttt_work_training(&work, &c, 64, 2);
+    CHECK_OK(ttt_work_training(&work, &c, 64, 2));
     CHECK_NEAR(work.products, 128.0 * 6 * (L * block + V * C), 0.5);
     CHECK_NEAR(work.others, 128.0 * L * H * 2 * (learner + backward), 0.5);
     CHECK_NEAR(work.bytes, 40.0 * (double)ttt_config_parameters(&c), 0.5);

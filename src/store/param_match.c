@@ -1,133 +1,10 @@
-/* SPDX-License-Identifier: MIT
- *
- * The table of parameters. One walk over a configuration serves three purposes: counting the entries, summing their
- * elements, and filling the list.
- */
-#include "model/param_names.h"
+/* SPDX-License-Identifier: MIT */
+#include "store/param_match.h"
 
-#include <inttypes.h>
-#include <math.h>
 #include <stdio.h>
 #include <string.h>
 
 #include "base/alloc.h"
-
-typedef struct walk {
-    ttt_param_spec *specs; /* NULL: only count */
-    int64_t count;
-    int64_t elements; /* INT64_MAX once there are more */
-    int64_t layer;
-    double normal; /* standard deviations of the two random kinds */
-    double truncated;
-} walk;
-
-static void add(walk *w, ttt_init init, const char *name, int rank, int64_t a, int64_t b, int64_t c)
-{
-    ttt_param_spec spec = {.rank = rank, .shape = {a, b, c}, .init = init, .layer = w->layer};
-    if (init == TTT_INIT_NORMAL) spec.std = w->normal;
-    if (init == TTT_INIT_TRUNCATED) spec.std = w->truncated;
-    spec.matrix = rank == 2 && init == TTT_INIT_NORMAL; /* the learners' own maps have three dimensions */
-    int64_t elements = 1;
-    bool overflow = false;
-    for (int i = 0; i < rank; i++) overflow |= __builtin_mul_overflow(elements, spec.shape[i], &elements);
-    if (overflow || __builtin_add_overflow(w->elements, elements, &w->elements)) w->elements = INT64_MAX;
-    if (w->specs) {
-        if (w->layer < 0)
-            snprintf(spec.name, sizeof spec.name, "%s", name);
-        else
-            snprintf(spec.name, sizeof spec.name, "model.layers.%" PRId64 ".%s", w->layer, name);
-        w->specs[w->count] = spec;
-    }
-    w->count++;
-}
-
-#define SEQ "seq_modeling_block."
-
-/* The learner and what feeds it: everything named seq_modeling_block. */
-static void add_ttt(walk *w, const ttt_config *config)
-{
-    const int64_t C = config->hidden_size, H = config->num_attention_heads, D = C / H;
-    const bool mlp = config->ttt_layer_type == TTT_LEARNER_MLP;
-    const int64_t inner = mlp ? 4 * D : D;
-    add(w, TTT_INIT_NORMAL, SEQ "q_proj.weight", 2, C, C, 0);
-    if (!config->share_qk) add(w, TTT_INIT_NORMAL, SEQ "k_proj.weight", 2, C, C, 0);
-    add(w, TTT_INIT_NORMAL, SEQ "v_proj.weight", 2, C, C, 0);
-    add(w, TTT_INIT_NORMAL, SEQ "o_proj.weight", 2, C, C, 0);
-    if (config->use_gate) add(w, TTT_INIT_NORMAL, SEQ "g_proj.weight", 2, C, C, 0);
-    if (config->share_qk) {
-        add(w, TTT_INIT_TRUNCATED, SEQ "conv_q.weight", 3, C, 1, config->conv_kernel);
-        add(w, TTT_INIT_ZEROS, SEQ "conv_q.bias", 1, C, 0, 0);
-        add(w, TTT_INIT_TRUNCATED, SEQ "conv_k.weight", 3, C, 1, config->conv_kernel);
-        add(w, TTT_INIT_ZEROS, SEQ "conv_k.bias", 1, C, 0, 0);
-    }
-    add(w, TTT_INIT_NORMAL, SEQ "learnable_ttt_lr_weight", 3, H, 1, C);
-    add(w, TTT_INIT_ZEROS, SEQ "learnable_ttt_lr_bias", 2, H, 1, 0);
-    add(w, TTT_INIT_ZEROS, SEQ "learnable_token_idx", 1, config->mini_batch_size, 0, 0);
-    add(w, TTT_INIT_ONES, SEQ "ttt_norm_weight", 2, H, D, 0);
-    add(w, TTT_INIT_ZEROS, SEQ "ttt_norm_bias", 2, H, D, 0);
-    add(w, TTT_INIT_NORMAL, SEQ "W1", 3, H, D, inner);
-    add(w, TTT_INIT_ZEROS, SEQ "b1", 3, H, 1, inner);
-    if (mlp) {
-        add(w, TTT_INIT_NORMAL, SEQ "W2", 3, H, inner, D);
-        add(w, TTT_INIT_ZEROS, SEQ "b2", 3, H, 1, D);
-    }
-    add(w, TTT_INIT_ONES, SEQ "post_norm.weight", 1, C, 0, 0);
-    add(w, TTT_INIT_ZEROS, SEQ "post_norm.bias", 1, C, 0, 0);
-}
-
-static void walk_model(walk *w, const ttt_config *config)
-{
-    const int64_t C = config->hidden_size, F = config->intermediate_size;
-    w->normal = config->initializer_range;
-    w->truncated = sqrt(1 / (double)config->conv_kernel);
-    w->layer = -1;
-    add(w, TTT_INIT_NORMAL, "model.embed_tokens.weight", 2, config->vocab_size, C, 0);
-    for (w->layer = 0; w->layer < config->num_hidden_layers; w->layer++) {
-        add(w, TTT_INIT_ONES, "seq_norm.weight", 1, C, 0, 0);
-        add(w, TTT_INIT_ONES, "ffn_norm.weight", 1, C, 0, 0);
-        add(w, TTT_INIT_NORMAL, "mlp.gate_proj.weight", 2, F, C, 0);
-        add(w, TTT_INIT_NORMAL, "mlp.up_proj.weight", 2, F, C, 0);
-        add(w, TTT_INIT_NORMAL, "mlp.down_proj.weight", 2, C, F, 0);
-        if (config->pre_conv) {
-            add(w, TTT_INIT_ONES, "conv.norm.weight", 1, C, 0, 0);
-            add(w, TTT_INIT_TRUNCATED, "conv.conv.weight", 3, C, 1, config->conv_kernel);
-            add(w, TTT_INIT_ZEROS, "conv.conv.bias", 1, C, 0, 0);
-        }
-        add_ttt(w, config);
-    }
-    w->layer = -1;
-    add(w, TTT_INIT_ONES, "model.norm.weight", 1, C, 0, 0);
-    if (!config->tie_word_embeddings) add(w, TTT_INIT_NORMAL, "lm_head.weight", 2, config->vocab_size, C, 0);
-}
-
-ttt_status ttt_param_list(const ttt_config *config, ttt_param_spec **specs, int64_t *count)
-{
-    walk counting = {0};
-    walk_model(&counting, config);
-    walk filling = {.specs = ttt_alloc((size_t)counting.count, sizeof **specs)};
-    *specs = filling.specs;
-    *count = 0;
-    if (!filling.specs) return TTT_ERR_MEMORY;
-    walk_model(&filling, config);
-    *count = filling.count;
-    return TTT_OK;
-}
-
-int64_t ttt_config_parameters(const ttt_config *config)
-{
-    walk counting = {0};
-    walk_model(&counting, config);
-    return counting.elements;
-}
-
-int64_t ttt_param_elements(const ttt_param_spec *spec)
-{
-    int64_t elements = 1;
-    for (int i = 0; i < spec->rank; i++) elements *= spec->shape[i];
-    return elements;
-}
-
-/* ---- tensors of a file ---- */
 
 /* What a matrix's type says it holds. */
 static ttt_precision precision_of(const ttt_tensor *tensor)
@@ -137,13 +14,12 @@ static ttt_precision precision_of(const ttt_tensor *tensor)
 
 ttt_matrix ttt_param_matrix(const ttt_param_spec *spec, const ttt_param_found *found)
 {
-    const int64_t columns = spec->shape[spec->rank - 1];
     return (ttt_matrix){.precision = found->scales ? precision_of(found->tensor) : TTT_PRECISION_F32,
                         .dtype = found->tensor->dtype,
                         .values = found->tensor->data,
                         .scales = found->scales ? found->scales->data : NULL,
-                        .rows = ttt_param_elements(spec) / columns,
-                        .columns = columns};
+                        .rows = ttt_param_rows(spec),
+                        .columns = ttt_param_columns(spec)};
 }
 
 static int64_t find(const ttt_tensor *tensors, int64_t count, const char *name)
@@ -195,7 +71,7 @@ static ttt_status match_one(const ttt_param_spec *spec, const ttt_tensor *tensor
 {
     char expected[TTT_SHAPE_TEXT], actual[TTT_SHAPE_TEXT];
     ttt_shape_print(expected, spec->shape, spec->rank);
-    if (tensor && spec->matrix && precision_of(tensor) != TTT_PRECISION_F32)
+    if (tensor && spec->role == TTT_ROLE_MATRIX && precision_of(tensor) != TTT_PRECISION_F32)
         return match_codes(spec, tensor, scales, where);
     if (!tensor)
         return ttt_fail(TTT_ERR_FORMAT, "%s: the configuration needs a tensor %s of shape %s, which is missing", where,
@@ -236,7 +112,7 @@ static ttt_status find_param(ttt_param_found *found, bool *used, const ttt_param
         found->tensor = &tensors[at];
         used[at] = true;
     }
-    if (found->tensor && spec->matrix && precision_of(found->tensor) != TTT_PRECISION_F32) {
+    if (found->tensor && spec->role == TTT_ROLE_MATRIX && precision_of(found->tensor) != TTT_PRECISION_F32) {
         char name[TTT_PARAM_NAME + sizeof TTT_SCALES];
         snprintf(name, sizeof name, "%s%s", spec->name, TTT_SCALES);
         const int64_t scales = find(tensors, count, name);
@@ -254,7 +130,7 @@ static ttt_status find_precision(ttt_precision *precision, const ttt_param_spec 
 {
     *precision = precision_of(found[0].tensor); /* of the embedding */
     for (int64_t i = 0; i < count; i++)
-        if (specs[i].matrix && precision_of(found[i].tensor) != *precision)
+        if (specs[i].role == TTT_ROLE_MATRIX && precision_of(found[i].tensor) != *precision)
             return ttt_fail(TTT_ERR_FORMAT, "%s: tensor %s has type %s and %s %s: matrices are of one precision", where,
                             specs[i].name, ttt_dtype_name(found[i].tensor->dtype), specs[0].name,
                             ttt_dtype_name(found[0].tensor->dtype));

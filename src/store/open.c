@@ -7,6 +7,7 @@
 #include "base/alloc.h"
 #include "base/file.h"
 #include "model/model.h"
+#include "store/param_match.h"
 #include "store/safetensors.h"
 
 typedef struct opening {
@@ -14,26 +15,25 @@ typedef struct opening {
     const ttt_tensor *last; /* the tensor given last, whose pages are no longer needed */
 } opening;
 
-static ttt_status from_tensor(void *context, const ttt_lm *lm, int64_t index, ttt_matrix *matrix)
+static ttt_status from_tensor(void *context, const ttt_params *params, int64_t index, ttt_matrix *matrix)
 {
     opening *o = context;
     if (o->last) ttt_map_release(o->last->data, o->last->bytes);
     o->last = o->found[index].tensor;
-    *matrix = ttt_param_matrix(&lm->layout.specs[index], &o->found[index]);
+    *matrix = ttt_param_matrix(&params->specs[index], &o->found[index]);
     return TTT_OK;
 }
 
 static ttt_status open_tensors(ttt_model **model, const char *folder, const ttt_config *config,
                                const ttt_safetensors *file, const ttt_model_options *options)
 {
-    ttt_param_spec *specs;
-    int64_t count;
-    TTT_TRY(ttt_param_list(config, &specs, &count));
+    ttt_stack stack;
+    TTT_TRY(ttt_stack_init(&stack, config));
     ttt_param_found *found = NULL;
     ttt_precision stored;
     const int64_t tensors = ttt_safetensors_count(file);
-    ttt_status status = ttt_param_match(specs, count, tensors ? ttt_safetensors_at(file, 0) : NULL, tensors, folder,
-                                        &found, &stored);
+    ttt_status status = ttt_param_match(stack.params.specs, stack.params.count,
+                                        tensors ? ttt_safetensors_at(file, 0) : NULL, tensors, folder, &found, &stored);
     if (status == TTT_OK) {
         ttt_model_options chosen = options ? *options : (ttt_model_options){0};
         const bool automatic = !chosen.precision || strcmp(chosen.precision, "auto") == 0;
@@ -42,7 +42,7 @@ static ttt_status open_tensors(ttt_model **model, const char *folder, const ttt_
         if (status == TTT_ERR_NUMERIC) status = ttt_fail_prefix(status, "%s", folder);
     }
     ttt_free(found);
-    ttt_free(specs);
+    ttt_stack_deinit(&stack, NULL);
     return status;
 }
 

@@ -1,0 +1,8 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * The layers that a configuration can name.
+ */
+#include "layer/layer.h"
+
+const ttt_layer_ops *const ttt_layer_table[] = {&ttt_layer_conv, &ttt_layer_ffn, &ttt_layer_ttt_linear,
+                                                &ttt_layer_ttt_mlp, NULL};

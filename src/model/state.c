@@ -1,0 +1,138 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * The life of a state. Everything here runs on the model's backend of one thread, which has no state of its own: so any
+ * number of threads may work on their states at once.
+ */
+#include "model/state.h"
+
+#include <string.h>
+
+#include "base/alloc.h"
+
+ttt_status ttt_state_new(ttt_state **out, const ttt_model *model)
+{
+    *out = NULL;
+    const ttt_stack *stack = &model->lm.stack;
+    ttt_state *state = ttt_alloc(1, sizeof *state);
+    if (!state) return TTT_ERR_MEMORY;
+    state->model = model;
+    state->fixed = model->backend->ops->alloc(model->backend, stack->state_size, model->backend->real);
+    state->grown = ttt_alloc((size_t)stack->layer_count, sizeof *state->grown);
+    if (!state->fixed || !state->grown) {
+        ttt_state_free(state);
+        return TTT_ERR_MEMORY;
+    }
+    ttt_state_reset(state);
+    *out = state;
+    return TTT_OK;
+}
+
+void ttt_state_free(ttt_state *state)
+{
+    if (!state) return;
+    const ttt_backend *b = state->model->backend;
+    for (int64_t i = 0; state->grown && i < state->model->lm.stack.layer_count; i++) b->ops->free(b, state->grown[i]);
+    b->ops->free(b, state->fixed);
+    ttt_free(state->grown);
+    ttt_free(state);
+}
+
+void ttt_state_reset(ttt_state *state)
+{
+    const ttt_model *model = state->model;
+    const ttt_run run = {.state = state->fixed, .grown = state->grown};
+    const ttt_pass pass = {.backend = model->backend, .runs = &run, .run_count = 1, .rate_factor = 1};
+    ttt_lm_reset(&model->lm, &pass, model->weights);
+    state->position = 0;
+}
+
+/* ---- what grows ---- */
+
+static int64_t per_token(const ttt_model *model, int64_t layer)
+{
+    return ttt_layer_state(&model->lm.stack.layers[layer], model->backend).per_token;
+}
+
+static int64_t rows_of(const ttt_model *model, int64_t layer, int64_t tokens)
+{
+    return ttt_lm_grown_rows(&model->lm, layer, tokens, false);
+}
+
+/* New blocks, all of them or none. */
+static ttt_status allocate(const ttt_model *model, void **grown, int64_t tokens)
+{
+    const ttt_backend *b = model->backend;
+    for (int64_t i = 0; i < model->lm.stack.layer_count; i++) {
+        const int64_t rows = rows_of(model, i, tokens);
+        if (rows == 0) continue;
+        grown[i] = b->ops->alloc(b, rows, (size_t)per_token(model, i) * b->real);
+        if (grown[i]) continue;
+        while (i-- > 0) b->ops->free(b, grown[i]);
+        return TTT_ERR_MEMORY;
+    }
+    return TTT_OK;
+}
+
+static bool grows(const ttt_model *model)
+{
+    for (int64_t i = 0; i < model->lm.stack.layer_count; i++)
+        if (per_token(model, i) > 0) return true;
+    return false;
+}
+
+/* Rows keep their places: with a window they go round in as many rows as the window has, and these are all there once
+ * anything goes round. */
+ttt_status ttt_state_reserve(ttt_state *state, int64_t tokens)
+{
+    const ttt_model *model = state->model;
+    const ttt_backend *b = model->backend;
+    if (tokens <= state->capacity || !grows(model)) return TTT_OK;
+    const int64_t layers = model->lm.stack.layer_count;
+    const int64_t capacity = tokens > 2 * state->capacity ? tokens : 2 * state->capacity;
+    void **grown = ttt_alloc((size_t)layers, sizeof *grown);
+    if (!grown) return TTT_ERR_MEMORY;
+    const ttt_status status = allocate(model, grown, capacity);
+    for (int64_t i = 0; status == TTT_OK && i < layers; i++) {
+        if (grown[i] && state->grown[i])
+            b->ops->copy(b, grown[i], state->grown[i], rows_of(model, i, state->position) * per_token(model, i));
+        b->ops->free(b, state->grown[i]);
+        state->grown[i] = grown[i];
+    }
+    if (status == TTT_OK) state->capacity = capacity;
+    ttt_free(grown);
+    return status;
+}
+
+/* ---- copies ---- */
+
+ttt_status ttt_state_copy(ttt_state *state, const ttt_state *other)
+{
+    const ttt_model *model = state->model;
+    const ttt_backend *b = model->backend;
+    if (state == other) return TTT_OK;
+    if (other->model != model)
+        return ttt_fail(TTT_ERR_ARGUMENT,
+                        "a state of another model cannot be copied: the model of the one has the "
+                        "fingerprint %.16s, that of the other %.16s",
+                        model->fingerprint, other->model->fingerprint);
+    TTT_TRY(ttt_state_reserve(state, other->position));
+    b->ops->copy(b, state->fixed, other->fixed, model->lm.stack.state_size);
+    for (int64_t i = 0; i < model->lm.stack.layer_count; i++)
+        if (other->grown[i])
+            b->ops->copy(b, state->grown[i], other->grown[i], rows_of(model, i, other->position) * per_token(model, i));
+    state->position = other->position;
+    state->frozen = other->frozen;
+    return TTT_OK;
+}
+
+void ttt_state_freeze(ttt_state *state, bool frozen) { state->frozen = frozen; }
+int64_t ttt_state_position(const ttt_state *state) { return state->position; }
+
+size_t ttt_state_bytes(const ttt_state *state)
+{
+    const ttt_model *model = state->model;
+    int64_t reals = model->lm.stack.state_size;
+    for (int64_t i = 0; i < model->lm.stack.layer_count; i++)
+        reals += rows_of(model, i, state->capacity) * per_token(model, i);
+    return (size_t)reals * model->backend->real;
+}
