@@ -1,12 +1,13 @@
 /* SPDX-License-Identifier: MIT */
 #include "base/json.h"
 
-#include <math.h>
 #include <stdbool.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "base/buffer.h"
+#include "base/kind.h"
 
 enum { NUMBER_LIMIT = 1000 }; /* digits of a number that is looked at; a longer one is left to the parser */
 
@@ -97,7 +98,13 @@ json_t *ttt_json_read(const char *bytes, size_t size, size_t flags, json_error_t
     const size_t mark = ttt_byte_order_mark(bytes, size);
     flags |= JSON_REJECT_DUPLICATES;
     json_t *root = json_loadb(size > mark ? bytes + mark : "", size - mark, flags, error);
-    if (root || json_error_code(error) != json_error_numeric_overflow) return root;
+    if (root) return root;
+    if (json_error_code(error) != json_error_numeric_overflow) {
+        const char *kind = ttt_kind_name_not_tokenizer(bytes, size);
+        if (kind) snprintf(error->text, sizeof error->text, "this is no JSON but %s", kind);
+        if (strstr(error->text, "JSON_ALLOW_NUL")) strcpy(error->text, "\\u0000 in a string is not supported");
+        return NULL;
+    }
     ttt_buffer tamed = {0};
     if (tame_numbers(&tamed, bytes + mark, size - mark) == TTT_OK)
         root = json_loadb(tamed.data, tamed.size, flags, error);

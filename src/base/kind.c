@@ -1,7 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 #include "base/kind.h"
 
+#include <dirent.h>
 #include <stdint.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
@@ -147,4 +149,53 @@ const char *ttt_kind_name_not_tokenizer(const void *start, size_t size)
         if (size - at >= strlen(pages[i]) && strncasecmp(text + at, pages[i], strlen(pages[i])) == 0)
             return "a web page: a download that went wrong saves one in the place of the file";
     return list_name(text + at, size - at);
+}
+
+/* Names of files by how they begin and end. */
+static const struct alias {
+    const char *begins, *ends, *what;
+    bool tokenizer;
+} aliases[] = {
+    {"spiece", ".model", "a SentencePiece model: give the file itself, or call it tokenizer.model", true},
+    {"sentencepiece", ".model", "a SentencePiece model: give the file itself, or call it tokenizer.model", true},
+    {"", ".tiktoken", "a tiktoken vocabulary; take the tokenizer.json of the same model", true},
+    {"rwkv_vocab", ".txt", "an RWKV vocabulary, which is not supported", true},
+    {"merges.txt", "merges.txt", "but a part of a tokenizer; take the tokenizer.json of the same model", true},
+    {"vocab.txt", "vocab.txt", "a WordPiece vocabulary, which is not supported", true},
+    {"", ".gguf", "a GGUF file; ttt reads the Hugging Face folder that it was made from", false},
+    {"", ".bin", "a PyTorch file; save the model as safetensors", false},
+    {"", ".bin.index.json", "a list of PyTorch files; save the model as safetensors", false},
+    {"", ".pth", "a PyTorch file; save the model as safetensors", false},
+    {"", ".pt", "a PyTorch file; save the model as safetensors", false},
+    {"", ".h5", "a TensorFlow file; save the model as safetensors", false},
+    {"", ".msgpack", "a Flax file; save the model as safetensors", false},
+    {"", ".safetensors", "none of the names that are looked for; call it model.safetensors", false},
+};
+
+static const char *alias_of(const char *name, bool tokenizer)
+{
+    for (size_t i = 0; i < sizeof aliases / sizeof *aliases; i++) {
+        const struct alias *alias = &aliases[i];
+        const size_t length = strlen(name), end = strlen(alias->ends);
+        if (alias->tokenizer == tokenizer && length >= end && strcmp(name + length - end, alias->ends) == 0 &&
+            strncmp(name, alias->begins, strlen(alias->begins)) == 0)
+            return alias->what;
+    }
+    return NULL;
+}
+
+const char *ttt_kind_of_folder(char *text, size_t size, const char *path, bool tokenizer)
+{
+    char first[256] = "";
+    text[0] = '\0';
+    DIR *folder = opendir(path);
+    /* Which entry comes first is the file system's affair: the first by name is told. */
+    for (const struct dirent *entry; folder && (entry = readdir(folder)) != NULL;) {
+        const char *what = alias_of(entry->d_name, tokenizer);
+        if (!what || (first[0] && strcmp(entry->d_name, first) >= 0)) continue;
+        snprintf(first, sizeof first, "%s", entry->d_name);
+        snprintf(text, size, ", but %s, which is %s", first, what);
+    }
+    if (folder) closedir(folder);
+    return text;
 }

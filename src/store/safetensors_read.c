@@ -11,6 +11,7 @@
 #include "base/alloc.h"
 #include "base/file.h"
 #include "base/json.h"
+#include "base/kind.h"
 #include "store/safetensors.h"
 
 _Static_assert(__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__, "tensors are used as they lie in the file");
@@ -53,6 +54,8 @@ static ttt_status parse_json(json_t **out, const char *text, size_t size, const 
 static ttt_status read_header(json_t **header, uint64_t *length, const unsigned char *bytes, size_t size,
                               const char *where)
 {
+    const char *kind = size < 9 || bytes[8] != '{' ? ttt_kind_name_not_tokenizer(bytes, size) : NULL;
+    if (kind) return ttt_fail(TTT_ERR_FORMAT, "%s: this is no safetensors file but %s", where, kind);
     if (size < 8)
         return ttt_fail(TTT_ERR_FORMAT, "%s: %zu bytes are too few for a safetensors file (truncated?)", where, size);
     memcpy(length, bytes, 8);
@@ -303,7 +306,7 @@ static ttt_status open_index(ttt_safetensors *file, const char *folder, const ch
 
 static ttt_status open_folder(ttt_safetensors *file, const char *folder)
 {
-    char *single = ttt_path_join(folder, "model.safetensors");
+    char other[512], *single = ttt_path_join(folder, "model.safetensors");
     char *index = ttt_path_join(folder, "model.safetensors.index.json");
     ttt_status status = TTT_ERR_MEMORY;
     if (single && index) {
@@ -312,8 +315,8 @@ static ttt_status open_folder(ttt_safetensors *file, const char *folder)
         else if (ttt_file_exists(index))
             status = open_index(file, folder, index);
         else
-            status = ttt_fail(TTT_ERR_IO, "%s holds neither model.safetensors nor model.safetensors.index.json",
-                              folder);
+            status = ttt_fail(TTT_ERR_IO, "%s holds neither model.safetensors nor model.safetensors.index.json%s",
+                              folder, ttt_kind_of_folder(other, sizeof other, folder, false));
     }
     ttt_free(single);
     ttt_free(index);

@@ -86,7 +86,9 @@ static ttt_status load_folder(ttt_tokenizer **tokenizer, const char *folder)
         if (status == TTT_OK && *tokenizer) status = load_config(*tokenizer, folder);
         return status;
     }
-    return ttt_fail(TTT_ERR_IO, "%s holds neither tokenizer.json nor tokenizer.model", folder);
+    char other[512];
+    return ttt_fail(TTT_ERR_IO, "%s holds neither tokenizer.json nor tokenizer.model%s", folder,
+                    ttt_kind_of_folder(other, sizeof other, folder, true));
 }
 
 ttt_status ttt_tokenizer_open(ttt_tokenizer **tokenizer, const char *path)

@@ -3,6 +3,8 @@
  * safetensors: every attack that docs/FORMATS.md lists is refused, and what the format allows is read; files and
  * folders written come back as they were, in the canonical order, whole or not at all.
  */
+#include <unistd.h>
+
 #include "base/file.h"
 #include "fault.h"
 #include "store/safetensors.h"
@@ -10,6 +12,7 @@
 
 #define FOLDER TTT_BINARY_DIR "/test_safetensors"
 #define SAVES  TTT_BINARY_DIR "/test_safetensors_saves"
+#define OTHER  FOLDER "/other"
 
 /* A file in memory: length, header, then `data` zero bytes. */
 static ttt_status parse(ttt_safetensors **file, const char *header, size_t data)
@@ -396,6 +399,27 @@ static void test_golden(void)
     ttt_safetensors_close(file);
 }
 
+/* What stands in the place of weights is named. */
+static void test_other_files(void)
+{
+    static const char pointer[] = "version https://git-lfs.github.com/spec/v1\noid sha256:00\nsize 1\n";
+    static const char pickle[] = "PK\x03\x04\0\0\0\0archive/data.pkl\0\0\0";
+    ttt_safetensors *file;
+    CHECK_OK(ttt_folder_make(OTHER));
+    CHECK_OK(ttt_file_write(OTHER "/model.safetensors", pointer, sizeof pointer - 1));
+    CHECK_FAILS(ttt_safetensors_open(&file, OTHER), TTT_ERR_FORMAT,
+                "model.safetensors: this is no safetensors file but a Git LFS pointer: the file itself was not");
+    CHECK_OK(ttt_file_write(OTHER "/model.safetensors", pickle, sizeof pickle - 1));
+    CHECK_FAILS(ttt_safetensors_open(&file, OTHER), TTT_ERR_FORMAT, "but a PyTorch file");
+    CHECK_EQ(unlink(OTHER "/model.safetensors"), 0);
+    CHECK_OK(ttt_file_write(OTHER "/model.safetensors.index.json", pointer, sizeof pointer - 1));
+    CHECK_FAILS(ttt_safetensors_open(&file, OTHER), TTT_ERR_FORMAT, "this is no JSON but a Git LFS pointer");
+    CHECK_EQ(unlink(OTHER "/model.safetensors.index.json"), 0);
+    CHECK_OK(ttt_file_write(OTHER "/pytorch_model.bin", pickle, sizeof pickle - 1));
+    CHECK_OK(ttt_file_write(OTHER "/tokenizer.json", "{}", 2));
+    CHECK_FAILS(ttt_safetensors_open(&file, OTHER), TTT_ERR_IO, ", but pytorch_model.bin, which is a PyTorch file");
+}
+
 int main(void)
 {
     if (system("rm -rf '" FOLDER "'") != 0) return 1;
@@ -407,6 +431,7 @@ int main(void)
     test_save();
     test_folder();
     test_saves();
+    test_other_files();
     test_memory();
     test_golden();
     return test_end();

@@ -260,6 +260,27 @@ static void other_files(void)
     CHECK_OK(load_text("\xef\xbb\xbf{\"model_max_length\":1000000000000000019884624838656," BPE("") "}"));
 }
 
+/* A folder without a tokenizer says what it holds instead. */
+static void other_folders(void)
+{
+    static const char *const files[][2] = {{"vocab.txt", "vocab.txt, which is a WordPiece vocabulary"},
+                                           {"spiece.model", "spiece.model, which is a SentencePiece model: give"},
+                                           {"rwkv_vocab_v1.txt", "rwkv_vocab_v1.txt, which is an RWKV vocabulary"},
+                                           {"merges.txt", "merges.txt, which is but a part of a tokenizer"},
+                                           {"a.tiktoken", "nor tokenizer.model, but a.tiktoken, which is a tiktoken"}};
+    static const char folder[] = TTT_BINARY_DIR "/test_tokenizer_bad_other";
+    ttt_tokenizer *tokenizer;
+    CHECK_OK(ttt_folder_make(folder));
+    for (size_t i = 0; i < sizeof files / sizeof *files; i++) ttt_folder_drop(folder, files[i][0]);
+    CHECK_FAILS(ttt_tokenizer_open(&tokenizer, folder), TTT_ERR_IO, "nor tokenizer.model");
+    for (size_t i = 0; i < sizeof files / sizeof *files; i++) { /* the first by name is told */
+        char *path = ttt_path_join(folder, files[i][0]);
+        CHECK_OK(ttt_file_write(path, "x", 1));
+        ttt_free(path);
+        CHECK_FAILS(ttt_tokenizer_open(&tokenizer, folder), TTT_ERR_IO, files[i][1]);
+    }
+}
+
 #define TEMPLATE(x) "\"post_processor\":{\"type\":\"TemplateProcessing\"," x "},"
 #define BEGIN       "\"single\":[{\"SpecialToken\":{\"id\":\"<s>\",\"type_id\":0}},{\"Sequence\":{\"id\":\"A\"}}]"
 
@@ -307,6 +328,8 @@ int main(void)
     json_parts();
     configurations();
     other_files();
+    other_folders();
+    CHECK_FAILS(load_text("{\"a\":\"\\u0000\"}"), TTT_ERR_FORMAT, "\\u0000 in a string is not supported");
     first_tokens();
     models();
     beginnings();
