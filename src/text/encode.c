@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: MIT
  *
  * From text to ids, in the order that Hugging Face defines: cut at the added tokens that are matched as written,
- * normalize what lies between, cut at those that are matched after normalization, split into pieces, encode these.
+ * normalize what lies between, cut at those that are matched after normalization, split into pieces (split.c), encode
+ * these.
  */
 #include <string.h>
 
-#include "text/byte_level.h"
 #include "text/tokenizer.h"
 #include "text/unicode.h"
 #include "text/utf8.h"
@@ -16,7 +16,9 @@ typedef struct encoding {
     bool parse_special;
     ttt_ids *ids;
     ttt_bpe_scratch scratch;
-    ttt_buffer normal, swap, split;
+    ttt_unigram_scratch paths;
+    ttt_splitter splitter;
+    ttt_buffer normal;
 } encoding;
 
 typedef ttt_status (*stage)(encoding *encoder, const char *text, size_t size, bool first);
@@ -81,63 +83,16 @@ static ttt_status cut(encoding *encoder, const ttt_trie *trie, const char *text,
 
 static ttt_status encode_piece(encoding *encoder, const char *text, size_t size)
 {
-    return ttt_bpe_encode(&encoder->tokenizer->bpe, &encoder->scratch, text, size, encoder->ids);
+    const ttt_tokenizer *t = encoder->tokenizer;
+    if (t->is_unigram) return ttt_unigram_encode(&t->unigram, &t->tokens, &encoder->paths, text, size, encoder->ids);
+    return ttt_bpe_encode(&t->bpe, &encoder->scratch, text, size, encoder->ids);
 }
 
-/* Puts `prefix` before the text unless it begins with it. */
-static ttt_status add_prefix(encoding *encoder, const char **text, size_t *size, const char *prefix, size_t length)
-{
-    if (*size >= length && memcmp(*text, prefix, length) == 0) return TTT_OK;
-    encoder->split.size = 0;
-    TTT_TRY(ttt_buffer_append(&encoder->split, prefix, length));
-    TTT_TRY(ttt_buffer_append(&encoder->split, *text, *size));
-    *text = encoder->split.data;
-    *size = encoder->split.size;
-    return TTT_OK;
-}
-
-static ttt_status split_byte_level(encoding *encoder, const char *text, size_t size)
-{
-    const ttt_split *split = &encoder->tokenizer->split;
-    if (split->prefix != TTT_PREFIX_NEVER) TTT_TRY(add_prefix(encoder, &text, &size, " ", 1));
-    if (!split->pieces) return encode_piece(encoder, text, size);
-    while (size > 0) {
-        const size_t length = ttt_byte_level_piece(text, size);
-        TTT_TRY(encode_piece(encoder, text, length));
-        text += length;
-        size -= length;
-    }
-    return TTT_OK;
-}
-
-/* Spaces become the replacement character, and every one of them begins a piece. */
-static ttt_status split_metaspace(encoding *encoder, const char *text, size_t size, bool first)
-{
-    const ttt_split *split = &encoder->tokenizer->split;
-    const ttt_buffer *mark = &split->replacement, space = {.data = (char[]){" "}, .size = 1};
-    encoder->swap.size = 0;
-    TTT_TRY(ttt_text_replace(&encoder->swap, text, size, &space, mark));
-    text = encoder->swap.data;
-    size = encoder->swap.size;
-    if (split->prefix == TTT_PREFIX_ALWAYS || (split->prefix == TTT_PREFIX_FIRST && first))
-        TTT_TRY(add_prefix(encoder, &text, &size, mark->data, mark->size));
-    while (split->pieces && size > mark->size) {
-        const char *next = ttt_text_find(text + 1, size - 1, mark);
-        if (!next) break;
-        TTT_TRY(encode_piece(encoder, text, (size_t)(next - text)));
-        size -= (size_t)(next - text);
-        text = next;
-    }
-    return encode_piece(encoder, text, size);
-}
+static ttt_status take_piece(void *context, const char *text, size_t size) { return encode_piece(context, text, size); }
 
 static ttt_status encode_split(encoding *encoder, const char *text, size_t size, bool first)
 {
-    switch (encoder->tokenizer->split.kind) {
-    case TTT_SPLIT_BYTE_LEVEL: return split_byte_level(encoder, text, size);
-    case TTT_SPLIT_METASPACE: return split_metaspace(encoder, text, size, first);
-    default: return encode_piece(encoder, text, size);
-    }
+    return ttt_split_text(&encoder->splitter, text, size, first);
 }
 
 static ttt_status encode_normalized(encoding *encoder, const char *text, size_t size, bool first)
@@ -152,13 +107,15 @@ static ttt_status encode_normalized(encoding *encoder, const char *text, size_t 
     return cut(encoder, &tokenizer->added_normal, text, size, first, encode_split);
 }
 
-/* SentencePiece: user-defined symbols are cut out of the normalized text, and no merge crosses them. */
+/* SentencePiece: user-defined symbols are cut out of the normalized text, and no merge crosses them (of a Unigram model
+ * they are pieces that always win). */
 static ttt_status encode_sentencepiece(encoding *encoder, const char *text, size_t size, bool first)
 {
     (void)first;
     const ttt_sentencepiece *settings = &encoder->tokenizer->sentencepiece;
     encoder->normal.size = 0;
     TTT_TRY(ttt_sentencepiece_normalize(settings, &encoder->normal, text, size));
+    if (encoder->tokenizer->is_unigram) return encode_piece(encoder, encoder->normal.data, encoder->normal.size);
     const char *p = encoder->normal.data, *done = p, *const end = p + encoder->normal.size;
     for (;;) {
         size_t length;
@@ -180,13 +137,17 @@ ttt_status ttt_tokenizer_encode(const ttt_tokenizer *tokenizer, const char *text
         if (valid < size) return ttt_fail(TTT_ERR_FORMAT, "the text is not UTF-8 at byte %zu", valid);
     }
     const size_t count = ids->count;
-    encoding encoder = {.tokenizer = tokenizer, .parse_special = parse_special, .ids = ids};
+    encoding encoder = {.tokenizer = tokenizer,
+                        .parse_special = parse_special,
+                        .ids = ids,
+                        .splitter = {.steps = tokenizer->splits, .count = tokenizer->split_count, .sink = take_piece}};
+    encoder.splitter.context = &encoder;
     const stage next = tokenizer->kind == TTT_TEXT_SENTENCEPIECE ? encode_sentencepiece : encode_normalized;
     const ttt_status status = cut(&encoder, &tokenizer->added_raw, text, size, true, next);
     if (status != TTT_OK) ids->count = count;
     ttt_bpe_scratch_deinit(&encoder.scratch);
+    ttt_unigram_scratch_deinit(&encoder.paths);
+    ttt_splitter_deinit(&encoder.splitter);
     ttt_buffer_deinit(&encoder.normal);
-    ttt_buffer_deinit(&encoder.swap);
-    ttt_buffer_deinit(&encoder.split);
     return status;
 }

@@ -1,24 +1,24 @@
 /* SPDX-License-Identifier: MIT
  *
- * The parts of a tokenizer.json around its model: normalizer, pre_tokenizer, post_processor, decoder, truncation; and
- * tokenizer_config.json. Each kind of part is either done exactly or refused by name.
+ * The parts of a tokenizer.json around its model: post_processor, decoder, truncation (hf_steps.c: normalizer and
+ * pre_tokenizer); and tokenizer_config.json. Each kind of part is either done exactly or refused by name.
  */
 #include <string.h>
 
 #include "base/alloc.h"
+#include "text/hf.h"
 #include "text/json.h"
 #include "text/tokenizer.h"
 #include "text/utf8.h"
 
-static bool absent(const json_t *part) { return !part || json_is_null(part); }
+bool ttt_hf_absent(const json_t *part) { return !part || json_is_null(part); }
 
-static ttt_status unsupported(const char *where, const char *type)
+ttt_status ttt_hf_unsupported(const char *where, const char *type)
 {
     return ttt_fail(TTT_ERR_UNSUPPORTED, "%s of type %s is not supported", where, type);
 }
 
-/* Appends a zeroed step to a list. */
-static ttt_status normal_new(ttt_normal **list, size_t *count, ttt_normal **added)
+ttt_status ttt_hf_normal_new(ttt_normal **list, size_t *count, ttt_normal **added)
 {
     ttt_normal *grown = ttt_realloc(*list, *count + 1, sizeof *grown);
     if (!grown) return TTT_ERR_MEMORY;
@@ -28,43 +28,8 @@ static ttt_status normal_new(ttt_normal **list, size_t *count, ttt_normal **adde
     return TTT_OK;
 }
 
-/* {"pattern": {"String": from}, "content": to}; a regular expression is refused. */
-static ttt_status read_replace(ttt_normal *step, const json_t *part, const char *where)
-{
-    step->kind = TTT_NORMAL_REPLACE;
-    const json_t *pattern = json_object_get(part, "pattern");
-    if (json_object_get(pattern, "Regex")) return unsupported(where, "Replace with a regular expression");
-    TTT_TRY(ttt_json_string(pattern, where, "String", &step->from));
-    TTT_TRY(ttt_json_string(part, where, "content", &step->to));
-    return step->from.size > 0 ? TTT_OK : ttt_fail(TTT_ERR_FORMAT, "%s of type Replace has no pattern", where);
-}
-
-static ttt_status read_normalizer(ttt_tokenizer *tokenizer, const json_t *part)
-{
-    static const char where[] = "a normalizer";
-    const char *type;
-    TTT_TRY(ttt_json_type(part, where, &type));
-    if (strcmp(type, "Sequence") == 0) {
-        const json_t *list = json_object_get(part, "normalizers");
-        for (size_t i = 0; i < json_array_size(list); i++) TTT_TRY(read_normalizer(tokenizer, json_array_get(list, i)));
-        return TTT_OK;
-    }
-    ttt_normal *step;
-    TTT_TRY(normal_new(&tokenizer->normals, &tokenizer->normal_count, &step));
-    if (strcmp(type, "NFC") == 0) {
-        step->kind = TTT_NORMAL_NFC;
-        return TTT_OK;
-    }
-    if (strcmp(type, "Prepend") == 0) {
-        step->kind = TTT_NORMAL_PREPEND;
-        return ttt_json_string(part, where, "prepend", &step->to);
-    }
-    return strcmp(type, "Replace") == 0 ? read_replace(step, part, where) : unsupported(where, type);
-}
-
-/* One character, such as Metaspace's replacement; `fallback` if the file does not say. */
-static ttt_status read_character(const json_t *part, const char *where, const char *key, const char *fallback,
-                                 ttt_buffer *value)
+ttt_status ttt_hf_character(const json_t *part, const char *where, const char *key, const char *fallback,
+                            ttt_buffer *value)
 {
     TTT_TRY(ttt_json_string(part, where, key, value));
     if (value->size == 0) return ttt_buffer_append(value, fallback, strlen(fallback));
@@ -73,46 +38,20 @@ static ttt_status read_character(const json_t *part, const char *where, const ch
     return ttt_fail(TTT_ERR_FORMAT, "%s: '%s' must be one character", where, key);
 }
 
-/* "prepend_scheme", or the older "add_prefix_space". */
-static ttt_status read_prefix(const json_t *part, const char *where, ttt_prefix *prefix)
+ttt_status ttt_hf_prefix(const json_t *part, const char *where, ttt_prefix *prefix)
 {
     static const char *const names[] = {"never", "first", "always"};
     bool add = true;
     TTT_TRY(ttt_json_bool(part, where, "add_prefix_space", &add));
     *prefix = add ? TTT_PREFIX_ALWAYS : TTT_PREFIX_NEVER;
     const json_t *scheme = json_object_get(part, "prepend_scheme");
-    if (absent(scheme)) return TTT_OK;
+    if (ttt_hf_absent(scheme)) return TTT_OK;
     for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
         if (!json_is_string(scheme) || strcmp(json_string_value(scheme), names[i]) != 0) continue;
         *prefix = (ttt_prefix)i;
         return TTT_OK;
     }
     return ttt_fail(TTT_ERR_FORMAT, "%s: 'prepend_scheme' must be never, first or always", where);
-}
-
-static ttt_status read_pre_tokenizer(ttt_split *split, const json_t *part)
-{
-    static const char where[] = "a pre_tokenizer";
-    const char *type;
-    TTT_TRY(ttt_json_type(part, where, &type));
-    if (strcmp(type, "Sequence") == 0) {
-        const json_t *list = json_object_get(part, "pretokenizers");
-        for (size_t i = 0; i < json_array_size(list); i++) {
-            if (split->kind != TTT_SPLIT_NONE) return unsupported(where, "Sequence with several parts");
-            TTT_TRY(read_pre_tokenizer(split, json_array_get(list, i)));
-        }
-        return TTT_OK;
-    }
-    split->pieces = true;
-    TTT_TRY(read_prefix(part, where, &split->prefix));
-    if (strcmp(type, "ByteLevel") == 0) {
-        split->kind = TTT_SPLIT_BYTE_LEVEL;
-        return ttt_json_bool(part, where, "use_regex", &split->pieces);
-    }
-    if (strcmp(type, "Metaspace") != 0) return unsupported(where, type);
-    split->kind = TTT_SPLIT_METASPACE;
-    TTT_TRY(ttt_json_bool(part, where, "split", &split->pieces));
-    return read_character(part, where, "replacement", "\u2581", &split->replacement);
 }
 
 /* The token that a TemplateProcessing puts before a text; one only, and what comes behind the text is not looked at:
@@ -147,16 +86,16 @@ static ttt_status read_post_processor(ttt_tokenizer *tokenizer, const json_t *pa
         return TTT_OK;
     }
     if (strcmp(type, "TemplateProcessing") == 0) return read_template(tokenizer, part, where);
-    return strcmp(type, "ByteLevel") == 0 ? TTT_OK : unsupported(where, type);
+    return strcmp(type, "ByteLevel") == 0 ? TTT_OK : ttt_hf_unsupported(where, type);
 }
 
 static ttt_status read_strip(ttt_decode *decode, const json_t *part, const char *where)
 {
     int64_t start = 0, stop = 0;
-    TTT_TRY(read_character(part, where, "content", " ", &decode->strip));
+    TTT_TRY(ttt_hf_character(part, where, "content", " ", &decode->strip));
     TTT_TRY(ttt_json_count(part, where, "start", INT32_MAX, &start));
     TTT_TRY(ttt_json_count(part, where, "stop", INT32_MAX, &stop));
-    if (stop > 0) return unsupported(where, "Strip at the end of the text");
+    if (stop > 0) return ttt_hf_unsupported(where, "Strip at the end of the text");
     decode->strip_count = (size_t)start;
     return TTT_OK;
 }
@@ -171,7 +110,7 @@ static ttt_status read_decode_step(ttt_decode *decode, const json_t *part, int *
     TTT_TRY(ttt_json_type(part, where, &type));
     int step = 0;
     while (step < STAGES && strcmp(type, names[step]) != 0) step++;
-    if (step == STAGES) return unsupported(where, type);
+    if (step == STAGES) return ttt_hf_unsupported(where, type);
     if (step < *stage || (step == *stage && step != REPLACE) || (step == STRIP && *stage != FUSE))
         return ttt_fail(TTT_ERR_UNSUPPORTED, "%s of type %s is not supported at this place of a Sequence", where, type);
     *stage = step;
@@ -179,13 +118,15 @@ static ttt_status read_decode_step(ttt_decode *decode, const json_t *part, int *
     ttt_prefix prefix;
     switch (step) {
     case REPLACE:
-        TTT_TRY(normal_new(&decode->replaces, &decode->replace_count, &replace));
-        return read_replace(replace, part, where);
+        TTT_TRY(ttt_hf_normal_new(&decode->replaces, &decode->replace_count, &replace));
+        TTT_TRY(ttt_hf_replace(replace, part, where));
+        return replace->kind == TTT_NORMAL_REPLACE ? TTT_OK
+                                                   : ttt_hf_unsupported(where, "Replace with a regular expression");
     case METASPACE:
-        TTT_TRY(read_prefix(part, where, &prefix));
+        TTT_TRY(ttt_hf_prefix(part, where, &prefix));
         decode->metaspace = true;
         decode->keep_first = prefix == TTT_PREFIX_NEVER;
-        return read_character(part, where, "replacement", "\u2581", &decode->replacement);
+        return ttt_hf_character(part, where, "replacement", "\u2581", &decode->replacement);
     case BYTE_FALLBACK: decode->byte_fallback = true; return TTT_OK;
     case STRIP: return read_strip(decode, part, where);
     default: return TTT_OK; /* Fuse: text is one run of bytes here anyway */
@@ -224,11 +165,11 @@ ttt_status ttt_tokenizer_read_parts(ttt_tokenizer *tokenizer, const json_t *root
     const json_t *pre_tokenizer = json_object_get(root, "pre_tokenizer");
     const json_t *post_processor = json_object_get(root, "post_processor");
     const json_t *decoder = json_object_get(root, "decoder");
-    if (!absent(normalizer)) TTT_TRY(read_normalizer(tokenizer, normalizer));
-    if (!absent(pre_tokenizer)) TTT_TRY(read_pre_tokenizer(&tokenizer->split, pre_tokenizer));
+    if (!ttt_hf_absent(normalizer)) TTT_TRY(ttt_hf_read_normalizer(tokenizer, normalizer));
+    if (!ttt_hf_absent(pre_tokenizer)) TTT_TRY(ttt_hf_read_pre_tokenizer(tokenizer, pre_tokenizer));
     tokenizer->template_bos = -1;
-    if (!absent(post_processor)) TTT_TRY(read_post_processor(tokenizer, post_processor));
-    if (!absent(decoder)) TTT_TRY(read_decoder(&tokenizer->decode, decoder));
+    if (!ttt_hf_absent(post_processor)) TTT_TRY(read_post_processor(tokenizer, post_processor));
+    if (!ttt_hf_absent(decoder)) TTT_TRY(read_decoder(&tokenizer->decode, decoder));
     return read_truncation(tokenizer, json_object_get(root, "truncation"));
 }
 
@@ -237,7 +178,7 @@ static ttt_status read_named_token(const ttt_tokenizer *tokenizer, const json_t 
 {
     const json_t *token = json_object_get(root, key);
     if (json_is_object(token)) token = json_object_get(token, "content");
-    if (absent(token)) return TTT_OK;
+    if (ttt_hf_absent(token)) return TTT_OK;
     const char *content = json_string_value(token);
     if (!content) return ttt_fail(TTT_ERR_FORMAT, "'%s' must be a string or an object with 'content'", key);
     const int32_t found = ttt_strings_find(&tokenizer->tokens, content, strlen(content));
@@ -250,7 +191,7 @@ static ttt_status read_named_token(const ttt_tokenizer *tokenizer, const json_t 
  * a tokenizer.model, which has none, as transformers' class for it does of its own accord. */
 static ttt_status read_adds_bos(ttt_tokenizer *tokenizer, const json_t *root)
 {
-    if (!absent(json_object_get(root, "add_bos_token")))
+    if (!ttt_hf_absent(json_object_get(root, "add_bos_token")))
         return ttt_json_bool(root, "the configuration", "add_bos_token", &tokenizer->adds_bos);
     const char *class = json_string_value(json_object_get(root, "tokenizer_class"));
     if (tokenizer->kind == TTT_TEXT_SENTENCEPIECE)

@@ -1,12 +1,14 @@
 /* SPDX-License-Identifier: MIT
  *
- * Reads Hugging Face's tokenizer.json: the BPE model and the added tokens (hf_parts.c reads what surrounds them).
- * Whatever is not supported is refused by name: skipping it would give other ids than Hugging Face's.
+ * Reads Hugging Face's tokenizer.json: the BPE model and the added tokens (hf_unigram.c reads the other model,
+ * hf_steps.c and hf_parts.c what surrounds them). Whatever is not supported is refused by name: skipping it would give
+ * other ids than Hugging Face's.
  */
 #include <string.h>
 
 #include "base/alloc.h"
 #include "text/byte_level.h"
+#include "text/hf.h"
 #include "text/json.h"
 #include "text/tokenizer.h"
 
@@ -17,7 +19,7 @@ static ttt_status read_vocabulary(ttt_tokenizer *tokenizer, json_t *vocabulary)
 {
     if (!json_is_object(vocabulary) || json_object_size(vocabulary) == 0)
         return ttt_fail(TTT_ERR_FORMAT, "the model has no 'vocab' with at least one token");
-    const bool bytes = tokenizer->split.kind == TTT_SPLIT_BYTE_LEVEL;
+    const bool bytes = tokenizer->byte_level;
     const json_int_t limit = id_limit(json_object_size(vocabulary));
     ttt_buffer raw = {0};
     ttt_status status = TTT_OK;
@@ -106,34 +108,46 @@ static ttt_status read_merges(ttt_tokenizer *tokenizer, const json_t *merges)
     return status == TTT_OK ? ttt_bpe_finish(&tokenizer->bpe) : status;
 }
 
-/* On the byte level every byte is a symbol; else "<0x00>" to "<0xFF>" may stand for the bytes of characters that are
- * no token. */
-static ttt_status read_byte_ids(ttt_tokenizer *tokenizer, bool byte_fallback)
+ttt_status ttt_hf_byte_tokens(const ttt_strings *tokens, bool all, int32_t ids[256])
 {
-    ttt_bpe *bpe = &tokenizer->bpe;
-    bpe->bytes = tokenizer->split.kind == TTT_SPLIT_BYTE_LEVEL;
     for (int byte = 0; byte < 256; byte++) {
-        const char raw = (char)byte;
         char name[8];
         snprintf(name, sizeof name, "<0x%02X>", (unsigned)byte);
-        bpe->byte_ids[byte] = bpe->bytes      ? ttt_strings_find(&bpe->words, &raw, 1)
-                              : byte_fallback ? ttt_strings_find(&tokenizer->tokens, name, strlen(name))
-                                              : -1;
-        if (byte_fallback && bpe->byte_ids[byte] < 0)
+        ids[byte] = ttt_strings_find(tokens, name, strlen(name));
+        if (all && ids[byte] < 0)
             return ttt_fail(TTT_ERR_FORMAT, "byte_fallback needs a token for every byte, and '%s' is missing", name);
     }
     return TTT_OK;
 }
 
+/* On the byte level every byte is a symbol; else "<0x00>" to "<0xFF>" may stand for the bytes of characters that are
+ * no token. */
+static ttt_status read_byte_ids(ttt_tokenizer *tokenizer, bool byte_fallback)
+{
+    ttt_bpe *bpe = &tokenizer->bpe;
+    bpe->bytes = tokenizer->byte_level;
+    if (byte_fallback && !bpe->bytes) return ttt_hf_byte_tokens(&tokenizer->tokens, true, bpe->byte_ids);
+    for (int byte = 0; byte < 256; byte++) {
+        const char raw = (char)byte;
+        bpe->byte_ids[byte] = bpe->bytes ? ttt_strings_find(&bpe->words, &raw, 1) : -1;
+        if (byte_fallback && bpe->byte_ids[byte] < 0)
+            return ttt_fail(TTT_ERR_FORMAT, "byte_fallback needs a token for every byte, and one is missing");
+    }
+    return TTT_OK;
+}
+
 /* Options that would change every id. */
-static ttt_status check_model(const json_t *model)
+static ttt_status check_model(const json_t *model, bool *unigram)
 {
     if (!json_is_object(model)) return ttt_fail(TTT_ERR_FORMAT, "this is no tokenizer.json: it has no object 'model'");
     const char *type = json_string_value(json_object_get(model, "type"));
     if (!type && json_object_get(model, "merges")) type = "BPE"; /* old files do not say */
+    if (!type && json_is_array(json_object_get(model, "vocab"))) type = "Unigram";
     if (!type) return ttt_fail(TTT_ERR_FORMAT, "the model does not say its 'type'");
+    *unigram = strcmp(type, "Unigram") == 0;
+    if (*unigram) return TTT_OK;
     if (strcmp(type, "BPE") != 0)
-        return ttt_fail(TTT_ERR_UNSUPPORTED, "the model is of type %s; only BPE is supported", type);
+        return ttt_fail(TTT_ERR_UNSUPPORTED, "the model is of type %s; BPE and Unigram are supported", type);
     if (json_number_value(json_object_get(model, "dropout")) > 0)
         return ttt_fail(TTT_ERR_UNSUPPORTED, "the model asks for dropout, which makes its ids random");
     static const char *const affixes[] = {"continuing_subword_prefix", "end_of_word_suffix"};
@@ -240,14 +254,16 @@ static int64_t special_named(const ttt_tokenizer *tokenizer, const char *const n
 static ttt_status read_root(ttt_tokenizer *tokenizer, const json_t *root)
 {
     json_t *model = json_object_get(root, "model");
-    TTT_TRY(check_model(model));
+    bool unigram;
+    TTT_TRY(check_model(model, &unigram));
     TTT_TRY(ttt_tokenizer_read_parts(tokenizer, root));
     ttt_buffer unknown = {0};
-    const ttt_status status = read_model(tokenizer, model, &unknown);
+    const ttt_status status = unigram ? ttt_hf_read_unigram(tokenizer, model) : read_model(tokenizer, model, &unknown);
     ttt_buffer_deinit(&unknown);
     TTT_TRY(status);
+    const json_t *vocabulary = json_object_get(model, "vocab");
     TTT_TRY(read_added(tokenizer, json_object_get(root, "added_tokens"),
-                       json_object_size(json_object_get(model, "vocab"))));
+                       unigram ? json_array_size(vocabulary) : json_object_size(vocabulary)));
     tokenizer->bos = special_named(tokenizer, (const char *const[]){"<s>", "<|endoftext|>"});
     tokenizer->eos = special_named(tokenizer, (const char *const[]){"</s>", "<|endoftext|>"});
     if (tokenizer->template_bos < 0) return TTT_OK;

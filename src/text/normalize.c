@@ -4,8 +4,10 @@
  */
 #include <string.h>
 
+#include "text/charsmap.h"
 #include "text/tokenizer.h"
 #include "text/unicode.h"
+#include "text/utf8.h"
 
 const char *ttt_text_find(const char *text, size_t size, const ttt_buffer *part)
 {
@@ -29,11 +31,55 @@ ttt_status ttt_text_replace(ttt_buffer *out, const char *text, size_t size, cons
     return ttt_buffer_append(out, text, (size_t)(end - text));
 }
 
+static bool is_space(const char *text, size_t size)
+{
+    uint32_t code;
+    return ttt_utf8_decode(text, size, &code) == (int)size && ttt_unicode_class(code) == TTT_CHAR_SPACE;
+}
+
+static ttt_status strip(const ttt_normal *step, ttt_buffer *out, const char *text, size_t size)
+{
+    uint32_t code;
+    for (int length; step->left && size > 0 && (length = ttt_utf8_decode(text, size, &code)) > 0;) {
+        if (ttt_unicode_class(code) != TTT_CHAR_SPACE) break;
+        text += length;
+        size -= (size_t)length;
+    }
+    for (size_t length = 1; step->right && length <= 3 && length <= size;) {
+        const bool space = is_space(text + size - length, length);
+        size -= space ? length : 0;
+        length = space ? 1 : length + 1;
+    }
+    return ttt_buffer_append(out, text, size);
+}
+
+static ttt_status replace_regex(const ttt_normal *step, ttt_buffer *out, const char *text, size_t size)
+{
+    ttt_regex_search search = {0};
+    size_t done = 0, start = 0, end = 0;
+    bool found = false;
+    ttt_status status = ttt_regex_begin(&search, step->pattern, text, size);
+    for (;;) {
+        if (status == TTT_OK) status = ttt_regex_next(&search, &start, &end, &found);
+        if (status != TTT_OK || !found) break;
+        status = ttt_buffer_append(out, text + done, start - done);
+        if (status == TTT_OK) status = ttt_buffer_append(out, step->to.data, step->to.size);
+        done = end;
+    }
+    ttt_regex_search_deinit(&search);
+    return status == TTT_OK ? ttt_buffer_append(out, text + done, size - done) : status;
+}
+
 static ttt_status normalize_step(const ttt_normal *step, ttt_buffer *out, const char *text, size_t size)
 {
     switch (step->kind) {
-    case TTT_NORMAL_NFC: return ttt_unicode_nfc(out, text, size);
+    case TTT_NORMAL_FORM: return ttt_unicode_normalize(out, step->form, text, size);
+    case TTT_NORMAL_LOWER: return ttt_unicode_lower(out, text, size);
+    case TTT_NORMAL_STRIP: return strip(step, out, text, size);
+    case TTT_NORMAL_STRIP_MARKS: return ttt_unicode_strip_marks(out, text, size);
     case TTT_NORMAL_REPLACE: return ttt_text_replace(out, text, size, &step->from, &step->to);
+    case TTT_NORMAL_REPLACE_REGEX: return replace_regex(step, out, text, size);
+    case TTT_NORMAL_CHARSMAP: return ttt_charsmap_normalize(&step->from, out, text, size);
     default:
         if (size > 0) TTT_TRY(ttt_buffer_append(out, step->to.data, step->to.size));
         return ttt_buffer_append(out, text, size);

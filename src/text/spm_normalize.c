@@ -1,56 +1,13 @@
 /* SPDX-License-Identifier: MIT
  *
  * SentencePiece's normalization: a map of characters, if the model has one (models trained with nmt_nfkc do), then
- * white space. The map is a number of bytes, a double-array trie of that size (Darts-clone), and the strings that the
- * trie's values point into; every step into it is checked, since the file is not ours.
+ * white space.
  */
 #include <string.h>
 
+#include "text/charsmap.h"
 #include "text/tokenizer.h"
 #include "text/utf8.h"
-
-static bool unit_at(const ttt_buffer *charsmap, size_t trie_size, size_t index, uint32_t *unit)
-{
-    if (index >= trie_size / sizeof *unit) return false;
-    const unsigned char *p = (const unsigned char *)charsmap->data + sizeof *unit + index * sizeof *unit;
-    *unit = (uint32_t)p[0] | (uint32_t)p[1] << 8 | (uint32_t)p[2] << 16 | (uint32_t)p[3] << 24;
-    return true;
-}
-
-static size_t unit_offset(uint32_t unit) { return (size_t)(unit >> 10) << ((unit & 512) >> 6); }
-
-static size_t trie_bytes(const ttt_buffer *charsmap)
-{
-    uint32_t size = 0;
-    if (charsmap->size < sizeof size) return 0;
-    const unsigned char *p = (const unsigned char *)charsmap->data;
-    size = (uint32_t)p[0] | (uint32_t)p[1] << 8 | (uint32_t)p[2] << 16 | (uint32_t)p[3] << 24;
-    return size <= charsmap->size - sizeof size ? size : 0;
-}
-
-/* The longest rule that `text` begins with: its length and what it becomes; 0 if there is none. */
-static size_t map_prefix(const ttt_buffer *charsmap, const char *text, size_t size, const char **to, size_t *to_size)
-{
-    const size_t bytes = trie_bytes(charsmap), strings = sizeof(uint32_t) + bytes;
-    size_t longest = 0, place = 0;
-    uint32_t unit;
-    if (bytes == 0 || !unit_at(charsmap, bytes, 0, &unit)) return 0;
-    size_t position = unit_offset(unit);
-    for (size_t i = 0; i < size; i++) {
-        const unsigned char c = (unsigned char)text[i];
-        position ^= c;
-        if (!unit_at(charsmap, bytes, position, &unit) || (unit & 0x800000ffu) != c) break;
-        position ^= unit_offset(unit);
-        uint32_t value;
-        if (!(unit >> 8 & 1) || !unit_at(charsmap, bytes, position, &value)) continue;
-        longest = i + 1;
-        place = value & 0x7fffffffu;
-    }
-    if (longest == 0 || place >= charsmap->size - strings) return 0;
-    *to = charsmap->data + strings + place;
-    *to_size = strnlen(*to, charsmap->size - strings - place);
-    return longest;
-}
 
 /* What the next part of the text becomes, and how many bytes of the text that takes. */
 static size_t normalize_prefix(const ttt_sentencepiece *settings, const char *text, size_t size, const char **to,
@@ -59,7 +16,7 @@ static size_t normalize_prefix(const ttt_sentencepiece *settings, const char *te
     size_t length;
     *to = text;
     if (ttt_trie_match(&settings->user_defined, text, size, &length) < 0) {
-        const size_t mapped = map_prefix(&settings->charsmap, text, size, to, to_size);
+        const size_t mapped = ttt_charsmap_match(&settings->charsmap, true, text, size, to, to_size);
         if (mapped > 0) return mapped;
         uint32_t code;
         const int decoded = ttt_utf8_decode(text, size, &code);

@@ -4,6 +4,7 @@
  * its pieces, TrainerSpec, NormalizerSpec). SentencePiece has no list of merges: two neighbours merge if together they
  * are a piece, the best score first. So the list is made here, from every way to cut every piece in two.
  */
+#include <float.h>
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
@@ -14,6 +15,8 @@
 
 /* Longer pieces could only be meant to exhaust us: a piece is cut in two in as many ways as it has characters. */
 enum { PIECE_LIMIT = 1024 };
+
+enum { UNIGRAM = 1, BPE = 2 }; /* model types */
 
 struct wire {
     const unsigned char *data, *end, *start;
@@ -208,8 +211,8 @@ static ttt_status check_model(const struct reader *reader)
     const ttt_tokenizer *tokenizer = reader->tokenizer;
     uint32_t unknown = 0, bytes = 0;
     if (reader->count == 0) return ttt_fail(TTT_ERR_FORMAT, "this is no tokenizer.model: it has no pieces");
-    if (reader->model_type != 2)
-        return ttt_fail(TTT_ERR_UNSUPPORTED, "the model is of type %s; only BPE is supported",
+    if (reader->model_type != UNIGRAM && reader->model_type != BPE)
+        return ttt_fail(TTT_ERR_UNSUPPORTED, "the model is of type %s; BPE and Unigram are supported",
                         reader->model_type < 5 ? types[reader->model_type] : "unknown");
     for (uint32_t id = 0; id < reader->count; id++) {
         unknown += tokenizer->sentencepiece.types[id] == TTT_PIECE_UNKNOWN;
@@ -335,6 +338,37 @@ static ttt_status set_types(struct reader *reader)
     return TTT_OK;
 }
 
+/* Pieces that occur in text, with their scores; user-defined ones are worth next to nothing less than the text they
+ * take, so that they are taken. All in the floats that SentencePiece has. */
+static ttt_status make_unigram(struct reader *reader)
+{
+    ttt_tokenizer *tokenizer = reader->tokenizer;
+    ttt_unigram *unigram = &tokenizer->unigram;
+    float lowest = FLT_MAX, highest = FLT_MIN;
+    for (uint32_t id = 0; id < reader->count; id++) {
+        if (tokenizer->sentencepiece.types[id] != TTT_PIECE_NORMAL) continue;
+        lowest = fminf(lowest, reader->scores[id]);
+        highest = fmaxf(highest, reader->scores[id]);
+    }
+    tokenizer->is_unigram = unigram->single = true;
+    unigram->byte_fallback = reader->byte_fallback;
+    unigram->unknown = tokenizer->bpe.unknown;
+    unigram->unknown_score = (double)(lowest - 10.0f);
+    memcpy(unigram->byte_ids, tokenizer->bpe.byte_ids, sizeof unigram->byte_ids);
+    unigram->scores = ttt_alloc(reader->count, sizeof *unigram->scores);
+    if (!unigram->scores) return TTT_ERR_MEMORY;
+    for (uint32_t id = 0; id < reader->count; id++) {
+        size_t size;
+        const unsigned char type = tokenizer->sentencepiece.types[id];
+        const char *text = ttt_strings_get(&tokenizer->tokens, id, &size);
+        if (type != TTT_PIECE_NORMAL && type != TTT_PIECE_USER_DEFINED) continue;
+        unigram->scores[id] = type == TTT_PIECE_NORMAL ? (double)reader->scores[id]
+                                                       : (double)((float)size * highest) - 0.1;
+        TTT_TRY(ttt_unigram_add(unigram, text, size, (int32_t)id));
+    }
+    return TTT_OK;
+}
+
 static ttt_status read_all(struct reader *reader, struct wire wire)
 {
     ttt_tokenizer *tokenizer = reader->tokenizer;
@@ -347,6 +381,7 @@ static ttt_status read_all(struct reader *reader, struct wire wire)
     tokenizer->bpe.fuse_unknown = true;
     tokenizer->bos = reader->bos >= 0 && reader->bos < reader->count ? reader->bos : -1;
     tokenizer->eos = reader->eos >= 0 && reader->eos < reader->count ? reader->eos : -1;
+    if (reader->model_type == UNIGRAM) return make_unigram(reader);
     TTT_TRY(ttt_bpe_init(&tokenizer->bpe, merges));
     TTT_TRY(add_merges(reader));
     return ttt_bpe_finish(&tokenizer->bpe);

@@ -106,6 +106,7 @@ static void normals_free(ttt_normal *normals, size_t count)
     for (size_t i = 0; i < count; i++) {
         ttt_buffer_deinit(&normals[i].from);
         ttt_buffer_deinit(&normals[i].to);
+        ttt_regex_free(normals[i].pattern);
     }
     ttt_free(normals);
 }
@@ -120,7 +121,8 @@ void ttt_tokenizer_free(ttt_tokenizer *tokenizer)
     ttt_trie_deinit(&tokenizer->added_raw);
     ttt_trie_deinit(&tokenizer->added_normal);
     normals_free(tokenizer->normals, tokenizer->normal_count);
-    ttt_buffer_deinit(&tokenizer->split.replacement);
+    ttt_splits_free(tokenizer->splits, tokenizer->split_count);
+    ttt_unigram_deinit(&tokenizer->unigram);
     normals_free(tokenizer->decode.replaces, tokenizer->decode.replace_count);
     ttt_buffer_deinit(&tokenizer->decode.replacement);
     ttt_buffer_deinit(&tokenizer->decode.strip);
@@ -188,10 +190,7 @@ bool ttt_tokenizer_adds_bos(const ttt_tokenizer *tokenizer) { return tokenizer->
 
 bool ttt_tokenizer_is_json(const ttt_tokenizer *tokenizer) { return tokenizer->kind == TTT_TEXT_HUGGING_FACE; }
 
-bool ttt_tokenizer_is_byte_level(const ttt_tokenizer *tokenizer)
-{
-    return tokenizer->split.kind == TTT_SPLIT_BYTE_LEVEL;
-}
+bool ttt_tokenizer_is_byte_level(const ttt_tokenizer *tokenizer) { return tokenizer->byte_level; }
 
 bool ttt_tokenizer_truncate(const ttt_tokenizer *tokenizer, ttt_ids *ids)
 {

@@ -11,8 +11,11 @@
 
 #include "base/buffer.h"
 #include "text/bpe.h"
+#include "text/split.h"
 #include "text/strings.h"
 #include "text/trie.h"
+#include "text/unicode.h"
+#include "text/unigram.h"
 
 typedef enum ttt_text_kind { TTT_TEXT_HUGGING_FACE, TTT_TEXT_SENTENCEPIECE } ttt_text_kind;
 
@@ -24,23 +27,25 @@ typedef struct ttt_added {
     bool left_trim, right_trim; /* takes the white space beside it along */
 } ttt_added;
 
-typedef enum ttt_normal_kind { TTT_NORMAL_NFC, TTT_NORMAL_PREPEND, TTT_NORMAL_REPLACE } ttt_normal_kind;
+typedef enum ttt_normal_kind {
+    TTT_NORMAL_FORM,
+    TTT_NORMAL_LOWER,
+    TTT_NORMAL_STRIP,       /* white space at both ends, or one */
+    TTT_NORMAL_STRIP_MARKS, /* accents, that is */
+    TTT_NORMAL_PREPEND,
+    TTT_NORMAL_REPLACE,
+    TTT_NORMAL_REPLACE_REGEX,
+    TTT_NORMAL_CHARSMAP /* SentencePiece's map of characters, as Hugging Face applies it */
+} ttt_normal_kind;
 
 typedef struct ttt_normal {
     ttt_normal_kind kind;
-    ttt_buffer from; /* REPLACE */
-    ttt_buffer to;   /* REPLACE, PREPEND */
+    ttt_form form;
+    bool left, right;   /* STRIP */
+    ttt_buffer from;    /* REPLACE; the map of CHARSMAP */
+    ttt_buffer to;      /* REPLACE, PREPEND */
+    ttt_regex *pattern; /* REPLACE_REGEX */
 } ttt_normal;
-
-typedef enum ttt_split_kind { TTT_SPLIT_NONE, TTT_SPLIT_BYTE_LEVEL, TTT_SPLIT_METASPACE } ttt_split_kind;
-typedef enum ttt_prefix { TTT_PREFIX_NEVER, TTT_PREFIX_FIRST, TTT_PREFIX_ALWAYS } ttt_prefix;
-
-typedef struct ttt_split {
-    ttt_split_kind kind;
-    ttt_prefix prefix;      /* whether a piece is made to begin with a space */
-    bool pieces;            /* cut at all: by GPT-2's expression, or before every space */
-    ttt_buffer replacement; /* METASPACE: the character that stands for a space */
-} ttt_split;
 
 typedef enum ttt_decode_kind { TTT_DECODE_JOIN, TTT_DECODE_BYTE_LEVEL, TTT_DECODE_STEPS } ttt_decode_kind;
 
@@ -80,13 +85,17 @@ struct ttt_tokenizer {
     ttt_strings tokens;     /* every token as its file writes it */
     unsigned char *special; /* by id */
     ttt_bpe bpe;
+    bool is_unigram; /* then this is the model: */
+    ttt_unigram unigram;
     ttt_added *added;
     size_t added_count;
     ttt_trie added_raw; /* contents to find before normalization, and after it; values index `added` */
     ttt_trie added_normal;
     ttt_normal *normals;
     size_t normal_count;
-    ttt_split split;
+    ttt_split_step *splits;
+    size_t split_count;
+    bool byte_level; /* the last of them: the model works on bytes */
     ttt_decode decode;
     ttt_sentencepiece sentencepiece;
     int64_t bos, eos;

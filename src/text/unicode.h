@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
  * What the tokenizers ask about characters: letter, number, space or other (for GPT-2's splitting), whether \w matches
- * (for added tokens that are whole words), and Unicode normalization form C.
+ * (for added tokens that are whole words), punctuation and marks, lower case, and Unicode normalization forms.
  */
 #ifndef TTT_TEXT_UNICODE_H
 #define TTT_TEXT_UNICODE_H
@@ -25,7 +25,23 @@ static inline unsigned ttt_unicode_bits(uint32_t code)
 static inline unsigned ttt_unicode_class(uint32_t code) { return ttt_unicode_bits(code) & 3; }
 static inline bool ttt_unicode_is_word(uint32_t code) { return ttt_unicode_bits(code) & 4; }
 
-/* Appends the normalization form C of `text`. Bytes that are not UTF-8 stay as they are. */
-TTT_NODISCARD ttt_status ttt_unicode_nfc(ttt_buffer *out, const char *text, size_t size);
+typedef struct ttt_unicode_range {
+    uint32_t first, last;
+} ttt_unicode_range;
+
+/* In order. Beyond ASCII; combining marks; what NFKC and NFKD of Unicode 9 do not change and those of later ones do. */
+extern const ttt_unicode_range ttt_unicode_punctuation[], ttt_unicode_marks[], ttt_unicode_new_compatible[];
+extern const size_t ttt_unicode_punctuation_count, ttt_unicode_marks_count, ttt_unicode_new_compatible_count;
+
+bool ttt_unicode_is_punctuation(uint32_t code); /* of characters beyond ASCII */
+bool ttt_unicode_is_mark(uint32_t code);
+
+typedef enum ttt_form { TTT_FORM_NFC, TTT_FORM_NFD, TTT_FORM_NFKC, TTT_FORM_NFKD } ttt_form;
+
+/* Appends the text in a normalization form, in lower case, without its combining marks. Bytes that are not UTF-8 stay
+ * as they are. */
+TTT_NODISCARD ttt_status ttt_unicode_normalize(ttt_buffer *out, ttt_form form, const char *text, size_t size);
+TTT_NODISCARD ttt_status ttt_unicode_lower(ttt_buffer *out, const char *text, size_t size);
+TTT_NODISCARD ttt_status ttt_unicode_strip_marks(ttt_buffer *out, const char *text, size_t size);
 
 #endif

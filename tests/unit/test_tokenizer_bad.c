@@ -40,7 +40,7 @@ static void json_models(void)
     CHECK_FAILS(load_text("{\"a\":1,\"a\":2}"), TTT_ERR_FORMAT, "duplicate");
     CHECK_FAILS(load_text("{}"), TTT_ERR_FORMAT, "no tokenizer.json");
     CHECK_FAILS(load_text("{\"model\":{\"type\":\"WordPiece\"}}"), TTT_ERR_UNSUPPORTED, "WordPiece");
-    CHECK_FAILS(load_text("{\"model\":{\"type\":\"Unigram\"}}"), TTT_ERR_UNSUPPORTED, "Unigram");
+    CHECK_FAILS(load_text("{\"model\":{\"type\":\"Unigram\"}}"), TTT_ERR_FORMAT, "no 'vocab'");
     CHECK_FAILS(load_text("{\"model\":{\"vocab\":{}}}"), TTT_ERR_FORMAT, "'type'");
     CHECK_FAILS(load_text("{" BPE(",\"dropout\":0.1") "}"), TTT_ERR_UNSUPPORTED, "dropout");
     CHECK_FAILS(load_text("{" BPE(",\"end_of_word_suffix\":\"</w>\"") "}"), TTT_ERR_UNSUPPORTED, "end_of_word_suffix");
@@ -76,16 +76,23 @@ static void json_parts(void)
         const char *part, *sentence;
         ttt_status status;
     } parts[] = {
-        {"\"normalizer\":{\"type\":\"NFKC\"}", "a normalizer of type NFKC", TTT_ERR_UNSUPPORTED},
-        {"\"normalizer\":{\"type\":\"Sequence\",\"normalizers\":[{\"type\":\"Lowercase\"}]}", "Lowercase",
-         TTT_ERR_UNSUPPORTED},
-        {"\"normalizer\":{\"type\":\"Replace\",\"pattern\":{\"Regex\":\"a\"},\"content\":\"\"}", "regular expression",
-         TTT_ERR_UNSUPPORTED},
+        {"\"normalizer\":{\"type\":\"BertNormalizer\"}", "a normalizer of type BertNormalizer", TTT_ERR_UNSUPPORTED},
+        {"\"normalizer\":{\"type\":\"Sequence\",\"normalizers\":[{\"type\":\"Nmt\"}]}", "Nmt", TTT_ERR_UNSUPPORTED},
+        {"\"normalizer\":{\"type\":\"Replace\",\"pattern\":{\"Regex\":\"(\"},\"content\":\"\"}", "missing closing",
+         TTT_ERR_FORMAT},
+        {"\"normalizer\":{\"type\":\"Strip\",\"strip_left\":1}", "'strip_left'", TTT_ERR_FORMAT},
+        {"\"normalizer\":{\"type\":\"Precompiled\",\"precompiled_charsmap\":\"A*\"}", "not base64 at character 1",
+         TTT_ERR_FORMAT},
         {"\"normalizer\":{\"type\":\"Replace\",\"content\":\"\"}", "no pattern", TTT_ERR_FORMAT},
         {"\"normalizer\":7", "a normalizer is no object", TTT_ERR_FORMAT},
-        {"\"pre_tokenizer\":{\"type\":\"Whitespace\"}", "a pre_tokenizer of type Whitespace", TTT_ERR_UNSUPPORTED},
+        {"\"pre_tokenizer\":{\"type\":\"UnicodeScripts\"}", "a pre_tokenizer of type UnicodeScripts",
+         TTT_ERR_UNSUPPORTED},
+        {"\"pre_tokenizer\":{\"type\":\"Punctuation\",\"behavior\":\"Eaten\"}", "'behavior'", TTT_ERR_FORMAT},
+        {"\"pre_tokenizer\":{\"type\":\"Split\",\"behavior\":\"Removed\"}", "no pattern", TTT_ERR_FORMAT},
+        {"\"decoder\":{\"type\":\"Replace\",\"pattern\":{\"Regex\":\"a\"},\"content\":\"\"}", "regular expression",
+         TTT_ERR_UNSUPPORTED},
         {"\"pre_tokenizer\":{\"type\":\"Sequence\",\"pretokenizers\":[{\"type\":\"ByteLevel\"},{\"type\":\"Digits\"}]}",
-         "Sequence", TTT_ERR_UNSUPPORTED},
+         "behind one of type ByteLevel", TTT_ERR_UNSUPPORTED},
         {"\"pre_tokenizer\":{\"type\":\"Metaspace\",\"prepend_scheme\":\"sometimes\"}", "prepend_scheme",
          TTT_ERR_FORMAT},
         {"\"pre_tokenizer\":{\"type\":\"Metaspace\",\"replacement\":\"ab\"}", "one character", TTT_ERR_FORMAT},
@@ -147,7 +154,8 @@ static void models(void)
     CHECK_OK(LOAD(UNKNOWN PIECE_A IS_BPE));
     CHECK_OK(LOAD(UNKNOWN PIECE_A IS_BPE "\xa2\x06\x01x")); /* an unknown field */
     CHECK_FAILS(LOAD(IS_BPE), TTT_ERR_FORMAT, "no pieces");
-    CHECK_FAILS(LOAD(UNKNOWN PIECE_A), TTT_ERR_UNSUPPORTED, "Unigram");
+    CHECK_OK(LOAD(UNKNOWN PIECE_A)); /* Unigram, if it does not say */
+    CHECK_FAILS(LOAD(UNKNOWN PIECE_A "\x12\x02\x18\x03"), TTT_ERR_UNSUPPORTED, "Word; BPE and Unigram");
     CHECK_FAILS(LOAD(UNKNOWN "\x12\x02\x18\x03"), TTT_ERR_UNSUPPORTED, "Word");
     CHECK_FAILS(LOAD(UNKNOWN "\x12\x02\x18\x63"), TTT_ERR_UNSUPPORTED, "unknown");
     CHECK_FAILS(LOAD(PIECE_A IS_BPE), TTT_ERR_FORMAT, "0 unknown pieces");
@@ -212,7 +220,9 @@ static ttt_status use(const char *path, const char *folder)
 
 static void faults(void)
 {
-    static const char *const names[] = {"nfc.json", "first.json", "unknown.json", "rules.model", "suffix.model"};
+    static const char *const names[] = {"nfc.json",      "first.json",    "unknown.json", "rules.model",
+                                        "suffix.model",  "llama3.json",   "albert.json",  "t5.json",
+                                        "unigram.model", "behaviors.json"};
     for (size_t n = 0; n < sizeof names / sizeof *names; n++) {
         char path[4096];
         snprintf(path, sizeof path, FOLDER "%s", names[n]);
