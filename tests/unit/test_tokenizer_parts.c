@@ -212,6 +212,103 @@ static void endless(void)
     ttt_tokenizer_free(tokenizer);
 }
 
+/* ---- what becomes of matches ---- */
+
+static ttt_status join_piece(void *context, const char *text, size_t size)
+{
+    return ttt_buffer_print(context, "%s%.*s", ((ttt_buffer *)context)->size ? "|" : "", (int)size, text);
+}
+
+/* As tokenizers 0.19 cuts "aabxaaxb a". */
+static void behaviors(void)
+{
+    static const struct {
+        const char *pattern;
+        bool invert;
+        const char *pieces[5]; /* by ttt_split_behavior */
+    } cases[] = {
+        {"{\"Regex\":\"a\"}",
+         false,
+         {"bx|xb ", "a|a|bx|a|a|xb |a", "a|a|bxa|a|xb a", "a|abx|a|axb |a", "aa|bx|aa|xb |a"}},
+        {"{\"String\":\"a\"}",
+         false,
+         {"bx|xb ", "a|a|bx|a|a|xb |a", "a|a|bxa|a|xb a", "a|abx|a|axb |a", "aa|bx|aa|xb |a"}},
+        {"{\"Regex\":\"a\"}",
+         true,
+         {"a|a|a|a|a", "a|a|bx|a|a|xb |a", "a|abx|a|axb |a", "a|a|bxa|a|xb a", "aa|bx|aa|xb |a"}},
+        {"{\"Regex\":\"a|\"}",
+         false,
+         {"b|x|x|b| ", "a|a|b|x|a|a|x|b| |a", "a|a|b|xa|a|x|b| a", "a|ab|x|a|ax|b| |a", "aa|b|x|aa|x|b| |a"}},
+        {"{\"Regex\":\"a|\"}",
+         true,
+         {"a|a|a|a|a", "a|a|b|x|a|a|x|b| |a", "a|ab|x|a|ax|b| |a", "a|a|b|xa|a|x|b| a", "aa|b|x|aa|x|b| |a"}},
+    };
+    static const char *const names[] = {"Removed", "Isolated", "MergedWithPrevious", "MergedWithNext", "Contiguous"};
+    static const char text[] = "aabxaaxb a";
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        for (size_t k = 0; k < 5; k++) {
+            char json[512];
+            ttt_buffer pieces = {0};
+            ttt_tokenizer *tokenizer;
+            snprintf(json, sizeof json,
+                     "{\"pre_tokenizer\":{\"type\":\"Split\",\"pattern\":%s,\"behavior\":\"%s\",\"invert\":%s},"
+                     "\"model\":{\"type\":\"BPE\",\"vocab\":{\"a\":0},\"merges\":[]}}",
+                     cases[i].pattern, names[k], cases[i].invert ? "true" : "false");
+            CHECK_OK(ttt_tokenizer_load(&tokenizer, json, strlen(json)));
+            ttt_splitter splitter = {.steps = tokenizer->splits, .count = 1, .sink = join_piece, .context = &pieces};
+            CHECK_OK(ttt_split_text(&splitter, text, strlen(text), true));
+            CHECK_STR(pieces.data, cases[i].pieces[k]);
+            ttt_splitter_deinit(&splitter);
+            ttt_buffer_deinit(&pieces);
+            ttt_tokenizer_free(tokenizer);
+        }
+    }
+}
+
+/* ---- SentencePiece ---- */
+
+static void put_piece(ttt_buffer *model, const char *text, float score, char type)
+{
+    const char length = (char)strlen(text);
+    CHECK_OK(ttt_buffer_append(model, (char[]){'\x0a', (char)(length + 9), '\x0a', length}, 4));
+    CHECK_OK(ttt_buffer_append(model, text, strlen(text)));
+    CHECK_OK(ttt_buffer_append(model, "\x15", 1));
+    CHECK_OK(ttt_buffer_append(model, &score, sizeof score)); /* the tests' machines are little-endian */
+    CHECK_OK(ttt_buffer_append(model, (char[]){'\x18', type}, 2));
+}
+
+typedef struct scored {
+    const char *text;
+    float score;
+} scored;
+
+/* The ids of "abc", 0 for those that there are not; piece i has the id i + 1. No space is put before the text. */
+static void check_abc(const scored *pieces, size_t count, char model_type, const int32_t expected[3])
+{
+    ttt_buffer model = {0};
+    ttt_tokenizer *tokenizer;
+    ttt_ids ids = {0};
+    put_piece(&model, "?", 0, 2);
+    for (size_t i = 0; i < count; i++) put_piece(&model, pieces[i].text, pieces[i].score, 1);
+    CHECK_OK(ttt_buffer_append(&model, (char[]){'\x12', 2, '\x18', model_type, '\x1a', 2, '\x18', 0}, 8));
+    CHECK_OK(ttt_tokenizer_load(&tokenizer, model.data, model.size));
+    CHECK_OK(ttt_tokenizer_encode(tokenizer, "abc", 3, false, &ids));
+    for (size_t i = 0; i < 3; i++) CHECK_EQ(i < ids.count ? ids.data[i] : 0, expected[i]);
+    ttt_ids_deinit(&ids);
+    ttt_tokenizer_free(tokenizer);
+    ttt_buffer_deinit(&model);
+}
+
+static void sentencepiece(void)
+{
+    /* Of merges with the same score the leftmost comes first, whatever their ids. */
+    check_abc((const scored[]){{"a", -9}, {"b", -9}, {"c", -9}, {"bc", -1}, {"ab", -1}}, 5, 2,
+              (const int32_t[]){5, 3, 0});
+    /* Sums are floats: -33554432 - 1 is -33554432, and with -3 more than -33554436. */
+    check_abc((const scored[]){{"a", -33554432}, {"b", -1}, {"c", -3}, {"abc", -33554436}}, 4, 1,
+              (const int32_t[]){1, 2, 3});
+}
+
 /* ---- Unigram ---- */
 
 #define UNIGRAM(more, pieces) "{\"model\":{\"type\":\"Unigram\"," more "\"vocab\":[" pieces "]}}"
@@ -243,6 +340,8 @@ static void unigram(void)
     check_ids(UNIGRAM("\"unk_id\":0,\"byte_fallback\":true,",
                       "[\"<unk>\",0],[\"a\",-1],[\"<0xC3>\",0],[\"<0xAA>\",0],[\"<0x41>\",0]"),
               "aA\u00ea", 4, (const int32_t[]){1, 4, 2, 3});
+    check_ids(UNIGRAM("\"unk_id\":0,", "[\"<unk>\",0],[\"xa\",-8],[\"b\",-8],[\"ab\",-1]"), "xab", 2,
+              (const int32_t[]){1, 2}); /* an unknown character costs ten more than the worst piece */
     ttt_tokenizer *tokenizer;
     ttt_ids ids = {0};
     static const char no_unknown[] = UNIGRAM("", "[\"a\",-1]");
@@ -267,6 +366,8 @@ int main(void)
     every_character();
     expressions();
     endless();
+    behaviors();
+    sentencepiece();
     unigram();
     return test_end();
 }
