@@ -35,7 +35,7 @@ ttt_status ttt_hf_read_unigram(ttt_tokenizer *tokenizer, const json_t *model)
     if (count == 0) return ttt_fail(TTT_ERR_FORMAT, "the model has no 'vocab' with at least one piece");
     if (tokenizer->byte_level)
         return ttt_fail(TTT_ERR_UNSUPPORTED, "a model of type Unigram on the byte level is not supported");
-    tokenizer->is_unigram = true;
+    tokenizer->is_unigram = unigram->whole_runs = true;
     TTT_TRY(ttt_json_count(model, "the model", "unk_id", (int64_t)count, &unknown));
     TTT_TRY(ttt_json_bool(model, "the model", "byte_fallback", &unigram->byte_fallback));
     unigram->unknown = (int32_t)unknown;

@@ -339,7 +339,7 @@ static ttt_status set_types(struct reader *reader)
 }
 
 /* Pieces that occur in text, with their scores; user-defined ones are worth next to nothing less than the text they
- * take, so that they are taken. All in the floats that SentencePiece has. */
+ * take, so that they are taken. */
 static ttt_status make_unigram(struct reader *reader)
 {
     ttt_tokenizer *tokenizer = reader->tokenizer;
@@ -350,7 +350,7 @@ static ttt_status make_unigram(struct reader *reader)
         lowest = fminf(lowest, reader->scores[id]);
         highest = fmaxf(highest, reader->scores[id]);
     }
-    tokenizer->is_unigram = unigram->single = true;
+    tokenizer->is_unigram = true;
     unigram->byte_fallback = reader->byte_fallback;
     unigram->unknown = tokenizer->bpe.unknown;
     unigram->unknown_score = (double)(lowest - 10.0f);

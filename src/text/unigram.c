@@ -59,11 +59,10 @@ void ttt_unigram_scratch_deinit(ttt_unigram_scratch *scratch)
 }
 
 /* A way to `node` is taken if it is the first or strictly better than the one known. */
-static void offer(const ttt_unigram *unigram, ttt_unigram_node *node, double score, size_t start, int32_t id)
+static void offer(ttt_unigram_node *node, double score, size_t start, int32_t id)
 {
     if (node->reached && !(score > node->score)) return;
-    *node = (ttt_unigram_node){
-        .score = unigram->single ? (double)(float)score : score, .start = start, .id = id, .reached = true};
+    *node = (ttt_unigram_node){.score = score, .start = start, .id = id, .reached = true};
 }
 
 /* The best way to every place of the text. */
@@ -80,16 +79,14 @@ static ttt_status find_ways(const ttt_unigram *unigram, ttt_unigram_node *nodes,
             if (edge->from == 0) break;
             node = edge->to;
             if (edge->id < 0) continue;
-            offer(unigram, &nodes[i + 1], unigram->scores[edge->id] + nodes[start].score, start, edge->id);
+            offer(&nodes[i + 1], unigram->scores[edge->id] + nodes[start].score, start, edge->id);
             single = single || i + 1 - start == length;
         }
         if (single) continue;
         if (unigram->unknown < 0)
             return ttt_fail(TTT_ERR_FORMAT, "the vocabulary lacks the character '%.*s', and has no unknown token",
                             (int)length, text + start);
-        double score = unigram->unknown_score + nodes[start].score;
-        if (unigram->single) score = (double)(float)score;
-        offer(unigram, &nodes[start + length], score, start, unigram->unknown);
+        offer(&nodes[start + length], unigram->unknown_score + nodes[start].score, start, unigram->unknown);
     }
     return TTT_OK;
 }
@@ -98,7 +95,7 @@ static ttt_status find_ways(const ttt_unigram *unigram, ttt_unigram_node *nodes,
 static ttt_status append_unknown(const ttt_unigram *unigram, const ttt_strings *tokens, const char *text, size_t size,
                                  ttt_ids *backwards)
 {
-    const int32_t id = unigram->single ? -1 : ttt_strings_find(tokens, text, size);
+    const int32_t id = unigram->whole_runs ? ttt_strings_find(tokens, text, size) : -1;
     if (id >= 0) return ttt_ids_append(backwards, id);
     bool bytes = unigram->byte_fallback;
     for (size_t i = 0; i < size && bytes; i++) bytes = unigram->byte_ids[(unsigned char)text[i]] >= 0;

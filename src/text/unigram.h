@@ -2,7 +2,7 @@
  *
  * The Unigram model: every piece has a score, the logarithm of its probability, and a text becomes the pieces with the
  * highest sum. One pass over the text keeps, for every place, the best way to get there (Viterbi); pieces that begin at
- * a place are found in a trie. Hugging Face adds in double, SentencePiece in float: the sums decide, so both are done.
+ * a place are found in a trie.
  */
 #ifndef TTT_TEXT_UNIGRAM_H
 #define TTT_TEXT_UNIGRAM_H
@@ -26,7 +26,7 @@ typedef struct ttt_unigram {
     int32_t unknown;      /* its token; -1: none */
     int32_t byte_ids[256];
     bool byte_fallback; /* unknown characters become the tokens of their bytes */
-    bool single;        /* sums are floats */
+    bool whole_runs;    /* a run of unknown characters that is a token all the same is that token: Hugging Face */
 } ttt_unigram;
 
 /* A way to a place of the text: its sum, where its last piece begins, and which one that is. */

@@ -304,9 +304,11 @@ static void sentencepiece(void)
     /* Of merges with the same score the leftmost comes first, whatever their ids. */
     check_abc((const scored[]){{"a", -9}, {"b", -9}, {"c", -9}, {"bc", -1}, {"ab", -1}}, 5, 2,
               (const int32_t[]){5, 3, 0});
-    /* Sums are floats: -33554432 - 1 is -33554432, and with -3 more than -33554436. */
-    check_abc((const scored[]){{"a", -33554432}, {"b", -1}, {"c", -3}, {"abc", -33554436}}, 4, 1,
+    /* Sums are doubles; what is as good as what came first is not taken. */
+    check_abc((const scored[]){{"a", -33554432}, {"b", -1}, {"c", -2.5F}, {"abc", -33554436}}, 4, 1,
               (const int32_t[]){1, 2, 3});
+    check_abc((const scored[]){{"a", -33554432}, {"b", -1}, {"c", -3}, {"abc", -33554436}}, 4, 1,
+              (const int32_t[]){4, 0, 0});
 }
 
 /* ---- Unigram ---- */
