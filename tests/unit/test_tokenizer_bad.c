@@ -5,6 +5,7 @@
  */
 #include <ttt/tokenizer.h>
 
+#include "base/alloc.h"
 #include "base/file.h"
 #include "fault.h"
 #include "test.h"
