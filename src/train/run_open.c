@@ -12,7 +12,9 @@
 #include "base/clock.h"
 #include "base/file.h"
 #include "config/config.h"
+#include "train/run_agree.h"
 #include "train/run_folder.h"
+#include "train/run_note.h"
 #include "train/run_plan.h"
 #include "train/trainer.h"
 
@@ -163,8 +165,7 @@ static ttt_status go_on(ttt_train_run *run, const ttt_checkpoints *checkpoints)
 {
     const ttt_train_run_options *options = &run->options;
     TTT_TRY(load_newest(run, checkpoints));
-    TTT_TRY(
-        ttt_run_plan_agree(options, ttt_trainer_config(run->trainer), ttt_trainer_options(run->trainer), run->note));
+    TTT_TRY(ttt_run_agree(options, ttt_trainer_config(run->trainer), ttt_trainer_options(run->trainer), run->note));
     TTT_TRY(open_data(run, false));
     if (options->text_count > 0) {
         ttt_data_options data;

@@ -4,7 +4,7 @@
  */
 #include <stdlib.h>
 
-#include "train/run_plan.h"
+#include "train/run_note.h"
 #include "train/trainer.h"
 
 int LLVMFuzzerTestOneInput(const unsigned char *data, size_t size);

@@ -5,6 +5,7 @@
 #include "config/keys.h"
 #include "config/standard.h"
 #include "test.h"
+#include "train/run_agree.h"
 #include "train/run_plan.h"
 
 static ttt_train_run_options options_of(const char *layers)
@@ -73,16 +74,16 @@ static void test_agree(void)
         again = run;
         CHECK_OK(ttt_run_plan_config(&options, &again));
         for (int i = 0; i < TTT_KEY_COUNT; i++) CHECK(ttt_keys[i].kind->equal(&ttt_keys[i], &run, &again));
-        CHECK_OK(ttt_run_plan_agree(&options, &run, &train, NULL));
+        CHECK_OK(ttt_run_agree(&options, &run, &train, NULL));
         options.layers = "2*ttt_linear,mamba";
-        CHECK_FAILS(ttt_run_plan_agree(&options, &run, &train, NULL), TTT_ERR_ARGUMENT, "layers is 2*");
+        CHECK_FAILS(ttt_run_agree(&options, &run, &train, NULL), TTT_ERR_ARGUMENT, "layers is 2*");
         options = options_of(NULL);
         options.tokenizer = NULL;
-        CHECK_OK(ttt_run_plan_agree(&options, &run, &train, NULL));
+        CHECK_OK(ttt_run_agree(&options, &run, &train, NULL));
         const char *setting = "rope_theta=5.5";
         options.settings = &setting;
         options.setting_count = 1;
-        CHECK_FAILS(ttt_run_plan_agree(&options, &run, &train, NULL), TTT_ERR_ARGUMENT,
+        CHECK_FAILS(ttt_run_agree(&options, &run, &train, NULL), TTT_ERR_ARGUMENT,
                     "rope_theta is 5.5, but the run in this folder was begun with 10000");
     }
 }
