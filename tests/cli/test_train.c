@@ -418,8 +418,8 @@ static void test_lock(void)
 static void test_readers_that_leave(void)
 {
     static const char *const commands[] = {
-        "info -m whole", "info -m whole --json",       "train -h",
-        "train --help",  "tokenize -m whole text.txt", "generate -m whole -p a -n 200 --ignore-eos"};
+        "info -m whole", "info -m whole --machine",    "train --usage",
+        "train --help",  "tokenize -t whole text.txt", "generate -m whole -p a -n 200 --ignore-eos"};
     for (size_t i = 0; i < sizeof commands / sizeof *commands; i++)
         CLI_SAYS(0, "",
                  "{ $TTT %s 2>&1; echo $? >code; } | true; read code <code; "
