@@ -7,6 +7,7 @@
 #define TTT_TEST_H
 
 #include <math.h>
+#include <stdatomic.h>
 #include <stdbool.h>
 #include <stdint.h>
 #include <stdio.h>
@@ -15,7 +16,7 @@
 #include <time.h>
 #include <ttt/status.h>
 
-static int test_checks, test_failures, test_skips;
+static atomic_int test_checks, test_failures, test_skips; /* any thread may check */
 
 #define CHECK(condition)                                                                                               \
     do {                                                                                                               \

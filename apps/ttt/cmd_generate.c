@@ -205,7 +205,8 @@ static void print_time(const char *name, double time, int64_t count, const char 
 
 static void print_figures(const session *s, bool ended)
 {
-    static const char *const reasons[] = {"the number of tokens asked for", "end-of-text", "a stop string"};
+    static const char *const reasons[] = {"a failure", "the number of tokens asked for", "end-of-text", "a stop string",
+                                          "an interruption"};
     const ttt_generate_stats *t = &s->total;
     fprintf(stderr, "\n%16s = %10.2f ms\n", "load time", 1e3 * (s->loaded - s->started));
     print_time("prompt eval time", t->prompt_seconds, t->prompt_tokens, "tokens");

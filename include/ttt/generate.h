@@ -32,12 +32,14 @@ TTT_API void ttt_sampling_init(ttt_sampling *sampling);
 
 typedef struct ttt_sampler ttt_sampler;
 
-/* A sampler for `vocabulary` logits; options out of range are TTT_ERR_ARGUMENT. Free with ttt_sampler_free. */
+/* A sampler for `vocabulary` logits, 1 to 2^31 - 1; options out of range are TTT_ERR_ARGUMENT, NULL is the defaults.
+ * One thread at a time uses it. Free with ttt_sampler_free; NULL is allowed there. */
 TTT_API TTT_NODISCARD ttt_status ttt_sampler_new(ttt_sampler **sampler, const ttt_sampling *sampling,
                                                  int64_t vocabulary);
 TTT_API void ttt_sampler_free(ttt_sampler *sampler);
 
-/* From now on the repetition penalty counts these ids; each must be in [0, vocabulary). */
+/* From now on the repetition penalty counts these ids. Those outside [0, vocabulary), which have no logit that it could
+ * change, are passed over. `ids` may be NULL for none. */
 TTT_API void ttt_sampler_see(ttt_sampler *sampler, const int32_t *ids, int64_t count);
 
 /* Chooses an id from logits [vocabulary], of which only the first `allowed` count. The random number is a pure function
@@ -56,8 +58,8 @@ typedef struct ttt_generate_options {
     bool ignore_eos;          /* end-of-text is an id like any other: the text goes on behind it */
     const char *const *stops; /* [stop_count] strings that end the text; they are not part of it */
     size_t stop_count;
-    ttt_sampler *sampler; /* NULL: one is made from `sampling` for this call; give one to go on with a text whose
-                             repetition penalty counts earlier calls too */
+    ttt_sampler *sampler; /* NULL: one is made from `sampling`; give one, for the model's vocabulary, to go on with a
+                             text whose repetition penalty counts earlier calls too */
 } ttt_generate_options;
 
 /* ttt_sampling_init, 256 tokens, no stops. */
@@ -65,25 +67,34 @@ TTT_API void ttt_generate_options_init(ttt_generate_options *options);
 
 /* Takes over what a model says of itself: end-of-text of generation_config.json, else of the tokenizer (NULL: none),
  * else of config.json; and, where generation_config.json has them, do_sample (false: temperature 0), temperature,
- * top_k, top_p, min_p, repetition_penalty, max_new_tokens. A folder without generation_config.json is fine. */
+ * top_k, top_p, min_p, repetition_penalty, max_new_tokens; a top_k of 0 or -1 and a top_p of 0 or 1 are off. A folder
+ * without generation_config.json is fine. */
 TTT_API TTT_NODISCARD ttt_status ttt_generate_options_load(ttt_generate_options *options, const char *folder,
                                                            const ttt_model *model, const ttt_tokenizer *tokenizer);
 
-/* Where a text goes. Anything but TTT_OK ends the generation and is returned. */
+/* Where a text goes. Anything but TTT_OK ends the generation and is returned; a token chosen by then is still shown. */
 typedef struct ttt_generate_sink {
     /* After each new token: its id and the text that is certain by now (`size` bytes, perhaps none: half a character,
-     * or what may become a stop string, is held back). At the end once more with id -1 and what is left. */
+     * or what may become a stop string, is held back). At the end once more with id -1 and what is left. NULL: not
+     * wanted. */
     ttt_status (*piece)(void *context, int32_t id, const char *text, size_t size);
     /* While the prompt is read: `done` of `total` tokens. NULL: not wanted. */
     ttt_status (*progress)(void *context, int64_t done, int64_t total);
     void *context;
 } ttt_generate_sink;
 
-typedef enum ttt_finish { TTT_FINISH_LENGTH, TTT_FINISH_EOS, TTT_FINISH_STOP } ttt_finish;
+/* Why a text ended. */
+typedef enum ttt_finish {
+    TTT_FINISH_NONE, /* it has not, or it failed */
+    TTT_FINISH_LENGTH,
+    TTT_FINISH_EOS,
+    TTT_FINISH_STOP,
+    TTT_FINISH_CANCELLED /* from outside: by a sink, or by ttt_session_cancel */
+} ttt_finish;
 
 typedef struct ttt_generate_stats {
     int64_t prompt_tokens, new_tokens;                    /* end-of-text counts as a new token */
-    double prompt_seconds, new_seconds, sampling_seconds; /* new_seconds without sampling_seconds */
+    double prompt_seconds, new_seconds, sampling_seconds; /* reading the prompt, reading new tokens, choosing them */
     ttt_finish finish;
 } ttt_generate_stats;
 
@@ -91,7 +102,8 @@ typedef struct ttt_generate_stats {
  * tokens, so that a next call goes on behind them; also when the sink ended it. What is written does not depend on how
  * much of the prompt was read by earlier calls (but the repetition penalty counts only what the sampler saw). Memory
  * does not grow with the text. `tokenizer` may be NULL: then pieces have no text and stop strings are not allowed; else
- * only ids that it knows are chosen. `stats` may be NULL. */
+ * only ids that it knows are chosen. `options` NULL: those of ttt_generate_options_init. `sink` and `stats` may be
+ * NULL. Many texts at once: session.h. */
 TTT_API TTT_NODISCARD ttt_status ttt_generate(ttt_context *context, const ttt_tokenizer *tokenizer, ttt_state *state,
                                               const int32_t *prompt, int64_t count, const ttt_generate_options *options,
                                               const ttt_generate_sink *sink, ttt_generate_stats *stats);

@@ -65,15 +65,25 @@ static ttt_status read_count(const json_t *root, const char *key, int64_t *value
     return TTT_OK;
 }
 
+/* -1 is one way to say that it is off. */
+static ttt_status read_top_k(const json_t *root, int64_t *value)
+{
+    const json_t *member = json_object_get(root, "top_k");
+    if (!json_is_integer(member) || json_integer_value(member) != -1) return read_count(root, "top_k", value);
+    *value = 0;
+    return TTT_OK;
+}
+
 static ttt_status read_config(ttt_generate_options *o, const json_t *root, int64_t vocabulary)
 {
     if (!json_is_object(root)) return ttt_fail(TTT_ERR_FORMAT, "not a JSON object");
     TTT_TRY(read_eos(o, json_object_get(root, "eos_token_id"), vocabulary));
     TTT_TRY(read_number(root, "temperature", &o->sampling.temperature));
     TTT_TRY(read_number(root, "top_p", &o->sampling.top_p));
+    if (o->sampling.top_p == 0) o->sampling.top_p = 1; /* as others do: off */
     TTT_TRY(read_number(root, "min_p", &o->sampling.min_p));
     TTT_TRY(read_number(root, "repetition_penalty", &o->sampling.repetition_penalty));
-    TTT_TRY(read_count(root, "top_k", &o->sampling.top_k));
+    TTT_TRY(read_top_k(root, &o->sampling.top_k));
     TTT_TRY(read_count(root, "max_new_tokens", &o->max_new_tokens));
     const json_t *sample = json_object_get(root, "do_sample");
     if (sample && !json_is_null(sample) && !json_is_boolean(sample))

@@ -6,6 +6,7 @@
  */
 #include "infer/sampler.h"
 
+#include <assert.h>
 #include <math.h>
 
 #include "base/alloc.h"
@@ -46,7 +47,12 @@ ttt_status ttt_sampling_check(const ttt_sampling *s)
 ttt_status ttt_sampler_new(ttt_sampler **out, const ttt_sampling *sampling, int64_t vocabulary)
 {
     *out = NULL;
+    ttt_sampling defaults;
+    ttt_sampling_init(&defaults);
+    if (!sampling) sampling = &defaults;
     TTT_TRY(ttt_sampling_check(sampling));
+    if (vocabulary < 1 || vocabulary > INT32_MAX)
+        return ttt_fail(TTT_ERR_ARGUMENT, "%lld logits: give the size of a vocabulary", (long long)vocabulary);
     ttt_sampler *sampler = ttt_alloc(1, sizeof *sampler);
     if (!sampler) return TTT_ERR_MEMORY;
     *sampler = (ttt_sampler){.options = *sampling,
@@ -69,9 +75,12 @@ void ttt_sampler_free(ttt_sampler *sampler)
     ttt_free(sampler);
 }
 
+int64_t ttt_sampler_vocabulary(const ttt_sampler *sampler) { return sampler->vocabulary; }
+
 void ttt_sampler_see(ttt_sampler *sampler, const int32_t *ids, int64_t count)
 {
-    for (int64_t i = 0; i < count; i++) sampler->seen[ids[i]] = true;
+    for (int64_t i = 0; i < count; i++)
+        if (ids[i] >= 0 && ids[i] < sampler->vocabulary) sampler->seen[ids[i]] = true;
 }
 
 static bool better(const candidate *a, const candidate *b)
@@ -170,6 +179,7 @@ ttt_status ttt_sampler_choose(ttt_sampler *sampler, const float *logits, int64_t
         chosen = i;
         left -= c[i].value;
     }
+    assert(chosen >= 0); /* the best has a weight of 1, and no limit drops it */
     *id = c[chosen].id;
     return TTT_OK;
 }

@@ -12,4 +12,6 @@
 /* Whether every option is in its range; the sentence names the first that is not. */
 TTT_NODISCARD ttt_status ttt_sampling_check(const ttt_sampling *sampling);
 
+int64_t ttt_sampler_vocabulary(const ttt_sampler *sampler); /* logits it chooses from */
+
 #endif

@@ -3,7 +3,7 @@
  * Opening a model, generating and evaluating while memory runs out at every possible place.
  */
 #include <ttt/eval.h>
-#include <ttt/generate.h>
+#include <ttt/session.h>
 
 #include "config/config.h"
 #include "fault.h"
@@ -49,6 +49,35 @@ static ttt_status generate(void *none)
     return status;
 }
 
+/* Two turns of two sessions. */
+static ttt_status converse(void *none)
+{
+    (void)none;
+    ttt_generate_options options;
+    ttt_generate_options_init(&options);
+    options.max_new_tokens = 8;
+    options.stops = (const char *const[]){"never", "ever"};
+    options.stop_count = 2;
+    ttt_context *context;
+    ttt_session *sessions[2] = {0};
+    ttt_status status = ttt_context_new(&context, model, 2);
+    for (int i = 0; i < 2 && status == TTT_OK; i++)
+        status = ttt_session_new(&sessions[i], model, tokenizer, NULL, &options);
+    for (int turn = 0; turn < 2 && status == TTT_OK; turn++) {
+        const int32_t prompt[40] = {1, 2, 3};
+        for (int i = 0; i < 2 && status == TTT_OK; i++) status = ttt_session_push(sessions[i], prompt, 20 + 20 * turn);
+        for (ttt_feed feeds[2]; status == TTT_OK;) {
+            for (int i = 0; i < 2; i++) ttt_session_want(sessions[i], 7, &feeds[i]);
+            if (feeds[0].count == 0 || feeds[1].count == 0) break;
+            status = ttt_context_advance(context, feeds, 2);
+            for (int i = 0; i < 2 && status == TTT_OK; i++) status = ttt_session_took(sessions[i], NULL);
+        }
+    }
+    for (int i = 0; i < 2; i++) ttt_session_free(sessions[i]);
+    ttt_context_free(context);
+    return status;
+}
+
 static ttt_status evaluate(void *none)
 {
     (void)none;
@@ -83,6 +112,7 @@ int main(void)
         CHECK(fault_allocations(open_model, "cpu", forever) > 10);
         CHECK(fault_allocations(open_model, "ref", forever) > 10);
         CHECK(fault_allocations(generate, NULL, forever) > 5);
+        CHECK(fault_allocations(converse, NULL, forever) > 10);
         CHECK(fault_allocations(evaluate, NULL, forever) > 5);
     }
     ttt_tokenizer_free(tokenizer);

@@ -154,6 +154,7 @@ static void test_ends(void)
     ttt_state_reset(state);
     const ttt_status status = generate(state, "x", &options, &cut, &stats);
     CHECK_EQ(status, TTT_ERR_INTERRUPTED);
+    CHECK_EQ(stats.finish, TTT_FINISH_CANCELLED);
     CHECK_EQ(cut.calls, 5);
     CHECK_EQ(stats.new_tokens, 5);
     CHECK_EQ(ttt_state_position(state), 6);
@@ -241,6 +242,10 @@ static void test_generation_config(void)
     check_config(folder, "{\"eos_token_id\": 3, \"do_sample\": false}", NULL, &o);
     CHECK_EQ(o.eos[0], 3);
     CHECK_NEAR(o.sampling.temperature, 0, 0);
+    check_config(folder, "{\"top_p\": 0, \"top_k\": -1}", NULL, &o); /* both off */
+    CHECK_NEAR(o.sampling.top_p, 1, 0);
+    CHECK_EQ(o.sampling.top_k, 0);
+    check_config(folder, "{\"top_k\": -2}", "top_k", &o);
     check_config(folder, "{\"eos_token_id\": 257}", "eos_token_id", &o);
     check_config(folder, "{\"eos_token_id\": \"x\"}", "eos_token_id", &o);
     check_config(folder, "{\"temperature\": \"hot\"}", "temperature", &o);

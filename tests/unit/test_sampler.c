@@ -121,7 +121,8 @@ static void test_repetition(void)
     ttt_sampler_see(sampler, (const int32_t[]){0, 0, 2}, 3); /* once, however often it was seen */
     CHECK_OK(ttt_sampler_choose(sampler, logits, V, 0, &id));
     CHECK_EQ(id, 1);
-    ttt_sampler_see(sampler, (const int32_t[]){1}, 1);
+    ttt_sampler_see(sampler, (const int32_t[]){1, -1, V, INT32_MIN, INT32_MAX}, 5); /* no logits of theirs */
+    ttt_sampler_see(sampler, NULL, 0);
     CHECK_OK(ttt_sampler_choose(sampler, logits, V, 0, &id));
     CHECK_EQ(id, 0);
     const float negative[V] = {-5, -5, -1.0f, -1.1f, -9, -9, -9, -9};
@@ -180,6 +181,11 @@ static void test_refusals(void)
     CHECK_OK(ttt_sampler_choose(sampler, logits, V, 0, &id));
     CHECK_EQ(id, 5);
     ttt_sampler_free(sampler);
+
+    CHECK_OK(ttt_sampler_new(&sampler, NULL, V)); /* the defaults */
+    ttt_sampler_free(sampler);
+    ttt_sampler_free(NULL);
+    CHECK_FAILS(ttt_sampler_new(&sampler, &s, 0), TTT_ERR_ARGUMENT, "0 logits");
 
     const struct {
         ttt_sampling bad;
