@@ -25,7 +25,8 @@ _ttt()
         --backend) COMPREPLY=($(compgen -W 'cpu ref' -- "$word")) ;;
         *)
             if [[ -z $command && $word != -* ]]; then
-                COMPREPLY=($(compgen -W "$(ttt --help 2>/dev/null | sed -n 's/^  \([a-z]\+\) .*/\1/p')" -- "$word"))
+                COMPREPLY=($(compgen -W "$(ttt --help 2>/dev/null |
+                    sed -n '/^Commands:/,/^$/s/^  \([a-z]\+\) .*/\1/p') help version" -- "$word"))
             elif [[ $word == -* ]]; then
                 COMPREPLY=($(compgen -W "$(ttt $command --help 2>/dev/null |
                     sed -n 's/^  .\{4\}\(--[a-z-]\+\).*/\1/p')" -- "$word"))

@@ -20,8 +20,8 @@ static bool read_number(const char **text, int64_t *value)
     const char *at = *text;
     for (*value = 0; *at >= '0' && *at <= '9' && *value <= most; at++) *value = 10 * *value + (*at - '0');
     if (at == *text) return false;
-    if (*at == 'k') {
-        *value *= 1024;
+    if (*at == 'k' || *at == 'M') {
+        *value *= *at == 'k' ? 1 << 10 : 1 << 20;
         at++;
     }
     *text = at;

@@ -13,6 +13,7 @@
 #include "bench_print.h"
 #include "bench_sweep.h"
 #include "common.h"
+#include "usage.h"
 
 enum {
     KEY_CONFIG = 256,
@@ -356,7 +357,11 @@ int ttt_cmd_bench(int argc, char **argv)
         .parser = parse,
         .help_filter = ttt_app_help,
         .doc = "Measures tokens per second, arithmetic, memory traffic and peak memory, and holds them against what "
-               "this machine can do at most, which it measures too. Every measurement is a process of its own.",
+               "this machine can do at most, which it measures too. Every measurement is a process of its own."
+               "\vExamples:\n"
+               "  ttt bench -m model -p 512 -n 128\n"
+               "  ttt bench --config 125m --train 1k --threads 1,2\n"
+               "  ttt bench -m model --context-sweep 1k..64k --plot contexts.svg",
     };
     options o = {.repetitions = 5, .batch = 1, .settings = calloc((size_t)argc, sizeof *o.settings)};
     bench *b = calloc(1, sizeof *b);
@@ -365,7 +370,7 @@ int ttt_cmd_bench(int argc, char **argv)
         free(b);
         return ttt_app_fail("out of memory");
     }
-    argp_parse(&argp, argc, argv, 0, NULL, &o);
+    ttt_app_parse(&argp, argc, argv, &o);
     b->o = &o;
     b->table = (ttt_bench_table){.format = o.format.count ? (ttt_bench_format)o.format.values[0] : TTT_BENCH_MD,
                                  .model = o.folder   ? o.folder

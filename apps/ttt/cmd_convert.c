@@ -8,6 +8,7 @@
 #include <ttt/convert.h>
 
 #include "common.h"
+#include "usage.h"
 
 enum { KEY_CONFIG = 0x1000, KEY_PRECISION, KEY_WEIGHTS };
 
@@ -65,12 +66,16 @@ int ttt_cmd_convert(int argc, char **argv)
         .help_filter = ttt_app_help,
         .args_doc = "IN OUT",
         .doc = "Writes the model folder OUT from IN, a Hugging Face model folder, a .safetensors file or a stream of "
-               "ttt-lm-jax (streaming_params, streaming_train_state).",
+               "ttt-lm-jax (streaming_params, streaming_train_state)."
+               "\vExamples:\n"
+               "  ttt convert ttt-linear-125m/ model\n"
+               "  ttt convert streaming_params model --config 125m\n"
+               "  ttt convert model small --weights q4",
     };
     options o = {0};
     ttt_config *config;
     char layer[TTT_APP_LAYER];
-    argp_parse(&argp, argc, argv, 0, NULL, &o);
+    ttt_app_parse(&argp, argc, argv, &o);
     ttt_status status = ttt_config_new(&config);
     if (status == TTT_OK) status = ttt_convert(o.in, o.out, &o.convert, config);
     if (status != TTT_OK) {

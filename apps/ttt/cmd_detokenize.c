@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "text_io.h"
+#include "usage.h"
 
 enum { KEY_SKIP = 0x2000 };
 
@@ -99,11 +100,15 @@ int ttt_cmd_detokenize(int argc, char **argv)
                                      .parser = parse,
                                      .args_doc = "[FILE...]",
                                      .doc = "Writes the text of the token ids in each FILE, in standard input by "
-                                            "default."};
+                                            "default."
+                                            "\vExamples:\n"
+                                            "  ttt detokenize -t model ids.txt\n"
+                                            "  ttt tokenize -t model book.txt | ttt detokenize -t model\n"
+                                            "  ttt detokenize -t model --jsonl ids.jsonl"};
     const char **inputs = calloc((size_t)argc + 1, sizeof *inputs);
     if (!inputs) return ttt_app_fail("out of memory");
     text_io io = {.inputs = inputs};
-    argp_parse(&argp, argc, argv, 0, NULL, &io);
+    ttt_app_parse(&argp, argc, argv, &io);
     if (io.input_count == 0) io.inputs[io.input_count++] = "-";
     const int code = ttt_text_io_run(&io, io.jsonl ? detokenize_lines : detokenize_text);
     free(inputs);

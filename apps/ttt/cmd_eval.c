@@ -12,6 +12,7 @@
 
 #include "common.h"
 #include "eval_report.h"
+#include "usage.h"
 
 enum {
     KEY_STRIDE = 0x100,
@@ -40,17 +41,17 @@ typedef struct options {
 static const struct argp_option option_list[] = {
     {"model", 'm', "MODEL", 0, "model folder", 0},
     {"context", 'c', "N[,N...]", 0,
-     "windows of N tokens, each from a fresh state; several are evaluated in turn. Default: the whole text as one", 1},
+     "windows of N tokens, each from a fresh state; several are evaluated in turn. Default: the whole text as one", 0},
+    {"compare", KEY_COMPARE, NULL, 0, "adapting, frozen, and the difference token by token", 0},
+    {"plot", KEY_PLOT, "FILE.svg", 0, "the loss by position; with --inner also FILE-inner.svg", 0},
     {"stride", KEY_STRIDE, "S", 0, "windows advance by S and only the last S tokens of each are scored; default N", 1},
     {"frozen", KEY_FROZEN, NULL, 0, "the learner never updates", 1},
-    {"compare", KEY_COMPARE, NULL, 0, "adapting, frozen, and the difference token by token", 1},
     {"inner", KEY_INNER, NULL, 0, "per layer, the learner's own loss with its first, last and next weights", 1},
     {"no-bos", KEY_NO_BOS, NULL, 0, "no beginning-of-text even if the tokenizer adds one", 1},
     {"parse-special", KEY_PARSE_SPECIAL, NULL, 0, "special tokens written in the texts become these tokens", 1},
     {"binary", KEY_BINARY, NULL, 0, "take files that are no text too, byte for byte", 1},
     {"json", KEY_JSON, NULL, 0, "one object a context on stdout, each on a line", 2},
     {"csv", KEY_CSV, "FILE", 0, "all curves as rows: context, curve, layer, first and last position, ...", 2},
-    {"plot", KEY_PLOT, "FILE.svg", 0, "the loss by position; with --inner also FILE-inner.svg", 2},
     {0}};
 
 static void read_contexts(options *o, const struct argp_state *state, char *argument)
@@ -58,7 +59,7 @@ static void read_contexts(options *o, const struct argp_state *state, char *argu
     char *rest;
     for (const char *item = strtok_r(argument, ",", &rest); item; item = strtok_r(NULL, ",", &rest)) {
         if (o->context_count == CONTEXTS) ttt_app_usage(state, "--context lists more than %d lengths", CONTEXTS);
-        o->contexts[o->context_count++] = ttt_app_integer(state, "--context", item, 1, INT32_MAX);
+        o->contexts[o->context_count++] = ttt_app_tokens(state, "--context", item, 1, INT32_MAX);
     }
     if (o->context_count == 0) ttt_app_usage(state, "--context is empty: give one or more numbers of tokens");
 }
@@ -82,7 +83,7 @@ static error_t parse(int key, char *argument, struct argp_state *state)
     case ARGP_KEY_INIT: state->child_inputs[0] = &o->compute; return 0;
     case 'm': o->model = argument; return 0;
     case 'c': read_contexts(o, state, argument); return 0;
-    case KEY_STRIDE: o->eval.stride = ttt_app_integer(state, "--stride", argument, 1, INT32_MAX); return 0;
+    case KEY_STRIDE: o->eval.stride = ttt_app_tokens(state, "--stride", argument, 1, INT32_MAX); return 0;
     case KEY_FROZEN:
         if (o->eval.mode == TTT_EVAL_ADAPTING) o->eval.mode = TTT_EVAL_FROZEN;
         return 0;
@@ -220,16 +221,18 @@ int ttt_cmd_eval(int argc, char **argv)
         parse,
         "-m MODEL TEXT...",
         "Evaluates how well a model predicts a text: loss, perplexity, bits per byte, loss by position. TEXT is a "
-        "file, "
-        "a folder, .jsonl, .zst and .gz of these, - for standard input, or one data folder, whose held-out part is "
-        "taken.",
+        "file, a folder, .jsonl, .zst and .gz of these, - for standard input, or one data folder, whose held-out part "
+        "is taken.\vExamples:\n"
+        "  ttt eval -m model other.txt\n"
+        "  ttt eval -m model other.txt --compare --plot position.svg\n"
+        "  ttt eval -m model other.txt --context 1k,4k,16k --json",
         children,
         NULL,
         NULL};
     options o = {.texts = calloc((size_t)argc, sizeof *o.texts)};
     if (!o.texts) return ttt_app_fail("out of memory");
     ttt_eval_options_init(&o.eval);
-    argp_parse(&argp, argc, argv, 0, NULL, &o);
+    ttt_app_parse(&argp, argc, argv, &o);
 
     ttt_model *model;
     ttt_tokenizer *tokenizer;

@@ -13,6 +13,7 @@
 #include <unistd.h>
 
 #include "common.h"
+#include "usage.h"
 
 enum {
     KEY_TEMPERATURE = 0x100,
@@ -40,15 +41,15 @@ typedef struct options {
 
 static const struct argp_option option_list[] = {
     {"model", 'm', "MODEL", 0, "model folder", 0},
-    {"prompt", 'p', "TEXT", 0, "the text to write on behind", 1},
-    {"file", 'f', "FILE", 0, "the text of a file instead; - is standard input", 1},
+    {"prompt", 'p', "TEXT", 0, "the text to write on behind", 0},
+    {"file", 'f', "FILE", 0, "the text of a file instead; - is standard input", 0},
+    {"max-new-tokens", 'n', "N", 0, "at most N new tokens; -1: until end-of-text. Default 256", 0},
     {"interactive", 'i', NULL, 0,
      "read one prompt after another, a line each; the state goes on. A line that ends in \\ is read without its "
      "newline",
-     1},
+     0},
     {"no-bos", KEY_NO_BOS, NULL, 0, "no beginning-of-text even if the tokenizer adds one", 1},
     {"parse-special", KEY_PARSE_SPECIAL, NULL, 0, "special tokens written in the prompt become these tokens", 1},
-    {"max-new-tokens", 'n', "N", 0, "at most N new tokens; -1: until end-of-text. Default 256", 2},
     {"stop", KEY_STOP, "TEXT", 0, "ends before this text; may be given several times", 2},
     {"ignore-eos", KEY_IGNORE_EOS, NULL, 0, "goes on behind end-of-text, which is then shown", 2},
     {NULL, 0, NULL, 0, "Sampling, in this order (generation_config.json, then these, replace the defaults):", 3},
@@ -70,7 +71,7 @@ static error_t parse(int key, char *argument, struct argp_state *state)
     case 'p': o->prompt = argument; return 0;
     case 'f': o->file = argument; return 0;
     case 'i': o->interactive = true; return 0;
-    case 'n': o->max_new_tokens = ttt_app_integer(state, "--max-new-tokens", argument, -1, INT64_MAX); return 0;
+    case 'n': o->max_new_tokens = ttt_app_tokens(state, "--max-new-tokens", argument, -1, INT64_MAX); return 0;
     case 's': o->seed = (uint64_t)ttt_app_integer(state, "--seed", argument, INT64_MIN, INT64_MAX); return 0;
     case KEY_TEMPERATURE: o->temperature = ttt_app_number(state, "--temperature", argument, 0, INFINITY); return 0;
     case KEY_TOP_K: o->top_k = ttt_app_integer(state, "--top-k", argument, 0, INT64_MAX); return 0;
@@ -259,14 +260,18 @@ int ttt_cmd_generate(int argc, char **argv)
     static const struct argp argp = {option_list,
                                      parse,
                                      "-m MODEL [-p TEXT | -f FILE | -]",
-                                     "Writes on behind a prompt, or from the beginning of a text if there is none.",
+                                     "Writes on behind a prompt, or from the beginning of a text if there is none."
+                                     "\vExamples:\n"
+                                     "  ttt generate -m model -p \"Once upon a time\"\n"
+                                     "  ttt generate -m model -f prompt.txt -n 1k --temperature 0\n"
+                                     "  ttt generate -m model -i",
                                      children,
                                      NULL,
                                      NULL};
     options o = {.max_new_tokens = -2, .top_k = -1, .temperature = NAN, .top_p = NAN, .min_p = NAN, .repetition = NAN};
     o.stops = calloc((size_t)argc, sizeof *o.stops);
     if (!o.stops) return ttt_app_fail("out of memory");
-    argp_parse(&argp, argc, argv, 0, NULL, &o);
+    ttt_app_parse(&argp, argc, argv, &o);
 
     session s = {.o = &o, .started = ttt_app_seconds()};
     char *file = NULL;

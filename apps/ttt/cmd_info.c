@@ -13,6 +13,7 @@
 #include <ttt/version.h>
 
 #include "common.h"
+#include "usage.h"
 
 typedef struct options {
     const char *model;
@@ -177,9 +178,19 @@ int ttt_cmd_info(int argc, char **argv)
         {"machine", 'M', NULL, 0, "describe this machine: processors, instruction set and why", 0},
         {0}};
     static const struct argp_child children[] = {{&ttt_app_compute_argp, 0, NULL, 0}, {0}};
-    static const struct argp argp = {list, parse, "-m MODEL\n--machine", "Says what a model is.", children, NULL, NULL};
+    static const struct argp argp = {list,
+                                     parse,
+                                     "-m MODEL\n--machine",
+                                     "Says what a model is."
+                                     "\vExamples:\n"
+                                     "  ttt info -m model\n"
+                                     "  ttt info --machine\n"
+                                     "  ttt info -m model --precision q8",
+                                     children,
+                                     NULL,
+                                     NULL};
     options o = {0};
-    argp_parse(&argp, argc, argv, 0, NULL, &o);
+    ttt_app_parse(&argp, argc, argv, &o);
 
     ttt_status status = TTT_OK;
     if (o.machine) status = print_machine();

@@ -7,6 +7,7 @@
 #include <ttt/data.h>
 
 #include "common.h"
+#include "usage.h"
 
 typedef struct arguments {
     ttt_data_options data;
@@ -22,8 +23,8 @@ static const struct argp_option options[] = {
     {"tokenizer", 't', "byte|bpe:N|FILE", 0, "Bytes, a BPE of N ids trained on the text, or a file (default bpe:4096)",
      0},
     {"valid", 'v', "FRACTION|FILE", 0, "What is held out: the end of the text, or a text of its own (default 0.05)", 0},
-    {"parse-special", OPTION_PARSE_SPECIAL, NULL, 0, "Special tokens inside the texts become these tokens", 0},
-    {"binary", OPTION_BINARY, NULL, 0, "Take files that are no text too, byte for byte", 0},
+    {"parse-special", OPTION_PARSE_SPECIAL, NULL, 0, "Special tokens inside the texts become these tokens", 1},
+    {"binary", OPTION_BINARY, NULL, 0, "Take files that are no text too, byte for byte", 1},
     {0},
 };
 
@@ -58,7 +59,11 @@ static const struct argp parser = {
     .parser = parse,
     .args_doc = "TEXT...",
     .doc = "Turns texts into a folder of tokens for ttt train: text files, folders, .jsonl (key \"text\"), .zst "
-           "and .gz of these, - for standard input.",
+           "and .gz of these, - for standard input."
+           "\vExamples:\n"
+           "  ttt prepare book.txt notes/ -o data\n"
+           "  ttt prepare documents.jsonl.zst -o data -t bpe:8192\n"
+           "  zcat book.gz | ttt prepare - -o data -t byte --valid held-out.txt",
 };
 
 static ttt_status report(const char *folder)
@@ -80,7 +85,7 @@ int ttt_cmd_prepare(int argc, char **argv)
     arguments a = {0};
     ttt_data_options_init(&a.data);
     a.data.warn = ttt_app_warn;
-    argp_parse(&parser, argc, argv, 0, NULL, &a);
+    ttt_app_parse(&parser, argc, argv, &a);
     ttt_status status = ttt_data_prepare(a.out, &a.data);
     if (status == TTT_OK) status = report(a.out);
     return status == TTT_OK ? 0 : ttt_app_failed(status);

@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "text_io.h"
+#include "usage.h"
 
 enum { KEY_PARSE = 0x2000, KEY_NO_PARSE, KEY_NO_TRUNCATION };
 
@@ -77,20 +78,24 @@ int ttt_cmd_tokenize(int argc, char **argv)
         {"tokenizer", 't', "FILE", 0, "tokenizer.json, tokenizer.model, or a folder with one of them", 0},
         {"jsonl", 'j', NULL, 0, "read objects with \"text\", one a line, and write them with \"ids\"", 0},
         {"parse-special", KEY_PARSE, NULL, 0,
-         "special tokens written in the text become tokens (default for tokenizer.json)", 0},
-        {"no-parse-special", KEY_NO_PARSE, NULL, 0, "they are text like any other (default for tokenizer.model)", 0},
+         "special tokens written in the text become tokens (default for tokenizer.json)", 1},
+        {"no-parse-special", KEY_NO_PARSE, NULL, 0, "they are text like any other (default for tokenizer.model)", 1},
         {"no-truncation", KEY_NO_TRUNCATION, NULL, 0,
-         "with --jsonl, keep texts whole although tokenizer.json says at how many tokens to cut them", 0},
+         "with --jsonl, keep texts whole although tokenizer.json says at how many tokens to cut them", 1},
         {0}};
     static const struct argp argp = {.options = list,
                                      .parser = parse,
                                      .args_doc = "[FILE...]",
                                      .doc = "Writes the token ids of each FILE, of standard input by default, on a "
-                                            "line. No beginning or end of text is added."};
+                                            "line. No beginning or end of text is added."
+                                            "\vExamples:\n"
+                                            "  ttt tokenize -t model book.txt\n"
+                                            "  echo \"one line\" | ttt tokenize -t tokenizer.json\n"
+                                            "  ttt tokenize -t model --jsonl documents.jsonl"};
     const char **inputs = calloc((size_t)argc + 1, sizeof *inputs);
     if (!inputs) return ttt_app_fail("out of memory");
     text_io io = {.parse_special = -1, .truncate = true, .inputs = inputs};
-    argp_parse(&argp, argc, argv, 0, NULL, &io);
+    ttt_app_parse(&argp, argc, argv, &io);
     if (io.input_count == 0) io.inputs[io.input_count++] = "-";
     const int code = ttt_text_io_run(&io, io.jsonl ? tokenize_lines : tokenize_text);
     free(inputs);

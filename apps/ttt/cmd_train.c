@@ -12,6 +12,7 @@
 
 #include "common.h"
 #include "progress.h"
+#include "usage.h"
 
 enum {
     KEY_CONFIG = 256,
@@ -45,8 +46,12 @@ enum { GROUP_MODEL = 1, GROUP_TEXT, GROUP_LENGTH, GROUP_RUN };
 
 static const struct argp_option list[] = {
     {"output", 'o', "MODEL", 0, "the model folder to make, or to go on with", 0},
+    {"config", KEY_CONFIG, "NAME|FILE", 0, "CONFIGS, or a config.json (default tiny)", 0},
+    {"tokenizer", 't', "byte|bpe:N|FILE", 0, "bytes, a BPE of N ids trained on the text, or a file (default bpe:4096)",
+     0},
+    {"minutes", KEY_MINUTES, "M", 0, "as many updates as fit; the first 20 are measured", 0},
+    {"steps", KEY_STEPS, "N", 0, "updates", 0},
     {NULL, 0, NULL, 0, "Model:", GROUP_MODEL},
-    {"config", KEY_CONFIG, "NAME|FILE", 0, "CONFIGS, or a config.json (default tiny)", GROUP_MODEL},
     {"set", KEY_SET, "KEY=VALUE", 0, "set a key of config.json; may be repeated", GROUP_MODEL},
     {"layer", KEY_LAYER, "NAME", 0, "ttt_linear (default) or ttt_mlp", GROUP_MODEL},
     {"layers", KEY_LAYERS, "LIST", 0, "or block by block: N*LAYER,..., or N*PART+PART,... with the block's parts",
@@ -54,8 +59,6 @@ static const struct argp_option list[] = {
     {"backbone", KEY_BACKBONE, "NAME", 0, "mamba (default) or transformer", GROUP_MODEL},
     {"init-from", KEY_INIT, "MODEL", 0, "begin with this model's weights: fine-tuning", GROUP_MODEL},
     {NULL, 0, NULL, 0, "Text:", GROUP_TEXT},
-    {"tokenizer", 't', "byte|bpe:N|FILE", 0, "bytes, a BPE of N ids trained on the text, or a file (default bpe:4096)",
-     GROUP_TEXT},
     {"valid", KEY_VALID, "FRACTION|FILE", 0, "what is held out: the end of the text, or a text (default 0.05)",
      GROUP_TEXT},
     {"parse-special", KEY_SPECIAL, NULL, 0, "special tokens inside the texts become these tokens", GROUP_TEXT},
@@ -67,9 +70,7 @@ static const struct argp_option list[] = {
     {"recompute", KEY_RECOMPUTE, NULL, 0, "compute layers again in the backward pass: less memory, same bits",
      GROUP_TEXT},
     {NULL, 0, NULL, 0, "Length (default: one epoch) and rate:", GROUP_LENGTH},
-    {"steps", KEY_STEPS, "N", 0, "updates", GROUP_LENGTH},
     {"epochs", KEY_EPOCHS, "X", 0, "times that the text is gone through", GROUP_LENGTH},
-    {"minutes", KEY_MINUTES, "M", 0, "as many updates as fit; the first 20 are measured", GROUP_LENGTH},
     {"lr", KEY_RATE, "RATE", 0, "peak learning rate (default by configuration)", GROUP_LENGTH},
     {"schedule", KEY_SCHEDULE, "NAME", 0, "cosine (default), constant or linear", GROUP_LENGTH},
     {"seed", KEY_SEED, "N", 0, "of the first weights and the order of the text (default 0)", GROUP_LENGTH},
@@ -93,10 +94,10 @@ static const double NO_LIMIT = INFINITY, LIMIT = 1e9;
 static error_t parse_numbers(int key, const char *text, struct argp_state *state, ttt_train_run_options *run)
 {
     switch (key) {
-    case KEY_CONTEXT: run->context = ttt_app_integer(state, "--context", text, 1, INT32_MAX); return 0;
-    case KEY_BATCH: run->batch = ttt_app_integer(state, "--batch", text, 1, INT64_MAX); return 0;
+    case KEY_CONTEXT: run->context = ttt_app_tokens(state, "--context", text, 1, INT32_MAX); return 0;
+    case KEY_BATCH: run->batch = ttt_app_tokens(state, "--batch", text, 1, INT64_MAX); return 0;
     case KEY_ACCUMULATE: run->accumulate = ttt_app_integer(state, "--accumulate", text, 1, INT32_MAX); return 0;
-    case KEY_SEGMENT: run->segment = ttt_app_integer(state, "--segment", text, 0, INT32_MAX); return 0;
+    case KEY_SEGMENT: run->segment = ttt_app_tokens(state, "--segment", text, 0, INT32_MAX); return 0;
     case KEY_STEPS: run->steps = ttt_app_integer(state, "--steps", text, 1, INT32_MAX); return 0;
     case KEY_EPOCHS: run->epochs = ttt_app_number(state, "--epochs", text, 1e-9, LIMIT); return 0;
     case KEY_MINUTES: run->minutes = ttt_app_number(state, "--minutes", text, 1e-9, LIMIT); return 0;
@@ -246,7 +247,11 @@ int ttt_cmd_train(int argc, char **argv)
         .help_filter = ttt_app_help,
         .doc = "Trains a language model on texts: files, folders, .jsonl (key \"text\"), .zst and .gz of these, - for "
                "standard "
-               "input, or a folder made by ttt prepare. Run again with the same -o, it goes on where it was.",
+               "input, or a folder made by ttt prepare. Run again with the same -o, it goes on where it was."
+               "\vExamples:\n"
+               "  ttt train book.txt -o model --minutes 30\n"
+               "  ttt train notes/ more.jsonl.gz -o model --config small --epochs 2\n"
+               "  ttt train book.txt -o tuned --init-from model --dry-run",
         .children = children,
     };
     arguments a = {.settings = calloc((size_t)argc, sizeof *a.settings)};
@@ -254,7 +259,7 @@ int ttt_cmd_train(int argc, char **argv)
     ttt_train_run_options_init(&a.run);
     a.run.stopped = stopped;
     a.run.warn = ttt_app_warn;
-    argp_parse(&argp, argc, argv, 0, NULL, &a);
+    ttt_app_parse(&argp, argc, argv, &a);
     a.run.settings = a.settings;
     a.run.backend = a.compute.backend;
     a.run.precision = a.compute.precision;

@@ -9,6 +9,7 @@
 #include <ttt/verify.h>
 
 #include "common.h"
+#include "usage.h"
 
 typedef struct options {
     const char *model, *golden;
@@ -127,11 +128,14 @@ int ttt_cmd_verify(int argc, char **argv)
         .doc = "Checks a model: its tensors; that splits, threads and company change no bit of what it computes; and, "
                "against a golden file, logits, losses, "
                "states, gradients, training steps and greedy text, in one call and in splits.\vExit status 1 if a "
-               "quantity is over its tolerance.",
+               "quantity is over its tolerance. Examples:\n"
+               "  ttt verify -m model\n"
+               "  ttt verify -m model --golden golden.safetensors\n"
+               "  ttt verify -m model --digest",
         .children = children,
     };
     options o = {0};
-    argp_parse(&argp, argc, argv, 0, NULL, &o);
+    ttt_app_parse(&argp, argc, argv, &o);
 
     if (o.digest) return digest(&o);
     ttt_verification *v;

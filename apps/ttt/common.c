@@ -57,17 +57,32 @@ void ttt_app_usage(const struct argp_state *state, const char *format, ...)
     exit(EX_USAGE);
 }
 
-int64_t ttt_app_integer(const struct argp_state *state, const char *name, const char *text, int64_t low, int64_t high)
+static int64_t read_integer(const struct argp_state *state, const char *name, const char *text, bool tokens,
+                            int64_t low, int64_t high)
 {
     char *end;
     errno = 0;
     const intmax_t value = strtoimax(text, &end, 10);
-    if (end == text || *end != '\0' || errno != 0 || value < low || value > high) {
+    const int64_t unit = !tokens || end == text ? 1 : *end == 'k' ? 1 << 10 : *end == 'M' ? 1 << 20 : 1;
+    if (unit > 1) end++;
+    const bool fits = value <= INT64_MAX / unit && value >= INT64_MIN / unit;
+    if (end == text || *end != '\0' || errno != 0 || !fits || value * unit < low || value * unit > high) {
+        const char *kind = tokens ? "a whole number (4k is 4096, 1M 1048576)" : "a whole number";
         if (high == INT64_MAX)
-            ttt_app_usage(state, "%s is \"%s\": give a whole number, %" PRId64 " or more", name, text, low);
-        ttt_app_usage(state, "%s is \"%s\": give a whole number from %" PRId64 " to %" PRId64, name, text, low, high);
+            ttt_app_usage(state, "%s is \"%s\": give %s, %" PRId64 " or more", name, text, kind, low);
+        ttt_app_usage(state, "%s is \"%s\": give %s from %" PRId64 " to %" PRId64, name, text, kind, low, high);
     }
-    return value;
+    return value * unit;
+}
+
+int64_t ttt_app_integer(const struct argp_state *state, const char *name, const char *text, int64_t low, int64_t high)
+{
+    return read_integer(state, name, text, false, low, high);
+}
+
+int64_t ttt_app_tokens(const struct argp_state *state, const char *name, const char *text, int64_t low, int64_t high)
+{
+    return read_integer(state, name, text, true, low, high);
 }
 
 double ttt_app_number(const struct argp_state *state, const char *name, const char *text, double low, double high)

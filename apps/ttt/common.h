@@ -40,6 +40,8 @@ void ttt_app_usage(const struct argp_state *state, const char *format, ...)
 
 /* The value of option `name`, within [low, high]; anything else is wrong usage. */
 int64_t ttt_app_integer(const struct argp_state *state, const char *name, const char *text, int64_t low, int64_t high);
+/* The same for a number of tokens, which may end in k (1,024) or M (1,048,576). */
+int64_t ttt_app_tokens(const struct argp_state *state, const char *name, const char *text, int64_t low, int64_t high);
 double ttt_app_number(const struct argp_state *state, const char *name, const char *text, double low, double high);
 
 /* The value of a key of a configuration, which is known to be a number. */

@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 #include "common.h"
+#include "usage.h"
 
 static const struct command {
     const char *name;
@@ -45,9 +46,51 @@ static char *list_commands(int key, const char *text, void *input)
     if (!stream) return (char *)(uintptr_t)text;
     fputs("Commands:\n", stream);
     for (int i = 0; i < COMMANDS; i++) fprintf(stream, "  %-12s %s\n", commands[i].name, commands[i].summary);
-    fputs("\n`ttt COMMAND --help' describes a command.", stream);
+    fputs("\n`ttt COMMAND --help' describes a command. Examples:\n"
+          "  ttt train book.txt -o model --minutes 30\n"
+          "  ttt eval -m model other.txt --compare\n"
+          "  ttt generate -m model -p \"Once upon a time\"",
+          stream);
     fclose(stream);
     return list;
+}
+
+static const struct command *find_command(const char *name)
+{
+    for (int i = 0; i < COMMANDS; i++)
+        if (strcmp(name, commands[i].name) == 0) return &commands[i];
+    return NULL;
+}
+
+static void fail_command(const struct argp_state *state, const char *name)
+{
+    const char *names[COMMANDS];
+    for (int i = 0; i < COMMANDS; i++) names[i] = commands[i].name;
+    const char *nearest = ttt_app_nearest(name, names, COMMANDS);
+    if (nearest)
+        ttt_app_usage(state, "there is no command \"%s\"; did you mean %s? Else see ttt --help", name, nearest);
+    ttt_app_usage(state, "there is no command \"%s\": see ttt --help", name);
+}
+
+/* "help", "help COMMAND", "version" and -h as the options that they are elsewhere; `words` has room for three. */
+static void translate(int *argc, char ***argv, char *words[3])
+{
+    static char help[] = "--help", version[] = "--version";
+    char **given = *argv;
+    if (*argc < 2) return;
+    words[0] = given[0];
+    if (strcmp(given[1], "help") == 0 && *argc > 2) {
+        words[1] = given[2];
+        words[2] = help;
+    } else if (strcmp(given[1], "help") == 0 || strcmp(given[1], "-h") == 0) {
+        words[1] = help;
+    } else if (strcmp(given[1], "version") == 0) {
+        words[1] = version;
+    } else {
+        return;
+    }
+    *argc = words[2] ? 3 : 2;
+    *argv = words;
 }
 
 typedef struct choice {
@@ -60,13 +103,14 @@ static error_t parse(int key, char *argument, struct argp_state *state)
     choice *chosen = state->input;
     switch (key) {
     case ARGP_KEY_ARG:
-        for (int i = 0; i < COMMANDS; i++)
-            if (strcmp(argument, commands[i].name) == 0) chosen->command = &commands[i];
-        if (!chosen->command) ttt_app_usage(state, "there is no command \"%s\": see ttt --help", argument);
+        chosen->command = find_command(argument);
+        if (!chosen->command) fail_command(state, argument);
         chosen->index = state->next - 1;
         state->next = state->argc; /* the rest is the command's */
         return 0;
-    case ARGP_KEY_NO_ARGS: argp_usage(state); return 0;
+    case ARGP_KEY_NO_ARGS:
+        argp_state_help(state, stderr, ARGP_HELP_LONG | ARGP_HELP_DOC | ARGP_HELP_EXIT_ERR);
+        return 0;
     default: return ARGP_ERR_UNKNOWN;
     }
 }
@@ -81,7 +125,9 @@ static void hold_streams(void)
 
 int main(int argc, char **argv)
 {
+    char *words[3] = {NULL};
     hold_streams();
+    translate(&argc, &argv, words);
     static const struct argp argp = {
         .parser = parse,
         .args_doc = "COMMAND [OPTION...]",

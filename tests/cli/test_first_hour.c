@@ -55,6 +55,32 @@ static void streams(void)
     CLI_SAYS(1, "cannot write to standard output", "\"$TTT\" info -m model >&-");
 }
 
+/* A command typed as elsewhere, or nearly right, is understood or answered. */
+static void typed(void)
+{
+    CLI_SAYS(64, "  train        a model from texts", "\"$TTT\"");
+    CLI_SAYS(0, "  train        a model from texts", "\"$TTT\" -h");
+    CLI_SAYS(0, "  train        a model from texts", "\"$TTT\" help");
+    CLI_SAYS(0, "Usage: ttt eval", "\"$TTT\" help eval");
+    CLI_SAYS(0, "Usage: ttt eval", "\"$TTT\" eval -h");
+    CLI_SAYS(0, "ttt 0.", "\"$TTT\" version");
+    CLI_SAYS(64, "there is no command \"trian\"; did you mean train?", "\"$TTT\" trian");
+    CLI_SAYS(64, "there is no command \"gen\"; did you mean generate?", "\"$TTT\" gen");
+    CLI_SAYS(64, "there is no command \"compress\": see", "\"$TTT\" compress");
+    CLI_SAYS(64, "there is no option --stpes; did you mean --steps?", "\"$TTT\" train text.txt -o x --stpes 5");
+    CLI_SAYS(64, "there is no option --thread-count: see", "\"$TTT\" eval --thread-count=5");
+    CLI_SAYS(64, "there is no option --frozn; did you mean --frozen?", "\"$TTT\" eval -m model text.txt --frozn");
+    /* What looks like an option and is a value, or stands behind --, is none. */
+    CLI_SAYS(0, "", "\"$TTT\" generate -m model -p --frozn -n 1 && \"$TTT\" generate -m model --prompt --frozn -n 1");
+    CLI_SAYS(1, "cannot open --frozn", "\"$TTT\" eval -m model -- --frozn");
+    CLI_SAYS(1, "a context of 2048 needs 2049", "\"$TTT\" eval -m model text.txt --context 2k");
+    CLI_SAYS(64, "(4k is 4096, 1M 1048576) from 1 to", "\"$TTT\" eval -m model text.txt --context 2q");
+    CLI_SAYS(64, "from 1 to", "\"$TTT\" eval -m model text.txt --context 9000M");
+    CLI_SAYS(64, "give a whole number, 1 or more", "\"$TTT\" train text.txt -o x --save-every 2k");
+    CLI_OK("for c in train convert eval generate info verify bench tokenize detokenize prepare; do "
+           "test \"$(\"$TTT\" $c --help | grep -c '^  .*ttt '$c)\" -ge 3 || { echo $c; exit 1; }; done");
+}
+
 int main(void)
 {
     cli_begin("first_hour");
@@ -62,5 +88,6 @@ int main(void)
     texts();
     beginnings();
     streams();
+    typed();
     return test_end();
 }
