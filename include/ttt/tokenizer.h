@@ -16,10 +16,10 @@ extern "C" {
 
 typedef struct ttt_tokenizer ttt_tokenizer;
 
-/* Reads `path`: a tokenizer.json (Hugging Face, BPE or Unigram), a SentencePiece tokenizer.model (the same), or a folder
- * that holds one of them (tokenizer.json first; its tokenizer_config.json, if present, tells whether BOS is added, else
- * tokenizer.json's post_processor). Kinds not supported are refused by name; docs/FORMATS.md lists what is. The file is not
- * needed afterwards. Free with ttt_tokenizer_free. */
+/* Reads `path`: a tokenizer.json (Hugging Face, BPE or Unigram), a SentencePiece tokenizer.model (the same), or a
+ * folder that holds one of them (tokenizer.json first; its tokenizer_config.json, if present, tells whether BOS is
+ * added, else tokenizer.json's post_processor). Kinds not supported are refused by name; docs/FORMATS.md lists what is.
+ * The file is not needed afterwards. Free with ttt_tokenizer_free. */
 TTT_API TTT_NODISCARD ttt_status ttt_tokenizer_open(ttt_tokenizer **tokenizer, const char *path);
 
 /* The byte tokenizer: id 0 is end-of-text, byte b is id b + 1; 257 ids. */
@@ -46,8 +46,8 @@ TTT_API TTT_NODISCARD ttt_status ttt_tokenizer_save(const ttt_tokenizer *tokeniz
 TTT_API int64_t ttt_tokenizer_vocabulary(const ttt_tokenizer *tokenizer); /* ids are in [0, this) */
 TTT_API int64_t ttt_tokenizer_bos(const ttt_tokenizer *tokenizer);        /* -1: none */
 TTT_API int64_t ttt_tokenizer_eos(const ttt_tokenizer *tokenizer);        /* end-of-text; -1: none */
-TTT_API bool ttt_tokenizer_adds_bos(const ttt_tokenizer *tokenizer);      /* a text begins with it, as transformers has it */
-TTT_API bool ttt_tokenizer_is_json(const ttt_tokenizer *tokenizer);       /* a tokenizer.json, no tokenizer.model */
+TTT_API bool ttt_tokenizer_adds_bos(const ttt_tokenizer *tokenizer); /* a text begins with it, as transformers has it */
+TTT_API bool ttt_tokenizer_is_json(const ttt_tokenizer *tokenizer);  /* a tokenizer.json, no tokenizer.model */
 TTT_API bool ttt_tokenizer_is_byte_level(const ttt_tokenizer *tokenizer); /* any bytes can be encoded, not only UTF-8 */
 
 typedef struct ttt_ids {

@@ -19,12 +19,11 @@ expect() { # what, output
     echo "$1: $2"
 }
 
-# shellcheck disable=SC2046 # lists of options
-cc -std=c11 "$here/user.c" -o "$work/shared" $(pkg-config --cflags --libs ttt)
+# pkg-config quotes what the shell would take apart.
+build() { eval "cc -std=c11 \"\$here/user.c\" -o \"\$work/$1\" $2"; }
+build shared "$(pkg-config --cflags --libs ttt)"
 expect "pkg-config" "$("$work/shared")"
-# shellcheck disable=SC2046
-cc -std=c11 "$here/user.c" -o "$work/static" $(pkg-config --cflags ttt) "$lib/libttt.a" \
-    $(pkg-config --libs --static ttt | sed 's/-lttt//')
+build static "$(pkg-config --cflags ttt) \"\$lib/libttt.a\" $(pkg-config --libs --static ttt | sed 's/-lttt//')"
 expect "pkg-config --static" "$(LD_LIBRARY_PATH='' "$work/static")"
 
 cmake -S "$here/user" -B "$work/cmake" -DCMAKE_PREFIX_PATH="$work/prefix" >>"$work/log"

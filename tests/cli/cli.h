@@ -29,7 +29,11 @@ static inline void cli_begin(const char *name)
     if (system(command) != 0) exit(1);
     snprintf(command, sizeof command, "%s/scratch/%s", TTT_BINARY_DIR, name);
     if (chdir(command) != 0) exit(1);
-    setenv("TTT", TTT_BINARY_DIR "/bin/ttt", 1);
+    /* By its name alone, so that $TTT needs no quotes whatever the folder is called. */
+    const char *path = getenv("PATH");
+    snprintf(command, sizeof command, "%s/bin:%s", TTT_BINARY_DIR, path ? path : "/usr/bin:/bin");
+    setenv("PATH", command, 1);
+    setenv("TTT", "ttt", 1);
 }
 
 static inline void cli_read_output(const char *path)

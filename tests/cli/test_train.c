@@ -289,7 +289,7 @@ static void test_bad_input(void)
         {1, "text.txt -o bad --init-from whole --config tiny", "give no other"},
         {1, "empty.txt -o bad --tokenizer byte", "empty.txt holds no text"},
         {1, "missing.txt -o bad", "missing.txt"},
-        {1, "latin.txt -o bad --tokenizer " TTT_SOURCE_DIR "/tests/unit/tokenizers/llama.json",
+        {1, "latin.txt -o bad --tokenizer '" TTT_SOURCE_DIR "/tests/unit/tokenizers/llama.json'",
          "latin.txt: invalid UTF-8 at byte 3"},
         {1, "text.txt -o text.txt", "a file has this name"},
         {1, "text.txt -o /proc/none --tokenizer byte", "/proc/none"}};
