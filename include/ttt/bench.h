@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
- * What to hold a measured time against: what this machine can do at most, and what a piece of work asks of it at least.
+ * What a piece of work asks of a machine at least, to hold a measured time against with what the machine can do at most
+ * (ttt_limits).
  * `ttt bench` is made of these.
  */
 #ifndef TTT_BENCH_H
@@ -8,24 +9,12 @@
 
 #include <stdbool.h>
 #include <stdint.h>
+#include <ttt/machine.h>
 #include <ttt/model.h>
 
 #ifdef __cplusplus
 extern "C" {
 #endif
-
-/* Measured with `threads` threads at once, the best of several tries each. */
-typedef struct ttt_limits {
-    const char *isa; /* that the FMAs are of: the one in use by the backend "cpu"; static */
-    int threads;
-    double fma;   /* f32 operations per second of FMAs that stay in registers */
-    double amx;   /* bf16 operations per second of AMX products that stay in tiles; 0: not in use */
-    double bytes; /* operations per second of products of 8-bit integers, which q8 and q4 are made of */
-    double read;  /* bytes per second of reading memory */
-} ttt_limits;
-
-/* Takes about a second and, while it lasts, 512 MB. threads 0: TTT_THREADS if set, else one per processor. */
-TTT_API TTT_NODISCARD ttt_status ttt_limits_measure(ttt_limits *limits, int threads);
 
 /* A piece of work. Operations are those of the products that the algorithm asks for, a multiply-add being two; what is
  * computed again to save memory does not count, nor does what is linear in the width (norms, gates, convolutions). */

@@ -98,16 +98,20 @@ void *ttt_realloc(void *block, size_t count, size_t size)
     return grown;
 }
 
-void *ttt_array_grow(void *array, size_t *capacity, size_t count, size_t size)
+ttt_status ttt_array_reserve(void *array, size_t *capacity, size_t count, size_t size)
 {
     enum { FIRST = 16 };
-    if (array && count <= *capacity) return array;
+    if (count <= *capacity) return TTT_OK;
     size_t larger;
     if (__builtin_mul_overflow(*capacity, (size_t)2, &larger) || larger < count) larger = count;
     if (larger < FIRST) larger = FIRST;
-    void *grown = ttt_realloc(array, larger, size);
-    if (grown) *capacity = larger;
-    return grown;
+    void *data; /* through memcpy: the pointer has another type */
+    memcpy(&data, array, sizeof data);
+    data = ttt_realloc(data, larger, size);
+    if (!data) return TTT_ERR_MEMORY;
+    memcpy(array, &data, sizeof data);
+    *capacity = larger;
+    return TTT_OK;
 }
 
 char *ttt_strdup(const char *text)

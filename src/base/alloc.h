@@ -21,9 +21,9 @@ void *ttt_alloc(size_t count, size_t size) __attribute__((warn_unused_result));
  * in memory. */
 void *ttt_realloc(void *block, size_t count, size_t size) __attribute__((warn_unused_result));
 
-/* An array for at least `count` elements of `size` bytes: `array`, or a larger one in its place, which leaves room to
- * grow; *capacity is in elements. On failure NULL is returned and `array` stays valid. */
-void *ttt_array_grow(void *array, size_t *capacity, size_t count, size_t size) __attribute__((warn_unused_result));
+/* Room for at least `count` elements of `size` bytes in an array that grows step by step. `array` is the address of the
+ * pointer to it; *capacity is in elements. On failure both stay as they are. */
+TTT_NODISCARD ttt_status ttt_array_reserve(void *array, size_t *capacity, size_t count, size_t size);
 
 /* A copy of a string; NULL on failure. */
 char *ttt_strdup(const char *text) __attribute__((warn_unused_result));

@@ -6,7 +6,7 @@
 #include "cpu/limits.h"
 
 #include <string.h>
-#include <ttt/bench.h>
+#include <ttt/machine.h>
 
 #include "base/alloc.h"
 #include "base/clock.h"

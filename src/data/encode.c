@@ -6,26 +6,14 @@
 
 #include "base/alloc.h"
 
-static ttt_status append(ttt_ids *ids, int64_t id)
-{
-    if (ids->count == ids->capacity) {
-        const size_t capacity = ids->capacity ? 2 * ids->capacity : 256;
-        int32_t *grown = ttt_realloc(ids->data, capacity, sizeof *grown);
-        if (!grown) return TTT_ERR_MEMORY;
-        ids->data = grown;
-        ids->capacity = capacity;
-    }
-    ids->data[ids->count++] = (int32_t)id;
-    return TTT_OK;
-}
-
 ttt_status ttt_piece_encode(const ttt_tokenizer *tokenizer, const ttt_text_piece *piece, bool parse_special,
                             ttt_ids *ids)
 {
     if (piece->begins && ttt_tokenizer_adds_bos(tokenizer) && ttt_tokenizer_bos(tokenizer) >= 0)
-        TTT_TRY(append(ids, ttt_tokenizer_bos(tokenizer)));
+        TTT_TRY(ttt_ids_append(ids, (int32_t)ttt_tokenizer_bos(tokenizer)));
     TTT_TRY(ttt_tokenizer_encode(tokenizer, piece->text, piece->size, parse_special, ids));
-    if (piece->ends && ttt_tokenizer_eos(tokenizer) >= 0) TTT_TRY(append(ids, ttt_tokenizer_eos(tokenizer)));
+    if (piece->ends && ttt_tokenizer_eos(tokenizer) >= 0)
+        TTT_TRY(ttt_ids_append(ids, (int32_t)ttt_tokenizer_eos(tokenizer)));
     return TTT_OK;
 }
 

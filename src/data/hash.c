@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 #include "data/hash.h"
 
+#include <inttypes.h>
+#include <stdio.h>
 #include <xxhash.h>
 
 #define FNV_START UINT64_C(0xcbf29ce484222325)
@@ -16,6 +18,8 @@ uint64_t ttt_hash(ttt_hash_kind kind, const void *bytes, size_t count)
 {
     return kind == TTT_HASH_FNV ? fnv(FNV_START, bytes, count) : XXH3_64bits(count ? bytes : "", count);
 }
+
+void ttt_hash_print(char text[TTT_HASH_TEXT], uint64_t hash) { snprintf(text, TTT_HASH_TEXT, "%016" PRIx64, hash); }
 
 ttt_status ttt_hasher_init(ttt_hasher *hasher, ttt_hash_kind kind)
 {

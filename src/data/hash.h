@@ -16,6 +16,10 @@ typedef enum ttt_hash_kind { TTT_HASH_XXH3, TTT_HASH_FNV } ttt_hash_kind;
 
 uint64_t ttt_hash(ttt_hash_kind kind, const void *bytes, size_t count);
 
+/* As 16 hexadecimal digits. */
+enum { TTT_HASH_TEXT = 17 };
+void ttt_hash_print(char text[TTT_HASH_TEXT], uint64_t hash);
+
 /* The same piece by piece. Zero-initialise; release with ttt_hasher_deinit. */
 typedef struct ttt_hasher {
     ttt_hash_kind kind;

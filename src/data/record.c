@@ -7,16 +7,14 @@
 #include "data/record.h"
 
 #include <errno.h>
-#include <inttypes.h>
 #include <jansson.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "base/alloc.h"
 #include "base/file.h"
 
-enum { FORMAT = 2, RECORD_LIMIT = 1 << 28, HASH_TEXT = 17 };
+enum { FORMAT = 2, RECORD_LIMIT = 1 << 28 };
 
 struct ttt_record {
     json_t *json;
@@ -64,8 +62,6 @@ static json_t *options_describe(const ttt_data_options *options)
                      (int)options->parse_special);
 }
 
-static void hash_print(char text[HASH_TEXT], uint64_t hash) { snprintf(text, HASH_TEXT, "%016" PRIx64, hash); }
-
 /* A path need not be UTF-8, which JSON is: bytes beyond ASCII that are not are shown as '?'. */
 static json_t *path_describe(const char *path)
 {
@@ -86,8 +82,8 @@ static json_t *inputs_describe(const ttt_texts *inputs)
     json_t *list = json_array();
     for (size_t i = 0; list && i < inputs->input_count; i++) {
         const ttt_input *input = &inputs->inputs[i];
-        char hash[HASH_TEXT];
-        hash_print(hash, input->hash);
+        char hash[TTT_HASH_TEXT];
+        ttt_hash_print(hash, input->hash);
         json_t *item = json_pack("{s:s, s:o, s:I, s:s}", "role", input->role, "path", path_describe(input->path),
                                  "bytes", (json_int_t)input->size, "hash", hash);
         if (json_array_append_new(list, item) != 0) {
@@ -203,8 +199,8 @@ static ttt_status input_compare(const json_t *item, const ttt_input *input)
 {
     const char *path = json_string_value(json_object_get(item, "path"));
     const char *role = json_string_value(json_object_get(item, "role"));
-    char hash[HASH_TEXT];
-    hash_print(hash, input->hash);
+    char hash[TTT_HASH_TEXT];
+    ttt_hash_print(hash, input->hash);
     const bool same = input->hash == 0 || (json_integer_value(json_object_get(item, "bytes")) == input->size &&
                                            strcmp(json_string_value(json_object_get(item, "hash")), hash) == 0);
     if (same && strcmp(role, input->role) == 0) return TTT_OK;

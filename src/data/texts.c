@@ -44,16 +44,9 @@ static void warn(const ttt_texts *texts, const char *format, ...)
 static ttt_status input_append(ttt_texts *texts, char *path)
 {
     ttt_status status = path ? TTT_OK : TTT_ERR_MEMORY;
-    if (path && texts->input_count == texts->input_capacity) {
-        const size_t capacity = texts->input_capacity ? 2 * texts->input_capacity : 8;
-        ttt_input *grown = ttt_realloc(texts->inputs, capacity, sizeof *grown);
-        if (grown) {
-            texts->inputs = grown;
-            texts->input_capacity = capacity;
-        } else {
-            status = TTT_ERR_MEMORY;
-        }
-    }
+    if (path)
+        status = ttt_array_reserve(&texts->inputs, &texts->input_capacity, texts->input_count + 1,
+                                   sizeof *texts->inputs);
     if (status == TTT_OK)
         texts->inputs[texts->input_count++] = (ttt_input){.path = path, .role = texts->role};
     else
@@ -118,13 +111,7 @@ static ttt_status input_expand(ttt_texts *texts, const char *input)
 static ttt_status document_end(ttt_texts *texts)
 {
     if (texts->bytes.size == (texts->count ? texts->ends[texts->count - 1] : 0)) return TTT_OK;
-    if (texts->count == texts->capacity) {
-        const size_t capacity = texts->capacity ? 2 * texts->capacity : 64;
-        size_t *grown = ttt_realloc(texts->ends, capacity, sizeof *grown);
-        if (!grown) return TTT_ERR_MEMORY;
-        texts->ends = grown;
-        texts->capacity = capacity;
-    }
+    TTT_TRY(ttt_array_reserve(&texts->ends, &texts->capacity, texts->count + 1, sizeof *texts->ends));
     texts->ends[texts->count++] = texts->bytes.size;
     return TTT_OK;
 }
@@ -228,12 +215,6 @@ static ttt_status json_lines(ttt_texts *texts, const ttt_buffer *file, const cha
     return TTT_OK;
 }
 
-static bool ends_with(const char *path, const char *suffix)
-{
-    const size_t length = strlen(path), tail = strlen(suffix);
-    return length >= tail && strcmp(path + length - tail, suffix) == 0;
-}
-
 /* Whether a name ends so, packed or not. */
 static bool is_called(const char *path, const char *suffix)
 {
@@ -241,7 +222,7 @@ static bool is_called(const char *path, const char *suffix)
     char name[16];
     for (size_t i = 0; i < sizeof packed / sizeof *packed; i++) {
         snprintf(name, sizeof name, "%s%s", suffix, packed[i]);
-        if (ends_with(path, name)) return true;
+        if (ttt_path_ends(path, name)) return true;
     }
     return false;
 }
@@ -270,9 +251,9 @@ static ttt_status unpack_in_place(ttt_texts *texts, size_t start, const char *pa
 {
     const ttt_packing packing = ttt_packing_of(texts->bytes.data + start, texts->bytes.size - start);
     if (packing == TTT_PACKING_NONE) {
-        if (texts->bytes.size > start && (ends_with(path, ".zst") || ends_with(path, ".gz")))
+        if (texts->bytes.size > start && (ttt_path_ends(path, ".zst") || ttt_path_ends(path, ".gz")))
             return ttt_fail(TTT_ERR_FORMAT, "%s: not a sound %s file: it does not begin like one", path,
-                            ends_with(path, ".gz") ? "gzip" : "zstd");
+                            ttt_path_ends(path, ".gz") ? "gzip" : "zstd");
         return TTT_OK;
     }
     ttt_buffer stored = {0};

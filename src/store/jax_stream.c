@@ -213,13 +213,7 @@ static ttt_status turn_shape(entry *added, const rule *found, const char *path, 
 
 static ttt_status add_entry(ttt_jax_stream *stream, entry **added)
 {
-    if (stream->count == stream->capacity) {
-        const size_t capacity = stream->capacity ? 2 * stream->capacity : 64;
-        entry *entries = ttt_realloc(stream->entries, capacity, sizeof *entries);
-        if (!entries) return TTT_ERR_MEMORY;
-        stream->entries = entries;
-        stream->capacity = capacity;
-    }
+    TTT_TRY(ttt_array_reserve(&stream->entries, &stream->capacity, stream->count + 1, sizeof **added));
     *added = &stream->entries[stream->count++];
     **added = (entry){0};
     return TTT_OK;

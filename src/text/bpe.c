@@ -102,26 +102,14 @@ void ttt_bpe_scratch_deinit(ttt_bpe_scratch *scratch)
 
 ttt_status ttt_ids_append(ttt_ids *ids, int32_t id)
 {
-    if (ids->count == ids->capacity) {
-        const size_t capacity = ids->capacity ? 2 * ids->capacity : 64;
-        int32_t *data = ttt_realloc(ids->data, capacity, sizeof *data);
-        if (!data) return TTT_ERR_MEMORY;
-        ids->data = data;
-        ids->capacity = capacity;
-    }
+    TTT_TRY(ttt_array_reserve(&ids->data, &ids->capacity, ids->count + 1, sizeof id));
     ids->data[ids->count++] = id;
     return TTT_OK;
 }
 
 static ttt_status heap_push(ttt_bpe_scratch *scratch, ttt_candidate candidate)
 {
-    if (scratch->heap_count == scratch->heap_capacity) {
-        const size_t capacity = scratch->heap_capacity ? 2 * scratch->heap_capacity : 256;
-        ttt_candidate *heap = ttt_realloc(scratch->heap, capacity, sizeof *heap);
-        if (!heap) return TTT_ERR_MEMORY;
-        scratch->heap = heap;
-        scratch->heap_capacity = capacity;
-    }
+    TTT_TRY(ttt_array_reserve(&scratch->heap, &scratch->heap_capacity, scratch->heap_count + 1, sizeof candidate));
     size_t i = scratch->heap_count++;
     while (i > 0 && scratch->heap[(i - 1) / 2].order > candidate.order) {
         scratch->heap[i] = scratch->heap[(i - 1) / 2];

@@ -62,23 +62,9 @@ struct trainer {
 
 static const uint32_t GONE = UINT32_MAX;
 
-/* Makes room for one more element of a growing array. */
-static ttt_status reserve(void *array, size_t count, size_t *capacity, size_t size)
-{
-    void *old;
-    memcpy(&old, array, sizeof old);
-    if (count < *capacity) return TTT_OK;
-    const size_t grown = *capacity ? 2 * *capacity : 16;
-    void *data = ttt_realloc(old, grown, size);
-    if (!data) return TTT_ERR_MEMORY;
-    memcpy(array, &data, sizeof data);
-    *capacity = grown;
-    return TTT_OK;
-}
-
 static ttt_status list_add(struct list *list, uint32_t value)
 {
-    TTT_TRY(reserve(&list->data, list->count, &list->capacity, sizeof value));
+    TTT_TRY(ttt_array_reserve(&list->data, &list->capacity, list->count + 1, sizeof value));
     list->data[list->count++] = value;
     return TTT_OK;
 }
@@ -90,7 +76,8 @@ static ttt_status count_words(struct trainer *trainer, const char *text, size_t 
         int32_t id = ttt_strings_find(&trainer->texts, text, length);
         if (id < 0) {
             id = (int32_t)trainer->texts.count;
-            TTT_TRY(reserve(&trainer->words, (size_t)id, &trainer->word_capacity, sizeof *trainer->words));
+            TTT_TRY(
+                ttt_array_reserve(&trainer->words, &trainer->word_capacity, (size_t)id + 1, sizeof *trainer->words));
             TTT_TRY(ttt_strings_set(&trainer->texts, (uint32_t)id, text, length));
             trainer->words[id] = (struct word){0};
         }
@@ -143,7 +130,8 @@ static ttt_status change_pair(struct trainer *trainer, uint32_t left, uint32_t r
     TTT_TRY(grow_slots(trainer));
     const uint32_t slot = pair_slot(trainer, left, right);
     if (trainer->slots[slot] == 0) {
-        TTT_TRY(reserve(&trainer->pairs, trainer->pair_count, &trainer->pair_capacity, sizeof *trainer->pairs));
+        TTT_TRY(ttt_array_reserve(&trainer->pairs, &trainer->pair_capacity, trainer->pair_count + 1,
+                                  sizeof *trainer->pairs));
         trainer->pairs[trainer->pair_count] = (struct pair){.left = left, .right = right, .merge = -1};
         trainer->slots[slot] = ++trainer->pair_count;
     }
@@ -167,8 +155,8 @@ static bool before(const struct trainer *trainer, const struct entry *a, const s
 /* Takes the words over, also if it fails. */
 static ttt_status heap_push(struct trainer *trainer, struct entry entry)
 {
-    const ttt_status status = reserve(&trainer->heap, trainer->heap_count, &trainer->heap_capacity,
-                                      sizeof *trainer->heap);
+    const ttt_status status = ttt_array_reserve(&trainer->heap, &trainer->heap_capacity, trainer->heap_count + 1,
+                                                sizeof *trainer->heap);
     if (status != TTT_OK) {
         ttt_free(entry.words.data);
         return status;
@@ -282,7 +270,8 @@ static ttt_status merge(struct trainer *trainer, const struct entry *entry)
     const uint32_t left = pair->left, right = pair->right;
     uint32_t token;
     TTT_TRY(join_token(trainer, pair, &token));
-    TTT_TRY(reserve(&trainer->merges, trainer->merge_count, &trainer->merge_capacity, sizeof *trainer->merges));
+    TTT_TRY(ttt_array_reserve(&trainer->merges, &trainer->merge_capacity, trainer->merge_count + 1,
+                              sizeof *trainer->merges));
     if (pair->merge >= 0) trainer->merges[pair->merge].left = GONE;
     pair->merge = (int64_t)trainer->merge_count;
     trainer->merges[trainer->merge_count++] = (ttt_pair){.left = left, .right = right};

@@ -87,11 +87,7 @@ static ttt_status add_checkpoint(void *context, const char *name)
     ttt_checkpoints *list = context;
     int64_t step;
     if (!is_checkpoint(name, &step)) return TTT_OK;
-    size_t capacity = (size_t)list->capacity;
-    int64_t *grown = ttt_array_grow(list->steps, &capacity, (size_t)list->count + 1, sizeof *grown);
-    if (!grown) return TTT_ERR_MEMORY;
-    list->steps = grown;
-    list->capacity = (int64_t)capacity;
+    TTT_TRY(ttt_array_reserve(&list->steps, &list->capacity, (size_t)list->count + 1, sizeof step));
     list->steps[list->count++] = step;
     return TTT_OK;
 }

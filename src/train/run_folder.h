@@ -15,7 +15,8 @@
 /* Steps of the checkpoints in a folder, newest first. Release `steps` with ttt_free. */
 typedef struct ttt_checkpoints {
     int64_t *steps;
-    int64_t count, capacity;
+    int64_t count;
+    size_t capacity;
 } ttt_checkpoints;
 
 /* Takes possession of a folder: creates it, locks it against a second run, which is told who holds it (*lock, -1 if it

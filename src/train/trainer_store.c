@@ -4,7 +4,6 @@
  * under its name, its moments under "adam_m." and "adam_v." before the name, all in the backend's own precision, and in
  * the metadata the update count, the options, the configuration and the caller's note as JSON, and a hash of it all.
  */
-#include <inttypes.h>
 #include <jansson.h>
 #include <math.h>
 #include <stdlib.h>
@@ -13,11 +12,12 @@
 #include "base/alloc.h"
 #include "base/file.h"
 #include "config/config.h"
+#include "data/hash.h"
 #include "store/param_match.h"
 #include "store/safetensors.h"
 #include "train/trainer.h"
 
-enum { CHECKPOINT_FORMAT = 1, HASH_TEXT = 17 };
+enum { CHECKPOINT_FORMAT = 1 };
 static const char *const moments[] = {"", "adam_m.", "adam_v."}; /* prefixes, in the order of block() */
 
 static char *block(const ttt_trainer *trainer, int which)
@@ -218,8 +218,6 @@ static uint64_t hash_texts(const char *header, const char *note)
     return hash_bytes(1, header, strlen(header)) + hash_bytes(2, note, strlen(note));
 }
 
-static void hash_print(char text[HASH_TEXT], uint64_t hash) { snprintf(text, HASH_TEXT, "%016" PRIx64, hash); }
-
 static ttt_status write_checkpoint(const ttt_trainer *trainer, const char *path, const char *header, const char *note)
 {
     enum { NAME = TTT_PARAM_NAME + 8 };
@@ -235,8 +233,8 @@ static ttt_status write_checkpoint(const ttt_trainer *trainer, const char *path,
                                       .dtype = trainer->backend->dtype};
         hash += hash_tensor(&tensors[i].tensor);
     }
-    char hash_text[HASH_TEXT];
-    hash_print(hash_text, hash);
+    char hash_text[TTT_HASH_TEXT];
+    ttt_hash_print(hash_text, hash);
     const char *const metadata[] = {"ttt_checkpoint", header, "note", note, "hash", hash_text, NULL};
     if (status == TTT_OK) status = ttt_safetensors_save(path, tensors, 3 * params->count, metadata);
     ttt_free(tensors);
@@ -288,10 +286,10 @@ static const char *metadata_text(const ttt_safetensors *file, const char *key)
 /* Before anything in it is believed. */
 static ttt_status check_hash(const ttt_safetensors *file, const char *path)
 {
-    char text[HASH_TEXT];
+    char text[TTT_HASH_TEXT];
     uint64_t hash = hash_texts(metadata_text(file, "ttt_checkpoint"), metadata_text(file, "note"));
     for (int64_t i = 0; i < ttt_safetensors_count(file); i++) hash += hash_tensor(ttt_safetensors_at(file, i));
-    hash_print(text, hash);
+    ttt_hash_print(text, hash);
     if (strcmp(text, metadata_text(file, "hash")) == 0) return TTT_OK;
     return ttt_fail(TTT_ERR_FORMAT, "%s is damaged or no checkpoint: its hash is not that of its content", path);
 }

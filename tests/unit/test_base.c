@@ -53,14 +53,13 @@ static void memory(void)
     size_t capacity = 0;
     int *array = NULL;
     for (size_t i = 0; i < 1000; i++) {
-        int *grown = ttt_array_grow(array, &capacity, i + 1, sizeof *grown);
-        CHECK(grown != NULL && capacity > i);
-        if (!grown) break;
-        array = grown;
+        CHECK_OK(ttt_array_reserve(&array, &capacity, i + 1, sizeof *array));
+        CHECK(capacity > i);
         array[i] = (int)i;
     }
     CHECK(array && array[0] == 0 && array[999] == 999);
-    CHECK(ttt_array_grow(array, &capacity, SIZE_MAX / 4, sizeof *array) == NULL && capacity < 10000);
+    CHECK_FAILS(ttt_array_reserve(&array, &capacity, SIZE_MAX / 2, sizeof *array), TTT_ERR_MEMORY, "out of memory");
+    CHECK(capacity < 10000 && array[999] == 999);
     ttt_free(array);
 }
 

@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: MIT
- * src/eval/svg and axis: ticks are round and few, labels do not collide, points lie where they belong, any text stays
+ * src/plot: ticks are round and few, labels do not collide, points lie where they belong, any text stays
  * well-formed. */
 #include <unistd.h>
 
 #include "base/alloc.h"
 #include "base/file.h"
-#include "eval/axis.h"
+#include "plot/axis.h"
 #include "fault.h"
 #include "test.h"
 #include <ttt/plot.h>

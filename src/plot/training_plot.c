@@ -12,7 +12,7 @@ enum { SMOOTHING_LEAST = 10 }; /* steps */
 
 typedef struct curve {
     double *x, *y;
-    size_t count, capacity;
+    size_t count, x_capacity, y_capacity;
 } curve;
 
 static void curve_deinit(curve *c)
@@ -23,15 +23,8 @@ static void curve_deinit(curve *c)
 
 static ttt_status curve_append(curve *c, double x, double y)
 {
-    if (c->count == c->capacity) {
-        const size_t capacity = c->capacity ? 2 * c->capacity : 256;
-        double *grown_x = ttt_realloc(c->x, capacity, sizeof *grown_x);
-        if (grown_x) c->x = grown_x;
-        double *grown_y = grown_x ? ttt_realloc(c->y, capacity, sizeof *grown_y) : NULL;
-        if (grown_y) c->y = grown_y;
-        if (!grown_x || !grown_y) return TTT_ERR_MEMORY;
-        c->capacity = capacity;
-    }
+    TTT_TRY(ttt_array_reserve(&c->x, &c->x_capacity, c->count + 1, sizeof x));
+    TTT_TRY(ttt_array_reserve(&c->y, &c->y_capacity, c->count + 1, sizeof y));
     c->x[c->count] = x;
     c->y[c->count++] = y;
     return TTT_OK;

@@ -9,7 +9,7 @@
 
 #include "base/alloc.h"
 #include "base/file.h"
-#include "eval/axis.h"
+#include "plot/axis.h"
 
 enum {
     WIDTH = 7600,

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT
  * Ticks are 1, 2 or 5 times a power of ten: evenly spaced on a linear axis; on a logarithmic one all of these while
  * there are few, else whole decades. A logarithmic axis too short for that is ticked like a linear one. */
-#include "eval/axis.h"
+#include "plot/axis.h"
 
 #include <math.h>
 
