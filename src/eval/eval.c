@@ -10,6 +10,7 @@
 #include <string.h>
 
 #include "base/alloc.h"
+#include "base/tokens.h"
 #include "eval/position.h"
 #include "model/context.h"
 
@@ -65,11 +66,7 @@ static ttt_status check_tokens(const evaluation *e)
     if (e->options->bos >= vocabulary)
         return ttt_fail(TTT_ERR_ARGUMENT, "BOS has id %lld, but the model knows ids 0 to %lld",
                         (long long)e->options->bos, (long long)vocabulary - 1);
-    for (int64_t i = 0; i < e->count; i++)
-        if (e->tokens[i] < 0 || e->tokens[i] >= vocabulary)
-            return ttt_fail(TTT_ERR_ARGUMENT, "token %lld of the text has id %d, but the model knows ids 0 to %lld",
-                            (long long)i, e->tokens[i], (long long)vocabulary - 1);
-    return TTT_OK;
+    return ttt_tokens_check(e->tokens, (size_t)e->count, vocabulary, "the text");
 }
 
 /* Cuts the text into windows. */

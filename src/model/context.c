@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include "base/alloc.h"
+#include "base/tokens.h"
 
 static ttt_status init(ttt_context *context, const ttt_model *model, int threads)
 {
@@ -63,12 +64,8 @@ static ttt_status check_feed(const ttt_context *context, const ttt_feed *feed, i
                         "the state of sequence %lld is of another model (fingerprint %.16s) than the "
                         "context (%.16s)",
                         (long long)number, feed->state->model->fingerprint, context->model->fingerprint);
-    for (int64_t i = 0; i < feed->count; i++)
-        if (feed->tokens[i] < 0 || feed->tokens[i] >= V)
-            return ttt_fail(TTT_ERR_ARGUMENT,
-                            "token %lld of sequence %lld has id %d, but the model knows ids 0 to %lld", (long long)i,
-                            (long long)number, feed->tokens[i], (long long)V - 1);
-    return TTT_OK;
+    const ttt_status status = ttt_tokens_check(feed->tokens, (size_t)feed->count, V, "the feed");
+    return status == TTT_OK ? TTT_OK : ttt_fail_prefix(status, "sequence %lld", (long long)number);
 }
 
 static void release(const ttt_feed *feeds, int64_t count)

@@ -10,6 +10,7 @@
 #include "backend/timed.h"
 #include "base/alloc.h"
 #include "base/clock.h"
+#include "base/tokens.h"
 
 static ttt_status check_options(const ttt_train_options *o)
 {
@@ -162,12 +163,8 @@ ttt_status ttt_trainer_memory(const ttt_config *config, const ttt_train_options 
 
 static ttt_status check_tokens(const ttt_trainer *trainer, const int32_t *tokens, int64_t sequences)
 {
-    const int64_t V = trainer->lm.config.vocab_size, count = sequences * (trainer->options.context + 1);
-    for (int64_t i = 0; i < count; i++)
-        if (tokens[i] < 0 || tokens[i] >= V)
-            return ttt_fail(TTT_ERR_ARGUMENT, "token id %d is out of range: the model knows ids 0 to %lld", tokens[i],
-                            (long long)V - 1);
-    return TTT_OK;
+    return ttt_tokens_check(tokens, (size_t)(sequences * (trainer->options.context + 1)), trainer->lm.config.vocab_size,
+                            "the batch");
 }
 
 static ttt_status step(ttt_trainer *trainer, const int32_t *tokens, ttt_train_result *result)

@@ -179,7 +179,7 @@ static void test_learning(void)
     CHECK_FAILS(ttt_trainer_step(trainer, tokens, &last), TTT_ERR_NUMERIC, "update 1");
     CHECK_EQ(ttt_trainer_step_count(trainer), 0);
     tokens[7] = V;
-    CHECK_FAILS(ttt_trainer_step(trainer, tokens, &last), TTT_ERR_ARGUMENT, "out of range");
+    CHECK_FAILS(ttt_trainer_step(trainer, tokens, &last), TTT_ERR_ARGUMENT, "of the batch has id");
     ttt_trainer_free(trainer);
 }
 
