@@ -166,10 +166,8 @@ ttt_status ttt_session_push(ttt_session *s, const int32_t *ids, int64_t count)
                                           "text at once, cancel it before");
     if (count < 1) return ttt_fail(TTT_ERR_ARGUMENT, "the prompt is empty: give at least one token");
     TTT_TRY(ttt_tokens_check(ids, (size_t)count, ttt_model_vocabulary(s->model), "the prompt"));
-    int32_t *prompt = ttt_array_grow(s->prompt, &s->prompt_capacity, s->prompt_count + (size_t)count, sizeof *prompt);
-    if (!prompt) return TTT_ERR_MEMORY;
-    s->prompt = prompt;
-    memcpy(prompt + s->prompt_count, ids, (size_t)count * sizeof *ids);
+    TTT_TRY(ttt_array_reserve(&s->prompt, &s->prompt_capacity, s->prompt_count + (size_t)count, sizeof *ids));
+    memcpy(s->prompt + s->prompt_count, ids, (size_t)count * sizeof *ids);
     s->prompt_count += (size_t)count;
     if (s->phase == IDLE) {
         s->stats = (ttt_generate_stats){0};
