@@ -22,6 +22,7 @@ _ttt()
             ;;
         --backbone) COMPREPLY=($(compgen -W 'mamba transformer' -- "$word")) ;;
         --schedule) COMPREPLY=($(compgen -W 'cosine constant linear' -- "$word")) ;;
+        --products) COMPREPLY=($(compgen -W 'own auto' -- "$word")) ;;
         --backend) COMPREPLY=($(compgen -W 'cpu ref' -- "$word")) ;;
         *)
             if [[ -z $command && $word != -* ]]; then

@@ -23,6 +23,8 @@ enum {
     KEY_CONTEXT,
     KEY_BATCH,
     KEY_ACCUMULATE,
+    KEY_LEAVES,
+    KEY_PRODUCTS,
     KEY_SEGMENT,
     KEY_STEPS,
     KEY_EPOCHS,
@@ -66,6 +68,8 @@ static const struct argp_option list[] = {
     {"context", KEY_CONTEXT, "T", 0, "tokens of a sequence (default by configuration)", GROUP_TEXT},
     {"batch", KEY_BATCH, "TOKENS", 0, "tokens of an update (default by configuration)", GROUP_TEXT},
     {"accumulate", KEY_ACCUMULATE, "N", 0, "passes an update is made of", GROUP_TEXT},
+    {"leaves", KEY_LEAVES, "N", 0, "parts of an update whose gradients are added pairwise, a power of two (default 1)",
+     GROUP_TEXT},
     {"segment", KEY_SEGMENT, "N", 0, "go through sequences in segments of N tokens: less memory", GROUP_TEXT},
     {"recompute", KEY_RECOMPUTE, NULL, 0, "compute layers again in the backward pass: less memory, same bits",
      GROUP_TEXT},
@@ -78,6 +82,8 @@ static const struct argp_option list[] = {
     {"save-every", KEY_SAVE, "N", 0, "updates between checkpoints (default: ten minutes)", GROUP_RUN},
     {"eval-every", KEY_EVAL, "N", 0, "updates between evaluations (default: a tenth of the run)", GROUP_RUN},
     {"force", KEY_FORCE, NULL, 0, "begin anew, whatever the folder holds", GROUP_RUN},
+    {"products", KEY_PRODUCTS, "own|auto", 0,
+     "what multiplies in f32: own kernels, whose bits depend on no library, or the fastest (default)", GROUP_RUN},
     {"profile", KEY_PROFILE, NULL, 0, "at the end, say what each operation took", GROUP_RUN},
     {"dry-run", KEY_DRY, NULL, 0, "say parameters, memory, FLOPs and estimated time, and do nothing", GROUP_RUN},
     {0}};
@@ -97,6 +103,7 @@ static error_t parse_numbers(int key, const char *text, struct argp_state *state
     case KEY_CONTEXT: run->context = ttt_app_tokens(state, "--context", text, 1, INT32_MAX); return 0;
     case KEY_BATCH: run->batch = ttt_app_tokens(state, "--batch", text, 1, INT64_MAX); return 0;
     case KEY_ACCUMULATE: run->accumulate = ttt_app_integer(state, "--accumulate", text, 1, INT32_MAX); return 0;
+    case KEY_LEAVES: run->leaves = ttt_app_integer(state, "--leaves", text, 1, INT32_MAX); return 0;
     case KEY_SEGMENT: run->segment = ttt_app_tokens(state, "--segment", text, 0, INT32_MAX); return 0;
     case KEY_STEPS: run->steps = ttt_app_integer(state, "--steps", text, 1, INT32_MAX); return 0;
     case KEY_EPOCHS: run->epochs = ttt_app_number(state, "--epochs", text, 1e-9, LIMIT); return 0;
@@ -129,6 +136,7 @@ static error_t parse(int key, char *text, struct argp_state *state)
         a->settings[a->run.setting_count++] = text;
         return 0;
     case KEY_LAYER: a->run.layer = text; return 0;
+    case KEY_PRODUCTS: a->run.products = text; return 0;
     case KEY_LAYERS: a->run.layers = text; return 0;
     case KEY_BACKBONE: a->run.backbone = text; return 0;
     case KEY_INIT: a->run.init_from = text; return 0;

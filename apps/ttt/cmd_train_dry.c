@@ -72,7 +72,7 @@ static ttt_status measure_part(const ttt_config *part, const ttt_train_options *
     ttt_train_options few = *train;
     if (few.context > MEASURED_CONTEXT) few.context = MEASURED_CONTEXT;
     few.batch = whole && few.batch >= MEASURED_SEQUENCES ? MEASURED_SEQUENCES : 1;
-    few.accumulate = 1;
+    few.accumulate = few.leaves = 1;
     few.steps = 2;
     double seconds = 1;
     const ttt_status status = time_update(part, &few, &seconds);
@@ -196,7 +196,7 @@ static ttt_status describe(const ttt_train_run_options *options, ttt_config *con
     printf("parameters        %" PRId64 "\n", ttt_config_parameters(config));
     printf("FLOPs per token   %.4g\n", flops_per_token(config));
     printf("an update         %" PRId64 " tokens: %" PRId64 " sequences of %" PRId64 ", %" PRId64 " at a time\n",
-           train.batch * train.context, train.batch, train.context, train.batch / train.accumulate);
+           train.batch * train.context, train.batch, train.context, train.batch / ttt_train_passes(&train));
     fflush(stdout);
     double tokens_per_s;
     status = measure(config, &counted, &tokens_per_s);

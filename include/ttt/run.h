@@ -43,6 +43,7 @@ typedef struct ttt_train_run_options {
     int64_t context;    /* tokens of a sequence; default by configuration */
     int64_t batch;      /* tokens of an update, a multiple of context times accumulate; default by configuration */
     int64_t accumulate; /* default: as few as keep a pass small */
+    int64_t leaves;     /* as in ttt_train_options; default 1 */
     int64_t segment;    /* 0: whole sequences; -1: unset */
     int64_t steps;      /* at most one of steps, epochs and minutes; default: one epoch */
     double epochs;
@@ -54,6 +55,7 @@ typedef struct ttt_train_run_options {
     int64_t save_every; /* updates between checkpoints; default: those of ten minutes. May change on the way */
     int64_t eval_every; /* default: a tenth of the run. May change on the way */
 
+    const char *products;            /* as in ttt_train_options; may change, with a warning */
     const char *backend, *precision; /* as in ttt_train_options; may change, with a warning. A run goes on in the
                                         precision it has, if none is set */
     int threads;

@@ -32,7 +32,10 @@ typedef struct ttt_train_options {
     uint64_t seed;
     int64_t context;    /* T, tokens of a sequence */
     int64_t batch;      /* sequences per update, all accumulations together */
-    int64_t accumulate; /* forward-backward passes per update; divides batch */
+    int64_t accumulate; /* forward-backward passes per update at least; divides batch */
+    int64_t leaves;     /* parts of an update whose gradients are made apart and added pairwise, a power of two that
+                           divides batch; 1: one part. Any accumulate that divides it gives the same bits; one that is
+                           a multiple of it computes every part in several passes */
     int64_t segment;    /* a sequence is trained in segments of this many tokens; 0: whole */
     int64_t group;      /* W is kept every `group` tiles of the inner loop and recomputed between; default 8 */
     int64_t steps;      /* updates of the whole run */
@@ -47,6 +50,10 @@ typedef struct ttt_train_options {
 } ttt_train_options;
 
 TTT_API void ttt_train_options_init(ttt_train_options *options);
+
+/* Passes of an update: accumulate or leaves, whichever is more. With as many leaves a pass is a leaf; with fewer, a
+ * leaf is several passes one after another. */
+TTT_API int64_t ttt_train_passes(const ttt_train_options *options);
 
 typedef struct ttt_train_result {
     double loss;      /* mean cross entropy of the update's tokens, nats, before the update */
@@ -80,7 +87,9 @@ TTT_API int64_t ttt_trainer_step_count(const ttt_trainer *trainer); /* updates t
 TTT_API const ttt_config *ttt_trainer_config(const ttt_trainer *trainer);
 TTT_API const ttt_train_options *ttt_trainer_options(const ttt_trainer *trainer);
 TTT_API const char *ttt_trainer_backend(const ttt_trainer *trainer); /* "cpu", "ref" */
-TTT_API const char *ttt_trainer_isa(const ttt_trainer *trainer);     /* as ttt_model_isa */
+/* What multiplies: "own", or a library and its version, such as "oneDNN 2.6.3"; another may give other bits. */
+TTT_API const char *ttt_trainer_products(const ttt_trainer *trainer);
+TTT_API const char *ttt_trainer_isa(const ttt_trainer *trainer); /* as ttt_model_isa */
 /* Changes the number of updates of the whole run, and so the learning rates still to come. */
 TTT_API void ttt_trainer_set_steps(ttt_trainer *trainer, int64_t steps);
 

@@ -77,6 +77,8 @@ enum { TTT_NORM_SCRATCH = 32 }; /* rows of reals of scratch that the norms' back
 struct ttt_backend {
     const char *name;
     const char *isa; /* instruction set in use, such as "avx512"; "plain" for ref */
+    const char
+        *products;   /* what multiplies in f32 when training, with the version of a library: "own", "oneDNN 2.6.3" */
     ttt_dtype dtype; /* of a real: TTT_F64 or TTT_F32 */
     size_t real;     /* bytes of a real */
     ttt_precision

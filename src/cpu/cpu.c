@@ -21,6 +21,7 @@ ttt_status ttt_backend_init_cpu(ttt_backend *backend)
     ttt_cpu_ops_pointwise(ops);
     ttt_cpu_ops_sequence(ops);
     ttt_cpu_ops_optim(ops);
+    backend->products = ttt_products_best->name;
     backend->name = "cpu";
     backend->isa = ttt_isa_name(isa);
     backend->dtype = TTT_F32;

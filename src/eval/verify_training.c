@@ -28,18 +28,10 @@ static ttt_status compare_params(ttt_verifier *v, const ttt_lm *lm, const char *
     return TTT_OK;
 }
 
-static double run(ttt_trainer *trainer, const int32_t *tokens)
-{
-    const ttt_train_options *o = &trainer->options;
-    const double scale = 1 / (double)(o->batch * o->context);
-    trainer->backend->ops->zero(trainer->backend, trainer->optimizer.grads, trainer->lm.stack.params.size);
-    return scale * ttt_backprop_run(&trainer->backprop, ttt_optimizer_weights(&trainer->optimizer),
-                                    trainer->optimizer.gradients, tokens, scale, NULL);
-}
-
 static ttt_status verify_gradients(ttt_verifier *v, ttt_trainer *trainer, const int32_t *tokens)
 {
-    const double loss = run(trainer, tokens);
+    double loss, norm;
+    TTT_TRY(ttt_trainer_gradients(trainer, tokens, &loss, &norm));
     if (ttt_safetensors_find(v->golden, "loss"))
         TTT_TRY(ttt_verifier_compare(v, "loss", "loss", &loss, 1, NULL, TTT_VERIFY_FORWARD));
     return compare_params(v, &trainer->lm, trainer->optimizer.grads, "grad.");
@@ -50,11 +42,8 @@ static ttt_status train_steps(ttt_verifier *v, ttt_trainer *trainer, const int32
 {
     const ttt_train_options *o = &trainer->options;
     for (int64_t s = 0; s < steps; s++) {
-        losses[s] = run(trainer, tokens + s * o->batch * (o->context + 1));
-        norms[s] = ttt_optimizer_norm(&trainer->optimizer);
-        const ttt_adamw adamw = {
-            .rate = rates[s], .beta1 = o->beta1, .beta2 = o->beta2, .eps = o->eps, .decay = o->decay, .step = s + 1};
-        ttt_optimizer_update(&trainer->optimizer, adamw, norms[s], o->clip);
+        TTT_TRY(ttt_trainer_gradients(trainer, tokens + s * o->batch * (o->context + 1), &losses[s], &norms[s]));
+        ttt_trainer_update(trainer, rates[s], norms[s]);
     }
     if (ttt_safetensors_find(v->golden, "train.loss"))
         TTT_TRY(ttt_verifier_compare(v, "train.loss", "train.loss", losses, steps, NULL, TTT_VERIFY_TRAIN_LOSS));

@@ -76,6 +76,7 @@ static ttt_status agree_options(const ttt_train_run_options *options, const ttt_
     if (options->context) TTT_TRY(agree_integer("context", run->context, options->context));
     if (options->batch) TTT_TRY(agree_integer("batch", run->batch * run->context, options->batch));
     if (options->accumulate) TTT_TRY(agree_integer("accumulate", run->accumulate, options->accumulate));
+    if (options->leaves) TTT_TRY(agree_integer("leaves", run->leaves, options->leaves));
     if (options->segment >= 0) TTT_TRY(agree_integer("segment", run->segment, options->segment));
     if (options->steps) TTT_TRY(agree_integer("steps", run->steps, options->steps));
     if (options->rate >= 0) TTT_TRY(agree_real("lr", run->rate, options->rate));

@@ -112,6 +112,7 @@ static ttt_status load(ttt_train_run *run, int64_t step)
     ttt_status status = path ? TTT_OK : TTT_ERR_MEMORY;
     const ttt_train_options how = {.backend = run->options.backend,
                                    .precision = run->options.precision,
+                                   .products = run->options.products,
                                    .threads = run->options.threads,
                                    .recompute = run->options.recompute,
                                    .profile = run->options.profile};
@@ -141,23 +142,31 @@ static ttt_status load_newest(ttt_train_run *run, const ttt_checkpoints *checkpo
     return status;
 }
 
-/* The bits of a run depend on what computes it, and in which precision. */
+/* What a note says, or what runs that do not say it had. */
+static const char *noted(const ttt_train_run *run, const char *key, const char *otherwise)
+{
+    const char *text = json_string_value(json_object_get(run->note, key));
+    return text ? text : otherwise;
+}
+
+/* The bits of a run depend on what computes it, in which precision, and on what multiplies. */
 static void compare_machine(ttt_train_run *run)
 {
-    const char *backend = json_string_value(json_object_get(run->note, "backend"));
-    const char *isa = json_string_value(json_object_get(run->note, "isa"));
-    const char *precision = json_string_value(json_object_get(run->note, "precision"));
-    const char *now = ttt_trainer_options(run->trainer)->precision;
-    if (!precision) precision = "f32"; /* runs that do not say */
-    if (backend && isa && strcmp(backend, ttt_trainer_backend(run->trainer)) == 0 &&
-        strcmp(isa, ttt_trainer_isa(run->trainer)) == 0 && strcmp(precision, now) == 0)
-        return;
+    const struct {
+        const char *before, *now;
+    } pairs[] = {{noted(run, "backend", "another backend"), ttt_trainer_backend(run->trainer)},
+                 {noted(run, "isa", "unknown"), ttt_trainer_isa(run->trainer)},
+                 {noted(run, "precision", "f32"), ttt_trainer_options(run->trainer)->precision},
+                 {noted(run, "products", ttt_trainer_products(run->trainer)), ttt_trainer_products(run->trainer)}};
+    bool same = true;
+    for (size_t i = 0; i < sizeof pairs / sizeof *pairs; i++) same = same && strcmp(pairs[i].before, pairs[i].now) == 0;
+    if (same) return;
     char sentence[SENTENCE];
     snprintf(sentence, sizeof sentence,
-             "the run was computed by %s (%s) in %s so far and goes on with %s (%s) in %s: the same bits as without an "
-             "interruption are not promised",
-             backend ? backend : "another backend", isa ? isa : "unknown", precision, ttt_trainer_backend(run->trainer),
-             ttt_trainer_isa(run->trainer), now);
+             "the run was computed by %s (%s) in %s with %s products so far and goes on with %s (%s) in %s with %s "
+             "products: the same bits as without an interruption are not promised",
+             pairs[0].before, pairs[1].before, pairs[2].before, pairs[3].before, pairs[0].now, pairs[1].now,
+             pairs[2].now, pairs[3].now);
     ttt_run_warn(run, sentence);
 }
 
@@ -192,6 +201,7 @@ static ttt_status update_note(ttt_train_run *run)
     if (run->options.save_every) TTT_TRY(set_note(run, "save_every", json_integer(run->options.save_every)));
     if (run->options.eval_every) TTT_TRY(set_note(run, "eval_every", json_integer(run->options.eval_every)));
     TTT_TRY(set_note(run, "backend", json_string(ttt_trainer_backend(run->trainer))));
+    TTT_TRY(set_note(run, "products", json_string(ttt_trainer_products(run->trainer))));
     TTT_TRY(set_note(run, "precision", json_string(ttt_trainer_options(run->trainer)->precision)));
     return set_note(run, "isa", json_string(ttt_trainer_isa(run->trainer)));
 }

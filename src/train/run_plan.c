@@ -40,9 +40,10 @@ ttt_status ttt_run_plan_check(const ttt_train_run_options *options)
     if (!(options->epochs >= 0 && options->minutes >= 0 && options->epochs < 1e9 && options->minutes < 1e9) ||
         options->steps < 0)
         return ttt_fail(TTT_ERR_ARGUMENT, "steps, epochs and minutes must be more than 0 and less than 10^9");
-    if (options->context < 0 || options->batch < 0 || options->accumulate < 0 || options->save_every < 0 ||
-        options->eval_every < 0)
-        return ttt_fail(TTT_ERR_ARGUMENT, "context, batch, accumulate, save_every and eval_every must be 1 or more");
+    if (options->context < 0 || options->batch < 0 || options->accumulate < 0 || options->leaves < 0 ||
+        options->save_every < 0 || options->eval_every < 0)
+        return ttt_fail(TTT_ERR_ARGUMENT,
+                        "context, batch, accumulate, leaves, save_every and eval_every must be 1 or more");
     const ttt_data_options data = {.texts = options->texts, .text_count = options->text_count};
     if (ttt_run_data_is_given(&data) && (options->tokenizer || options->valid || options->parse_special))
         return ttt_fail(TTT_ERR_ARGUMENT,
@@ -209,11 +210,12 @@ static ttt_status find_schedule(const char *name, ttt_schedule *schedule)
     return ttt_fail(TTT_ERR_ARGUMENT, "there is no schedule \"%s\"; there are cosine, constant and linear", name);
 }
 
-/* As few passes per update as keep each within the size above; a single sequence is never cut. */
-static int64_t choose_accumulate(int64_t sequences, int64_t context, const ttt_config *config)
+/* As few passes per update, a multiple of the leaves, as keep each within the size above; a single sequence is never
+ * cut. */
+static int64_t choose_accumulate(int64_t sequences, int64_t leaves, int64_t context, const ttt_config *config)
 {
     const double each = (double)context * (double)config->hidden_size * (double)config->num_hidden_layers;
-    for (int64_t passes = 1; passes < sequences; passes++) {
+    for (int64_t passes = leaves; passes < sequences; passes += leaves) {
         const int64_t at_once = sequences / passes;
         if (at_once * passes == sequences && (double)at_once * each <= pass_size) return passes;
     }
@@ -224,19 +226,21 @@ static ttt_status make_batch(const ttt_train_run_options *options, const ttt_con
                              ttt_train_options *train)
 {
     const int64_t accumulate = options->accumulate ? options->accumulate : 1;
-    if (train->context > INT32_MAX || accumulate > INT32_MAX)
-        return ttt_fail(TTT_ERR_ARGUMENT, "a context of %lld tokens, %lld passes an update: at most 2^31 - 1 of each",
-                        (long long)train->context, (long long)accumulate);
-    const int64_t unit = train->context * accumulate;
-    if (options->batch && options->batch % unit != 0)
+    train->leaves = options->leaves ? options->leaves : 1;
+    if (train->context > INT32_MAX || accumulate > INT32_MAX || train->leaves > INT32_MAX)
         return ttt_fail(TTT_ERR_ARGUMENT,
-                        "%lld tokens per update is not a multiple of context %lld times accumulate %lld: give %lld, "
-                        "say",
-                        (long long)options->batch, (long long)train->context, (long long)accumulate,
-                        (long long)(options->batch / unit + (options->batch < unit)) * unit);
+                        "a context of %lld tokens, %lld passes an update, %lld leaves: at most 2^31 - 1 of each",
+                        (long long)train->context, (long long)accumulate, (long long)train->leaves);
+    const int64_t parts = accumulate > train->leaves ? accumulate : train->leaves, unit = train->context * parts;
+    if (options->batch && options->batch % unit != 0)
+        return ttt_fail(
+            TTT_ERR_ARGUMENT, "%lld tokens per update is not a multiple of context %lld times %s %lld: give %lld, say",
+            (long long)options->batch, (long long)train->context, parts == accumulate ? "accumulate" : "leaves",
+            (long long)parts, (long long)(options->batch / unit + (options->batch < unit)) * unit);
     if (options->batch) tokens = options->batch;
     train->batch = (tokens < unit ? unit : tokens / unit * unit) / train->context;
-    train->accumulate = options->accumulate ? accumulate : choose_accumulate(train->batch, train->context, config);
+    train->accumulate = options->accumulate ? accumulate
+                                            : choose_accumulate(train->batch, train->leaves, train->context, config);
     return TTT_OK;
 }
 
@@ -247,6 +251,7 @@ static ttt_status make_options(const ttt_train_run_options *options, const ttt_c
     ttt_train_options_init(train);
     train->backend = options->backend;
     train->precision = options->precision;
+    train->products = options->products;
     train->threads = options->threads;
     train->recompute = options->recompute;
     train->profile = options->profile;

@@ -15,6 +15,7 @@ void ttt_train_options_init(ttt_train_options *options)
     *options = (ttt_train_options){.context = 256,
                                    .batch = 8,
                                    .accumulate = 1,
+                                   .leaves = 1,
                                    .group = 8,
                                    .rate = 3e-3,
                                    .final_rate = 1e-5,

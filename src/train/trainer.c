@@ -12,6 +12,24 @@
 #include "base/clock.h"
 #include "base/tokens.h"
 
+int64_t ttt_train_passes(const ttt_train_options *options)
+{
+    return options->accumulate > options->leaves ? options->accumulate : options->leaves;
+}
+
+static ttt_status check_leaves(const ttt_train_options *o)
+{
+    if (o->leaves < 1 || (o->leaves & (o->leaves - 1)) != 0 || o->leaves > (int64_t)1 << (TTT_LEAVES_LEVELS - 1))
+        return ttt_fail(TTT_ERR_ARGUMENT, "leaves %lld: give a power of two", (long long)o->leaves);
+    if (o->batch % o->leaves != 0)
+        return ttt_fail(TTT_ERR_ARGUMENT, "leaves %lld does not divide the %lld sequences of an update",
+                        (long long)o->leaves, (long long)o->batch);
+    if (o->leaves % o->accumulate != 0 && o->accumulate % o->leaves != 0)
+        return ttt_fail(TTT_ERR_ARGUMENT, "accumulate %lld and leaves %lld: one must divide the other",
+                        (long long)o->accumulate, (long long)o->leaves);
+    return TTT_OK;
+}
+
 static ttt_status check_options(const ttt_train_options *o)
 {
     if (o->context < 1) return ttt_fail(TTT_ERR_ARGUMENT, "context %lld: give at least 1 token", (long long)o->context);
@@ -20,15 +38,17 @@ static ttt_status check_options(const ttt_train_options *o)
     if (o->accumulate < 1 || o->batch % o->accumulate != 0)
         return ttt_fail(TTT_ERR_ARGUMENT, "accumulate %lld does not divide the %lld sequences of an update",
                         (long long)o->accumulate, (long long)o->batch);
+    TTT_TRY(check_leaves(o));
     if (o->segment < 0)
         return ttt_fail(TTT_ERR_ARGUMENT, "segment %lld: give a number of tokens, or 0 for whole sequences",
                         (long long)o->segment);
     if (o->context > INT32_MAX || o->batch > INT32_MAX ||
-        o->batch / o->accumulate * (o->segment > 0 && o->segment < o->context ? o->segment : o->context) > INT32_MAX)
+        o->batch / ttt_train_passes(o) * (o->segment > 0 && o->segment < o->context ? o->segment : o->context) >
+            INT32_MAX)
         return ttt_fail(TTT_ERR_ARGUMENT,
                         "%lld sequences of %lld tokens in %lld passes: more than 2^31 tokens at a time; accumulate "
                         "more or give a segment",
-                        (long long)o->batch, (long long)o->context, (long long)o->accumulate);
+                        (long long)o->batch, (long long)o->context, (long long)ttt_train_passes(o));
     if (o->group < 1) return ttt_fail(TTT_ERR_ARGUMENT, "group %lld: give at least 1", (long long)o->group);
     if (o->steps < 1) return ttt_fail(TTT_ERR_ARGUMENT, "%lld steps: give at least 1", (long long)o->steps);
     if (!(o->rate >= 0) || !isfinite(o->rate))
@@ -50,6 +70,7 @@ static ttt_status read_precision(ttt_precision *precision, const ttt_train_optio
 static ttt_status choose_products(ttt_backend *backend, const char *products)
 {
     backend->own_products = products && strcmp(products, "own") == 0;
+    if (backend->own_products) backend->products = "own";
     if (!products || backend->own_products || strcmp(products, "auto") == 0) return TTT_OK;
     return ttt_fail(TTT_ERR_ARGUMENT, "there are no products \"%s\"; there are auto and own", products);
 }
@@ -68,7 +89,8 @@ static ttt_status init(ttt_trainer *trainer, const ttt_config *config)
     TTT_TRY(ttt_lm_init(&trainer->lm, config, trainer->backend, o->group));
     TTT_TRY(ttt_stack_reserve(&trainer->lm.stack, trainer->backend));
     TTT_TRY(ttt_optimizer_init(&trainer->optimizer, &trainer->lm, precision));
-    return ttt_backprop_init(&trainer->backprop, &trainer->lm, o->batch / o->accumulate, o->context, o->segment,
+    TTT_TRY(ttt_leaves_init(&trainer->leaves, &trainer->optimizer, o->leaves));
+    return ttt_backprop_init(&trainer->backprop, &trainer->lm, o->batch / ttt_train_passes(o), o->context, o->segment,
                              o->recompute);
 }
 
@@ -125,6 +147,7 @@ void ttt_trainer_free(ttt_trainer *trainer)
 {
     if (!trainer) return;
     ttt_backprop_deinit(&trainer->backprop);
+    ttt_leaves_deinit(&trainer->leaves);
     ttt_optimizer_deinit(&trainer->optimizer);
     ttt_lm_deinit(&trainer->lm);
     ttt_backend_free(trainer->backend);
@@ -139,15 +162,16 @@ static ttt_status count_memory(const ttt_config *config, const ttt_train_options
     TTT_TRY(read_precision(&precision, o, backend));
     TTT_TRY(ttt_lm_init(&lm, config, backend, o->group));
     const ttt_status status = ttt_optimizer_bytes(&lm, precision, bytes);
+    if (status == TTT_OK) *bytes = ttt_size_add(*bytes, ttt_leaves_bytes(&lm, o->leaves));
     if (status == TTT_OK)
-        *bytes = ttt_size_add(*bytes,
-                              ttt_backprop_bytes(&lm, o->batch / o->accumulate, o->context, o->segment, o->recompute));
+        *bytes = ttt_size_add(
+            *bytes, ttt_backprop_bytes(&lm, o->batch / ttt_train_passes(o), o->context, o->segment, o->recompute));
     ttt_lm_deinit(&lm);
     if (status == TTT_OK && *bytes == SIZE_MAX)
         return ttt_fail(TTT_ERR_MEMORY,
                         "out of memory: this model with %lld sequences of %lld at a time needs more "
                         "bytes than 64 bits count: less batch, context or width, or more --accumulate",
-                        (long long)(o->batch / o->accumulate), (long long)o->context);
+                        (long long)(o->batch / ttt_train_passes(o)), (long long)o->context);
     return status;
 }
 
@@ -167,36 +191,50 @@ static ttt_status check_tokens(const ttt_trainer *trainer, const int32_t *tokens
                             "the batch");
 }
 
-static ttt_status step(ttt_trainer *trainer, const int32_t *tokens, ttt_train_result *result)
+ttt_status ttt_trainer_gradients(ttt_trainer *trainer, const int32_t *tokens, double *loss, double *norm)
 {
     const ttt_train_options *o = &trainer->options;
-    const ttt_backend *b = trainer->backend;
-    const int64_t each = o->batch / o->accumulate;
+    const int64_t passes = ttt_train_passes(o), of_leaf = passes / o->leaves, each = o->batch / passes;
     const double scale = 1 / (double)(o->batch * o->context);
     TTT_TRY(check_tokens(trainer, tokens, o->batch));
-
     trainer->backprop.rate_factor = ttt_train_base_lr_factor(o, trainer->step);
-    double sum = 0;
-    b->ops->zero(b, trainer->optimizer.grads, trainer->lm.stack.params.size);
-    for (int64_t i = 0; i < o->accumulate; i++)
-        sum += ttt_backprop_run(&trainer->backprop, ttt_optimizer_weights(&trainer->optimizer),
-                                trainer->optimizer.gradients, tokens + i * each * (o->context + 1), scale, NULL);
-    *result = (ttt_train_result){.loss = sum * scale,
-                                 .rate = ttt_train_rate(o, trainer->step),
-                                 .grad_norm = ttt_optimizer_norm(&trainer->optimizer)};
-    if (!isfinite(result->loss) || !isfinite(result->grad_norm))
-        return ttt_fail(TTT_ERR_NUMERIC,
-                        "update %lld: the loss is %g and the gradient's norm %g: lower the learning rate or go on from "
-                        "an earlier checkpoint",
-                        (long long)trainer->step + 1, result->loss, result->grad_norm);
-    const ttt_adamw adamw = {.rate = result->rate,
+    ttt_leaves_start(&trainer->leaves);
+    for (int64_t leaf = 0; leaf < o->leaves; leaf++) {
+        double sum = 0;
+        ttt_leaves_open(&trainer->leaves);
+        for (int64_t i = leaf * of_leaf; i < (leaf + 1) * of_leaf; i++)
+            sum += ttt_backprop_run(&trainer->backprop, ttt_optimizer_weights(&trainer->optimizer),
+                                    trainer->optimizer.gradients, tokens + i * each * (o->context + 1), scale, NULL);
+        ttt_leaves_close(&trainer->leaves, sum);
+    }
+    *loss = ttt_leaves_finish(&trainer->leaves) * scale;
+    *norm = ttt_optimizer_norm(&trainer->optimizer);
+    return TTT_OK;
+}
+
+void ttt_trainer_update(ttt_trainer *trainer, double rate, double norm)
+{
+    const ttt_train_options *o = &trainer->options;
+    const ttt_adamw adamw = {.rate = rate,
                              .beta1 = o->beta1,
                              .beta2 = o->beta2,
                              .eps = o->eps,
                              .decay = o->decay,
                              .step = trainer->step + 1};
-    ttt_optimizer_update(&trainer->optimizer, adamw, result->grad_norm, o->clip);
+    ttt_optimizer_update(&trainer->optimizer, adamw, norm, o->clip);
     trainer->step++;
+}
+
+static ttt_status step(ttt_trainer *trainer, const int32_t *tokens, ttt_train_result *result)
+{
+    *result = (ttt_train_result){.rate = ttt_train_rate(&trainer->options, trainer->step)};
+    TTT_TRY(ttt_trainer_gradients(trainer, tokens, &result->loss, &result->grad_norm));
+    if (!isfinite(result->loss) || !isfinite(result->grad_norm))
+        return ttt_fail(TTT_ERR_NUMERIC,
+                        "update %lld: the loss is %g and the gradient's norm %g: lower the learning rate or go on from "
+                        "an earlier checkpoint",
+                        (long long)trainer->step + 1, result->loss, result->grad_norm);
+    ttt_trainer_update(trainer, result->rate, result->grad_norm);
     return TTT_OK;
 }
 
@@ -212,7 +250,7 @@ static ttt_status evaluate(ttt_trainer *trainer, const int32_t *tokens, int64_t 
                            double *squares)
 {
     const ttt_train_options *o = &trainer->options;
-    const int64_t each = o->batch / o->accumulate, length = o->context + 1;
+    const int64_t each = o->batch / ttt_train_passes(o), length = o->context + 1;
     TTT_TRY(check_tokens(trainer, tokens, sequences));
     double *losses = ttt_alloc((size_t)each, sizeof *losses);
     int32_t *batch = ttt_alloc((size_t)(each * length),
@@ -262,5 +300,9 @@ int64_t ttt_trainer_step_count(const ttt_trainer *trainer) { return trainer->ste
 const ttt_config *ttt_trainer_config(const ttt_trainer *trainer) { return &trainer->lm.config; }
 const ttt_train_options *ttt_trainer_options(const ttt_trainer *trainer) { return &trainer->options; }
 const char *ttt_trainer_backend(const ttt_trainer *trainer) { return trainer->backend->name; }
+const char *ttt_trainer_products(const ttt_trainer *trainer)
+{
+    return strcmp(trainer->options.precision, "f32") == 0 ? trainer->backend->products : "own";
+}
 const char *ttt_trainer_isa(const ttt_trainer *trainer) { return trainer->backend->isa; }
 void ttt_trainer_set_steps(ttt_trainer *trainer, int64_t steps) { trainer->options.steps = steps; }

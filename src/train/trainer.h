@@ -6,6 +6,7 @@
 
 #include "store/safetensors.h"
 #include "train/backprop.h"
+#include "train/leaves.h"
 #include "train/optimizer.h"
 
 struct ttt_trainer {
@@ -13,6 +14,7 @@ struct ttt_trainer {
     ttt_lm lm;
     ttt_train_options options;
     ttt_optimizer optimizer;
+    ttt_leaves leaves;
     ttt_backprop backprop;
     int64_t step;   /* updates taken */
     double seconds; /* of all updates and evaluations */
@@ -23,6 +25,11 @@ extern const char *const ttt_schedule_names[TTT_SCHEDULE_COUNT];
 
 /* The rate_factor of the passes of update `step`: 0.1 to 1 over the warm-up. */
 double ttt_train_base_lr_factor(const ttt_train_options *options, int64_t step);
+
+/* The two halves of an update: loss and gradients of tokens [batch, context + 1], which end in the optimizer, and their
+ * global norm; then the update itself with a learning rate. */
+TTT_NODISCARD ttt_status ttt_trainer_gradients(ttt_trainer *trainer, const int32_t *tokens, double *loss, double *norm);
+void ttt_trainer_update(ttt_trainer *trainer, double rate, double norm);
 
 /* What a checkpoint says of itself, beside its tensors. */
 TTT_NODISCARD ttt_status ttt_checkpoint_header(const ttt_safetensors *file, const char *path, ttt_config *config,

@@ -17,7 +17,8 @@
 #include "store/safetensors.h"
 #include "train/trainer.h"
 
-enum { CHECKPOINT_FORMAT = 1 };
+/* Format 2 is for what a reader of format 1 would compute otherwise: leaves. All else is still written as format 1. */
+enum { CHECKPOINT_FORMAT = 1, CHECKPOINT_LEAVES = 2 };
 static const char *const moments[] = {"", "adam_m.", "adam_v."}; /* prefixes, in the order of block() */
 
 static char *block(const ttt_trainer *trainer, int which)
@@ -116,6 +117,7 @@ static const struct {
     {"context", OPTION_INTEGER, offsetof(ttt_train_options, context)},
     {"batch", OPTION_INTEGER, offsetof(ttt_train_options, batch)},
     {"accumulate", OPTION_INTEGER, offsetof(ttt_train_options, accumulate)},
+    {"leaves", OPTION_INTEGER, offsetof(ttt_train_options, leaves)},
     {"segment", OPTION_INTEGER, offsetof(ttt_train_options, segment)},
     {"group", OPTION_INTEGER, offsetof(ttt_train_options, group)},
     {"steps", OPTION_INTEGER, offsetof(ttt_train_options, steps)},
@@ -152,6 +154,8 @@ static ttt_status options_from_json(ttt_train_options *options, const json_t *ob
         void *place = (char *)options + option_fields[i].offset;
         const json_t *value = json_object_get(object, option_fields[i].key);
         const bool integer = option_fields[i].kind == OPTION_INTEGER;
+        if (!value && strcmp(option_fields[i].key, "leaves") == 0)
+            continue; /* checkpoints from before there were any */
         if (integer ? !json_is_integer(value) : !json_is_number(value))
             return ttt_fail(TTT_ERR_FORMAT, "%s: the checkpoint's option \"%s\" is missing or no number", where,
                             option_fields[i].key);
@@ -185,7 +189,8 @@ static ttt_status header_text(const ttt_trainer *trainer, char **text)
     *text = NULL;
     ttt_status status = ttt_config_print(&trainer->lm.config, NULL, "float32", &config);
     if (status == TTT_OK) {
-        json_t *object = json_pack("{s:i, s:I, s:o, s:o}", "format", CHECKPOINT_FORMAT, "step",
+        json_t *object = json_pack("{s:i, s:I, s:o, s:o}", "format",
+                                   trainer->options.leaves > 1 ? CHECKPOINT_LEAVES : CHECKPOINT_FORMAT, "step",
                                    (json_int_t)trainer->step, "options", options_json(&trainer->options), "config",
                                    json_loads(config.data, 0, NULL));
         *text = object ? json_dumps(object, JSON_COMPACT | JSON_REAL_PRECISION(17)) : NULL;
@@ -261,9 +266,9 @@ ttt_status ttt_checkpoint_header(const ttt_safetensors *file, const char *path, 
     ttt_status status = TTT_OK;
     if (!json_is_integer(format) || !json_is_integer(steps) || json_integer_value(steps) < 0)
         status = ttt_fail(TTT_ERR_FORMAT, "%s: the checkpoint's header is damaged", path);
-    else if (json_integer_value(format) != CHECKPOINT_FORMAT)
-        status = ttt_fail(TTT_ERR_UNSUPPORTED, "%s: checkpoint format %lld, this version reads %d", path,
-                          (long long)json_integer_value(format), CHECKPOINT_FORMAT);
+    else if (json_integer_value(format) < CHECKPOINT_FORMAT || json_integer_value(format) > CHECKPOINT_LEAVES)
+        status = ttt_fail(TTT_ERR_UNSUPPORTED, "%s: checkpoint format %lld, this version reads %d and %d", path,
+                          (long long)json_integer_value(format), CHECKPOINT_FORMAT, CHECKPOINT_LEAVES);
     if (status == TTT_OK) status = options_from_json(options, json_object_get(object, "options"), path);
     if (status == TTT_OK) {
         *step = json_integer_value(steps);
@@ -346,6 +351,7 @@ ttt_status ttt_trainer_load(ttt_trainer **trainer, const char *path, const ttt_t
     if (status == TTT_OK) {
         options.backend = how->backend;
         if (how->precision) options.precision = how->precision;
+        options.products = how->products;
         options.threads = how->threads;
         options.recompute = how->recompute;
         options.profile = how->profile;

@@ -113,7 +113,7 @@ static void test_precision(void)
     CLI_OK("rm rounded/checkpoint/step-000000012.safetensors && cp -r rounded other");
     CLI_OK(TRAIN "-o rounded --steps 12");
     CHECK(!strstr(cli_output, "same bits"));
-    CLI_SAYS(0, "in bf16 so far and goes on", TRAIN "-o other --steps 12 --precision f32");
+    CLI_SAYS(0, "in bf16 with own products so far and goes on", TRAIN "-o other --steps 12 --precision f32");
     CHECK(!same_model("rounded", "other"));
 }
 

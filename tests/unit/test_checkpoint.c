@@ -110,7 +110,7 @@ static void check_damaged(const char *bytes, size_t size, double expected, size_
 /* A later version's checkpoint is not read for what it may no longer be. */
 static void test_later_format(void)
 {
-    static const char *const metadata[] = {"ttt_checkpoint", "{\"format\": 2, \"step\": 1}", NULL};
+    static const char *const metadata[] = {"ttt_checkpoint", "{\"format\": 3, \"step\": 1}", NULL};
     const float value = 0;
     const ttt_tensor_out out = {
         .tensor = {.name = "x", .dtype = TTT_F32, .rank = 1, .shape = {1}, .data = &value, .bytes = sizeof value},
@@ -122,7 +122,7 @@ static void test_later_format(void)
     CHECK_OK(ttt_safetensors_save(path, &out, 1, metadata));
     CHECK_OK(ttt_safetensors_open(&file, path));
     CHECK_FAILS(ttt_checkpoint_header(file, path, &config, &options, &step), TTT_ERR_UNSUPPORTED,
-                "checkpoint format 2, this version reads 1");
+                "checkpoint format 3, this version reads 1 and 2");
     ttt_safetensors_close(file);
     unlink(path);
 }
