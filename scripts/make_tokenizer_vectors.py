@@ -243,6 +243,8 @@ def released_forms():
     yield "behaviors", {**home, "normalizer": {"type": "Strip", "strip_left": False, "strip_right": True}, "pre_tokenizer": sequence(
         "pre_tokenizer", split("\\w+", "Contiguous"), split("o|", "MergedWithPrevious"), split("a", "MergedWithNext", kind="String"),
         split("[\\s.]", "Removed"))}
+    yield "falcon", steps({"type": "Punctuation", "behavior": "Contiguous"}, gpt2,
+                          {"type": "Digits", "individual_digits": False}, split("[0-9][0-9][0-9]"))
 
 
 def write_lines(name, lines):

@@ -100,7 +100,7 @@ ttt_status ttt_file_read(ttt_buffer *buffer, const char *path, size_t limit)
     const bool standard_input = strcmp(path, "-") == 0;
     const int fd = standard_input ? STDIN_FILENO : ttt_sys_open(path, O_RDONLY, 0);
     if (fd < 0) return fail_errno("open", path);
-    const ttt_status status = read_file(buffer, fd, path, limit);
+    const ttt_status status = read_file(buffer, fd, standard_input ? "standard input" : path, limit);
     if (!standard_input) close(fd);
     return status;
 }

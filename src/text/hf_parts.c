@@ -72,6 +72,16 @@ static ttt_status read_template(ttt_tokenizer *tokenizer, const json_t *part, co
     return TTT_OK;
 }
 
+/* "cls": [text, id], which the older kinds put before a text. */
+static ttt_status read_class_token(ttt_tokenizer *tokenizer, const json_t *part, const char *where)
+{
+    const json_t *id = json_array_get(json_object_get(part, "cls"), 1);
+    if (!json_is_integer(id) || json_integer_value(id) < 0)
+        return ttt_fail(TTT_ERR_FORMAT, "%s: 'cls' must be a list of a token and its id", where);
+    tokenizer->template_bos = json_integer_value(id);
+    return TTT_OK;
+}
+
 /* A post_processor adds tokens around the text or trims offsets. Encoding adds nothing and has no offsets; what begins
  * a text is noted. */
 static ttt_status read_post_processor(ttt_tokenizer *tokenizer, const json_t *part)
@@ -86,6 +96,8 @@ static ttt_status read_post_processor(ttt_tokenizer *tokenizer, const json_t *pa
         return TTT_OK;
     }
     if (strcmp(type, "TemplateProcessing") == 0) return read_template(tokenizer, part, where);
+    if (strcmp(type, "RobertaProcessing") == 0 || strcmp(type, "BertProcessing") == 0)
+        return read_class_token(tokenizer, part, where);
     return strcmp(type, "ByteLevel") == 0 ? TTT_OK : ttt_hf_unsupported(where, type);
 }
 

@@ -147,7 +147,8 @@ ttt_status ttt_hf_read_pre_tokenizer(ttt_tokenizer *tokenizer, const json_t *par
             TTT_TRY(ttt_hf_read_pre_tokenizer(tokenizer, json_array_get(list, i)));
         return TTT_OK;
     }
-    if (tokenizer->byte_level)
+    const bool changes = strcmp(type, "ByteLevel") == 0 || strcmp(type, "Metaspace") == 0;
+    if (tokenizer->byte_level && changes)
         return ttt_fail(TTT_ERR_UNSUPPORTED, "%s of type %s behind one of type ByteLevel is not supported", where,
                         type);
     if (tokenizer->split_count == TTT_SPLIT_STEPS)
@@ -158,6 +159,6 @@ ttt_status ttt_hf_read_pre_tokenizer(ttt_tokenizer *tokenizer, const json_t *par
     ttt_split_step *step = &grown[tokenizer->split_count++];
     *step = (ttt_split_step){0};
     TTT_TRY(read_split(step, part, where, type));
-    tokenizer->byte_level = step->kind == TTT_SPLIT_BYTE_LEVEL;
+    tokenizer->byte_level = tokenizer->byte_level || step->kind == TTT_SPLIT_BYTE_LEVEL;
     return TTT_OK;
 }

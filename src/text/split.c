@@ -166,14 +166,35 @@ static ttt_status add_prefix(ttt_buffer *buffer, const char **text, size_t *size
     return TTT_OK;
 }
 
+/* The steps behind the byte level see its alphabet, in which a byte may be a letter, a number or anything else. */
+static ttt_status hand_on_bytes(ttt_splitter *splitter, size_t number, const char *text, size_t size)
+{
+    if (number + 1 == splitter->count) return splitter->sink(splitter->context, text, size);
+    splitter->alphabet.size = 0;
+    splitter->mapped = true;
+    TTT_TRY(ttt_byte_level_write(&splitter->alphabet, text, size));
+    const ttt_status status = run(splitter, number + 1, splitter->alphabet.data, splitter->alphabet.size, false);
+    splitter->mapped = false;
+    return status;
+}
+
+/* A piece of the last step. */
+static ttt_status finish(ttt_splitter *splitter, const char *text, size_t size)
+{
+    bool mapped;
+    if (!splitter->mapped) return splitter->sink(splitter->context, text, size);
+    splitter->bytes.size = 0;
+    TTT_TRY(ttt_byte_level_read(&splitter->bytes, text, size, &mapped));
+    return splitter->sink(splitter->context, splitter->bytes.data, splitter->bytes.size);
+}
+
 static ttt_status cut_byte_level(ttt_splitter *splitter, size_t number, const char *text, size_t size)
 {
     const ttt_split_step *step = &splitter->steps[number];
     if (step->prefix != TTT_PREFIX_NEVER) TTT_TRY(add_prefix(&splitter->buffers[number], &text, &size, " ", 1));
-    if (!step->pieces) return splitter->sink(splitter->context, text, size);
     while (size > 0) {
-        const size_t length = ttt_byte_level_piece(text, size);
-        TTT_TRY(splitter->sink(splitter->context, text, length));
+        const size_t length = step->pieces ? ttt_byte_level_piece(text, size) : size;
+        TTT_TRY(hand_on_bytes(splitter, number, text, length));
         text += length;
         size -= length;
     }
@@ -208,7 +229,7 @@ static ttt_status cut_metaspace(ttt_splitter *splitter, size_t number, const cha
 static ttt_status run(ttt_splitter *splitter, size_t number, const char *text, size_t size, bool first)
 {
     if (size == 0) return TTT_OK;
-    if (number == splitter->count) return splitter->sink(splitter->context, text, size);
+    if (number == splitter->count) return finish(splitter, text, size);
     const ttt_split_step *step = &splitter->steps[number];
     if (step->kind == TTT_SPLIT_BYTE_LEVEL) return cut_byte_level(splitter, number, text, size);
     if (step->kind == TTT_SPLIT_METASPACE) return cut_metaspace(splitter, number, text, size, first);
@@ -227,6 +248,8 @@ void ttt_splitter_deinit(ttt_splitter *splitter)
         ttt_buffer_deinit(&splitter->buffers[i]);
         ttt_regex_search_deinit(&splitter->searches[i]);
     }
+    ttt_buffer_deinit(&splitter->alphabet);
+    ttt_buffer_deinit(&splitter->bytes);
 }
 
 void ttt_splits_free(ttt_split_step *steps, size_t count)

@@ -19,7 +19,7 @@ typedef enum ttt_split_kind {
     TTT_SPLIT_TEXT,        /* every occurrence of `text` */
     TTT_SPLIT_REGEX,
     TTT_SPLIT_METASPACE, /* spaces become `text`, and each begins a piece */
-    TTT_SPLIT_BYTE_LEVEL /* GPT-2's expression; the model then works on bytes, so this is the last step */
+    TTT_SPLIT_BYTE_LEVEL /* GPT-2's expression; steps behind it see the alphabet of bytes (byte_level.h) */
 } ttt_split_kind;
 
 /* What becomes of a match. */
@@ -55,6 +55,8 @@ typedef struct ttt_splitter {
     void *context;
     ttt_buffer buffers[TTT_SPLIT_STEPS]; /* by step: its text, where it is not the one it was given */
     ttt_regex_search searches[TTT_SPLIT_STEPS];
+    ttt_buffer alphabet, bytes; /* a piece in the alphabet of bytes, and a part of it taken back */
+    bool mapped;                /* the sink is handed what was taken back */
 } ttt_splitter;
 
 /* Hands the pieces of a text to the sink, none of them empty. `first`: it is the beginning of all text. */

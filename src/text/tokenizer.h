@@ -95,7 +95,7 @@ struct ttt_tokenizer {
     size_t normal_count;
     ttt_split_step *splits;
     size_t split_count;
-    bool byte_level; /* the last of them: the model works on bytes */
+    bool byte_level; /* one of them is: the model works on bytes */
     ttt_decode decode;
     ttt_sentencepiece sentencepiece;
     int64_t bos, eos;

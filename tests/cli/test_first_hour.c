@@ -52,6 +52,8 @@ static void streams(void)
     CLI_SAYS(1, "cannot read standard input: Is a directory", "\"$TTT\" generate -i -m model -n 2 </");
     CLI_SAYS(1, "cannot read standard input: Bad file descriptor", "\"$TTT\" generate -i -m model -n 2 <&-");
     CLI_SAYS(0, "", "\"$TTT\" generate -i -m model -n 2 </dev/null");
+    CLI_SAYS(1, "cannot read standard input: Is a directory", "\"$TTT\" eval -m model - </");
+    CLI_SAYS(1, "cannot read standard input: Bad file descriptor", "\"$TTT\" prepare - -o x --tokenizer byte <&-");
     CLI_SAYS(1, "cannot write to standard output", "\"$TTT\" info -m model >&-");
 }
 

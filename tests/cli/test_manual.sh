@@ -65,7 +65,7 @@ else
 fi
 # groff's man, which is what most people have, must come to the end of the page too.
 if command -v man >/dev/null && man -l "$page" >/dev/null 2>&1; then
-    shown=$(MANWIDTH=80 man -l "$page" 2>&1 | col -b)
+    shown=$(MANWIDTH=80 man -l "$page" 2>/dev/null)
     grep -q 'arXiv 2407.04620' <<<"$(sed -n '/^SEE ALSO/,$p' <<<"$shown")"
     check "man shows what stands under SEE ALSO"
     tail -n 1 <<<"$shown" | grep -q '[0-9]'

@@ -64,10 +64,11 @@ static void check_text(const ttt_tokenizer *tokenizer, const json_t *list, bool 
 static void tiny_vectors(void)
 {
     static const char *const names[] = {
-        "trained.json", "nfc.json",     "prefix.json", "llama.json",      "first.json",       "unknown.json",
-        "single.json",  "dropped.json", "plain.model", "rules.model",     "suffix.model",     "starcoder.json",
-        "llama3.json",  "qwen2.json",   "gpt4o.json",  "deepseek.json",   "bloom.json",       "unigram.model",
-        "t5.json",      "words.json",   "albert.json", "whitespace.json", "punctuation.json", "behaviors.json"};
+        "trained.json",  "nfc.json",       "prefix.json",     "llama.json",       "first.json",
+        "unknown.json",  "single.json",    "dropped.json",    "plain.model",      "rules.model",
+        "suffix.model",  "starcoder.json", "llama3.json",     "qwen2.json",       "gpt4o.json",
+        "deepseek.json", "bloom.json",     "falcon.json",     "unigram.model",    "t5.json",
+        "words.json",    "albert.json",    "whitespace.json", "punctuation.json", "behaviors.json"};
     for (size_t n = 0; n < sizeof names / sizeof *names; n++) {
         ttt_tokenizer *tokenizer = open_tiny(names[n]);
         char path[4096];

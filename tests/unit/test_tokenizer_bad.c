@@ -92,13 +92,14 @@ static void json_parts(void)
         {"\"pre_tokenizer\":{\"type\":\"Split\",\"behavior\":\"Removed\"}", "no pattern", TTT_ERR_FORMAT},
         {"\"decoder\":{\"type\":\"Replace\",\"pattern\":{\"Regex\":\"a\"},\"content\":\"\"}", "regular expression",
          TTT_ERR_UNSUPPORTED},
-        {"\"pre_tokenizer\":{\"type\":\"Sequence\",\"pretokenizers\":[{\"type\":\"ByteLevel\"},{\"type\":\"Digits\"}]}",
+        {"\"pre_tokenizer\":{\"type\":\"Sequence\",\"pretokenizers\":[{\"type\":\"ByteLevel\"},{\"type\":\"Metaspace\"}"
+         "]}",
          "behind one of type ByteLevel", TTT_ERR_UNSUPPORTED},
         {"\"pre_tokenizer\":{\"type\":\"Metaspace\",\"prepend_scheme\":\"sometimes\"}", "prepend_scheme",
          TTT_ERR_FORMAT},
         {"\"pre_tokenizer\":{\"type\":\"Metaspace\",\"replacement\":\"ab\"}", "one character", TTT_ERR_FORMAT},
-        {"\"post_processor\":{\"type\":\"BertProcessing\"}", "a post_processor of type BertProcessing",
-         TTT_ERR_UNSUPPORTED},
+        {"\"post_processor\":{\"type\":\"BertProcessing\"}", "'cls'", TTT_ERR_FORMAT},
+        {"\"post_processor\":{\"type\":\"Wrapping\"}", "a post_processor of type Wrapping", TTT_ERR_UNSUPPORTED},
         {"\"decoder\":{\"type\":\"WordPiece\"}", "a decoder of type WordPiece", TTT_ERR_UNSUPPORTED},
         {"\"decoder\":{\"type\":\"Sequence\",\"decoders\":[{\"type\":\"ByteFallback\"},{\"type\":\"Replace\","
          "\"pattern\":{\"String\":\"a\"},\"content\":\"\"}]}",
@@ -323,6 +324,22 @@ static void first_tokens(void)
         if (cases[i].config) CHECK_OK(ttt_tokenizer_read_config(tokenizer, cases[i].config, strlen(cases[i].config)));
         CHECK_EQ(ttt_tokenizer_adds_bos(tokenizer), cases[i].adds);
         CHECK_EQ(ttt_tokenizer_bos(tokenizer), cases[i].bos);
+        ttt_tokenizer_free(tokenizer);
+    }
+    static const char roberta[] =
+        "{\"post_processor\":{\"type\":\"RobertaProcessing\",\"sep\":[\"b\",1],\"cls\":[\"<s>\",3]}," BPE("") "}";
+    ttt_tokenizer *tokenizer;
+    CHECK_OK(ttt_tokenizer_load(&tokenizer, roberta, strlen(roberta)));
+    CHECK(ttt_tokenizer_adds_bos(tokenizer) && ttt_tokenizer_bos(tokenizer) == 3);
+    ttt_tokenizer_free(tokenizer);
+    /* A tokenizer.model says nothing of it; transformers' class for it adds it. */
+    static const char *const classes[][2] = {{"{\"tokenizer_class\":\"LlamaTokenizer\"}", "yes"},
+                                             {"{\"tokenizer_class\":\"T5Tokenizer\"}", ""},
+                                             {"{\"tokenizer_class\":\"LlamaTokenizer\",\"add_bos_token\":false}", ""}};
+    for (size_t i = 0; i < 3; i++) {
+        CHECK_OK(ttt_tokenizer_open(&tokenizer, FOLDER "plain.model"));
+        CHECK_OK(ttt_tokenizer_read_config(tokenizer, classes[i][0], strlen(classes[i][0])));
+        CHECK_EQ(ttt_tokenizer_adds_bos(tokenizer), classes[i][1][0] != '\0');
         ttt_tokenizer_free(tokenizer);
     }
     CHECK_FAILS(load_text("{" TEMPLATE(BEGIN) BPE("") "}"), TTT_ERR_FORMAT, "without one id");
