@@ -6,7 +6,7 @@
 
 #include "base/alloc.h"
 
-enum { PART_NAME = 64 };
+enum { PART_NAME = 64, KNOWN_NAMES = 512 };
 static const int64_t most_elements = INT64_C(1) << 42;
 
 static const ttt_layer_ops *find_layer(const char *name, size_t length)
@@ -101,6 +101,17 @@ static ttt_status init_part(ttt_stack *stack, ttt_layer *layer, const ttt_layer_
     return ops->init(layer, config);
 }
 
+static ttt_status unknown_part(int64_t block, const char *name, size_t length)
+{
+    char known[KNOWN_NAMES] = "";
+    size_t used = 0;
+    for (const ttt_layer_ops *const *ops = ttt_layer_table; *ops && used < sizeof known; ops++)
+        used += (size_t)snprintf(known + used, sizeof known - used, "%s%s", used ? ", " : "", (*ops)->name);
+    return ttt_fail(TTT_ERR_UNSUPPORTED,
+                    "block %lld of layers has the part \"%.*s\", which does not exist; there are %s", (long long)block,
+                    (int)(length < PART_NAME ? length : PART_NAME), name, known);
+}
+
 /* Parts are parted by "+". */
 static ttt_status init_block(ttt_stack *stack, const ttt_config *config, int64_t index)
 {
@@ -110,11 +121,7 @@ static ttt_status init_block(ttt_stack *stack, const ttt_config *config, int64_t
     for (const char *name = ttt_config_block(config, index); *name;) {
         const size_t length = strcspn(name, "+");
         const ttt_layer_ops *ops = find_layer(name, length);
-        if (!ops)
-            return ttt_fail(TTT_ERR_UNSUPPORTED,
-                            "block %lld of layers has the part \"%.*s\", which does not exist; there are conv, ffn, "
-                            "ttt_linear and ttt_mlp",
-                            (long long)index, (int)(length < PART_NAME ? length : PART_NAME), name);
+        if (!ops) return unknown_part(index, name, length);
         TTT_TRY(init_part(stack, &block->parts[block->count], ops, config));
         block->count++;
         stack->layer_count++;
