@@ -20,7 +20,7 @@ static inline __attribute__((always_inline)) void blocks_product(const ttt_block
                                                                  int64_t column, const int rows, const int vectors,
                                                                  const bool halves)
 {
-    enum { AHEAD = 4096, GROUP = 4 * TTT_PANEL, GROUPS = TTT_BLOCK / 4, SCALES = 2 * TTT_PANEL };
+    enum { AHEAD = 4096, GROUP = 4 * TTT_PANEL, GROUPS = TTT_QUANT_BLOCK / 4, SCALES = 2 * TTT_PANEL };
     vf sum[VB_ROWS][TTT_PANEL / VF];
     float *y = p->y + row * p->y_stride + column;
     const int64_t columns = p->columns - column, blocks = p->blocks;
@@ -109,10 +109,10 @@ static void block_product(const ttt_block_product *p)
 /* ttt_quantize_row, block after block; `offset` is what the weights' bytes have too much. */
 static inline void quantize_row(ttt_row_block *blocks, const float *x, int64_t columns, int32_t offset)
 {
-    for (; columns > 0; columns -= TTT_BLOCK, x += TTT_BLOCK, blocks++) {
-        vf values[TTT_BLOCK / VF], top = vf_zero(), zeros = vf_zero(), sum = vf_zero();
+    for (; columns > 0; columns -= TTT_QUANT_BLOCK, x += TTT_QUANT_BLOCK, blocks++) {
+        vf values[TTT_QUANT_BLOCK / VF], top = vf_zero(), zeros = vf_zero(), sum = vf_zero();
 #pragma GCC unroll 4
-        for (int v = 0; v < TTT_BLOCK / VF; v++) {
+        for (int v = 0; v < TTT_QUANT_BLOCK / VF; v++) {
             const int64_t n = columns - v * VF;
             values[v] = n >= VF ? vf_load(x + v * VF) : n > 0 ? vf_load_n(x + v * VF, n) : vf_zero();
             top = vf_max(top, vf_max(values[v], vf_sub(vf_zero(), values[v])));
@@ -123,7 +123,7 @@ static inline void quantize_row(ttt_row_block *blocks, const float *x, int64_t c
         if (!(blocks->scale == 0) || largest < 0x1p-100f) continue;
         const vf inverse = vf_set(127 / largest);
 #pragma GCC unroll 4
-        for (int v = 0; v < TTT_BLOCK / VF; v++) {
+        for (int v = 0; v < TTT_QUANT_BLOCK / VF; v++) {
             const vf codes = vf_round(vf_mul(values[v], inverse));
             vf_store_codes(blocks->codes + v * VF, codes);
             sum = vf_add(sum, codes);

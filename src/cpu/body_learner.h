@@ -27,7 +27,7 @@ static void map_write(const ttt_tile *t, int m, const float *g)
 {
     const ttt_map *f = &t->map[m];
     for (int64_t i = 0; i < t->count; i++) {
-        row_scale(f->g + (t->first + i) * f->out, t->write[i * t->heads], g + i * f->out, f->out);
+        row_scale(f->g + (t->first + i) * f->out, t->from.write[i * t->heads], g + i * f->out, f->out);
     }
 }
 
@@ -50,13 +50,13 @@ static void map_read(const ttt_tile *t, int m, view x, float *zbar)
     float *edge = t->work.edge, *sum = t->work.rows;
     map_edges(t, m, x);
     for (int64_t i = 0; i < n; i++)
-        row_scale(edge + i * TTT_LEARNER_TILE, -t->read[i], edge + i * TTT_LEARNER_TILE, TTT_LEARNER_TILE);
+        row_scale(edge + i * TTT_LEARNER_TILE, -t->from.read[i], edge + i * TTT_LEARNER_TILE, TTT_LEARNER_TILE);
     mm(n, f->out, f->in, 1, x, rows_of(f->w, f->out), same_row(f->b), zbar, f->out);
     mm(n, f->out, t->first + n, 1, rows_of(edge, TTT_LEARNER_TILE), rows_of(f->g, f->out), rows_of(zbar, f->out), zbar,
        f->out);
     if (!f->sw) return;
     mm(n, f->out, f->in, 1, x, rows_of(f->sw, f->out), same_row(f->sb), sum, f->out);
-    for (int64_t i = 0; i < n; i++) row_add(zbar + i * f->out, -t->read[i], sum + i * f->out, f->out);
+    for (int64_t i = 0; i < n; i++) row_add(zbar + i * f->out, -t->from.read[i], sum + i * f->out, f->out);
 }
 
 /* w, b = init + alpha (x^T G, sum of G) over the filled slots of f */
@@ -78,7 +78,7 @@ static void map_end(const ttt_tile *t, int m)
     if (next->w != f->w && (f->sw || t->end == TTT_TILE_FOLD)) memcpy(next->w, f->w, (size_t)size * sizeof(float));
     if (f->sw) map_add_rows(f, filled, 1, f->sw, f->sb, next->sw, next->sb);
     if (t->end == TTT_TILE_UPDATE) {
-        const float c = t->read[t->count - 1];
+        const float c = t->from.read[t->count - 1];
         if (f->sw) {
             row_add(next->w, -c, next->sw, size);
             memset(next->sw, 0, (size_t)size * sizeof(float));
@@ -97,9 +97,9 @@ static void map_end_backward(const ttt_tile *t, int m)
     const int64_t filled = t->first + t->count, size = (f->in + 1) * f->out;
     if (t->end == TTT_TILE_OPEN) return;
     const bool update = t->end == TTT_TILE_UPDATE;
-    const float alpha = update ? -t->read[t->count - 1] : 1;
+    const float alpha = update ? -t->from.read[t->count - 1] : 1;
     const float *dw = update ? d->w : d->sw, *db = update ? d->b : d->sb;
-    float *along = t->work.rows, *dread = &t->dread[(t->count - 1) * t->heads];
+    float *along = t->work.rows, *dread = &t->to.dread[(t->count - 1) * t->heads];
     mm(filled, f->out, f->in, 1, rows_of(f->x, f->in), rows_of(dw, f->out), same_row(db), along, f->out);
     if (update) *dread -= row_dot(along, f->g, filled * f->out);
     row_scale(d->g, alpha, along, filled * f->out);
@@ -122,8 +122,8 @@ static void map_edges_backward(const ttt_tile *t, int m, view x, const float *dz
               t->work.panel);
     for (int64_t i = 0; i < n; i++) {
         float *e = edge + i * TTT_LEARNER_TILE, *de = dedge + i * TTT_LEARNER_TILE;
-        const float c = t->read[i];
-        t->dread[i * t->heads] -= row_dot(e, de, filled);
+        const float c = t->from.read[i];
+        t->to.dread[i * t->heads] -= row_dot(e, de, filled);
         for (int64_t j = 0; j < filled; j++) {
             de[j] = j <= t->first + i ? -c * de[j] : 0;
             e[j] *= -c;
@@ -144,10 +144,10 @@ static void map_sums_backward(const ttt_tile *t, int m, view x, const float *dz,
     mm_turned(n, f->in, f->out, 1, rows_of(dz, f->out), rows_of(f->sw, f->out), none(), rows, f->in, t->work.panel);
     for (int64_t i = 0; i < n; i++) {
         const float *dxi = rows + i * f->in;
-        t->dread[i * t->heads] -= row_dot(x.x + i * x.row, dxi, f->in) + row_dot(dz + i * f->out, f->sb, f->out);
-        row_add(dx + i * f->in, -t->read[i], dxi, f->in);
+        t->to.dread[i * t->heads] -= row_dot(x.x + i * x.row, dxi, f->in) + row_dot(dz + i * f->out, f->sb, f->out);
+        row_add(dx + i * f->in, -t->from.read[i], dxi, f->in);
     }
-    for (int64_t i = 0; i < n; i++) row_scale(rows + i * f->out, -t->read[i], dz + i * f->out, f->out);
+    for (int64_t i = 0; i < n; i++) row_scale(rows + i * f->out, -t->from.read[i], dz + i * f->out, f->out);
     mm(f->in, f->out, n, 1, columns_of(x.x, x.row), rows_of(rows, f->out), rows_of(d->sw, f->out), d->sw, f->out);
     add_rows(d->sb, 1, rows, n, f->out);
 }
@@ -179,7 +179,7 @@ static void map_predict_backward(const ttt_tile *t, int m, const float *dz)
 /* What the backward of a tile begins with: dread to zero, the end of the tile, and the weights turned. */
 static void tile_backward_begin(const ttt_tile *t, int maps)
 {
-    for (int64_t i = 0; i < t->count; i++) t->dread[i * t->heads] = 0;
+    for (int64_t i = 0; i < t->count; i++) t->to.dread[i * t->heads] = 0;
     for (int m = 0; m < maps; m++) {
         const ttt_map *f = &t->map[m];
         map_end_backward(t, m);
@@ -193,8 +193,8 @@ static void map_write_backward(const ttt_tile *t, int m, float *dg)
     const int64_t D = t->head_size;
     for (int64_t i = 0; i < t->count; i++) {
         const float *from = t->dmap[m].g + (t->first + i) * D;
-        t->dwrite[i * t->heads] = row_dot(from, t->trace.g + i * D, D);
-        row_scale(dg + i * D, t->write[i * t->heads], from, D);
+        t->to.dwrite[i * t->heads] = row_dot(from, t->trace.g + i * D, D);
+        row_scale(dg + i * D, t->from.write[i * t->heads], from, D);
     }
 }
 
@@ -203,7 +203,7 @@ static void keys_in(const ttt_tile *t)
 {
     const int64_t D = t->head_size;
     for (int64_t i = 0; i < t->count; i++) {
-        memcpy(t->map[0].x + (t->first + i) * D, t->k + i * t->stride, (size_t)D * sizeof(float));
+        memcpy(t->map[0].x + (t->first + i) * D, t->from.k + i * t->stride, (size_t)D * sizeof(float));
     }
 }
 
@@ -211,8 +211,8 @@ static void keys_in(const ttt_tile *t)
 static void inputs_backward(const ttt_tile *t, const float *dq)
 {
     const int64_t D = t->head_size;
-    add_tokens(t, t->dq, rows_of(t->dout, t->stride), rows_of(dq, D));
-    add_tokens(t, t->dk, rows_of(t->work.dk, D), rows_of(t->dmap[0].x + t->first * D, D));
+    add_tokens(t, t->to.dq, rows_of(t->from.dout, t->stride), rows_of(dq, D));
+    add_tokens(t, t->to.dk, rows_of(t->work.dk, D), rows_of(t->dmap[0].x + t->first * D, D));
 }
 
 #endif

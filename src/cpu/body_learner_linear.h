@@ -16,7 +16,7 @@ static void learner_linear_forward(const ttt_tile *t)
     }
     map_write(t, 0, t->trace.g);
     if (!t->replay) {
-        map_read(t, 0, rows_of(t->q, t->stride), t->trace.normal_bar);
+        map_read(t, 0, rows_of(t->from.q, t->stride), t->trace.normal_bar);
         read_norm(t);
     }
     map_end(t, 0);
@@ -28,7 +28,7 @@ static void learner_linear_backward(const ttt_tile *t)
     tile_backward_begin(t, 1);
 
     read_norm_backward(t, dz);
-    map_read_backward(t, 0, rows_of(t->q, t->stride), dz, dq);
+    map_read_backward(t, 0, rows_of(t->from.q, t->stride), dz, dq);
 
     map_write_backward(t, 0, dz);
     inner_gradient_backward(t, dz);

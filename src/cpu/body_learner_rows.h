@@ -10,31 +10,13 @@
 #include "cpu/body_norm.h"
 #include "cpu/body_smallmm.h"
 
-/* `call`, with D the head size: a constant for those sizes that are worth it, so that loops over D have no ends to be
- * careful about. */
-#define BY_HEAD_SIZE(t, call)                                                                                          \
-    switch ((t)->head_size) {                                                                                          \
-    case 32: {                                                                                                         \
-        const int64_t D = 32;                                                                                          \
-        call;                                                                                                          \
-    } break;                                                                                                           \
-    case 64: {                                                                                                         \
-        const int64_t D = 64;                                                                                          \
-        call;                                                                                                          \
-    } break;                                                                                                           \
-    case 96: {                                                                                                         \
-        const int64_t D = 96;                                                                                          \
-        call;                                                                                                          \
-    } break;                                                                                                           \
-    case 128: {                                                                                                        \
-        const int64_t D = 128;                                                                                         \
-        call;                                                                                                          \
-    } break;                                                                                                           \
-    default: {                                                                                                         \
-        const int64_t D = (t)->head_size;                                                                              \
-        call;                                                                                                          \
-    }                                                                                                                  \
-    }
+/* The cases of a switch over the head size that are worth a body of their own: with D a constant, its loops have no
+ * ends to be careful about. */
+#define HEAD_SIZES(body, ...)                                                                                          \
+    case 32: body(__VA_ARGS__, 32); return;                                                                            \
+    case 64: body(__VA_ARGS__, 64); return;                                                                            \
+    case 96: body(__VA_ARGS__, 96); return;                                                                            \
+    case 128: body(__VA_ARGS__, 128); return;
 
 /* ---- rows ---- */
 
@@ -132,8 +114,9 @@ MM_INLINE void project(float *x, const float *normal, const float *scale, int64_
 MM_INLINE vf target_error(const ttt_tile *t, int64_t i, int64_t D, int64_t d, int64_t lanes)
 {
     const vf normal = vf_load_n(t->trace.normal + i * D + d, lanes);
-    const vf value = vf_sub(vf_load_n(t->v + i * t->stride + d, lanes), vf_load_n(t->k + i * t->stride + d, lanes));
-    return vf_sub(vf_fma(vf_load_n(t->weight + d, lanes), normal, vf_load_n(t->bias + d, lanes)), value);
+    const vf value = vf_sub(vf_load_n(t->from.v + i * t->stride + d, lanes),
+                            vf_load_n(t->from.k + i * t->stride + d, lanes));
+    return vf_sub(vf_fma(vf_load_n(t->from.weight + d, lanes), normal, vf_load_n(t->from.bias + d, lanes)), value);
 }
 
 /* z, which lies in trace.normal, to its normalised form and the gradient trace.g of the loss. */
@@ -144,14 +127,20 @@ MM_INLINE void inner_gradient_body(const ttt_tile *t, const int64_t D)
     for (int64_t i = 0; i < n; i++) {
         for (int64_t d = 0; d < D; d += VF) {
             const int64_t lanes = lanes_at(d, D);
-            const vf e = vf_mul(vf_load_n(t->weight + d, lanes), target_error(t, i, D, d, lanes));
+            const vf e = vf_mul(vf_load_n(t->from.weight + d, lanes), target_error(t, i, D, d, lanes));
             vf_store_n(t->trace.g + i * D + d, e, lanes);
         }
     }
     project(t->trace.g, t->trace.normal, t->trace.scale, n, D);
 }
 
-static void inner_gradient(const ttt_tile *t) { BY_HEAD_SIZE(t, inner_gradient_body(t, D)) }
+static void inner_gradient(const ttt_tile *t)
+{
+    switch (t->head_size) {
+        HEAD_SIZES(inner_gradient_body, t)
+    default: inner_gradient_body(t, t->head_size);
+    }
+}
 
 /* Sums over D that the gradient of row i's inner gradient needs. */
 typedef struct inner_sums {
@@ -165,7 +154,7 @@ MM_INLINE inner_sums inner_sums_of(const ttt_tile *t, int64_t i, const float *u,
     for (int64_t d = 0; d < D; d += VF) {
         const int64_t lanes = lanes_at(d, D);
         const vf ud = vf_load_n(u + d, lanes), xhat = vf_load_n(t->trace.normal + i * D + d, lanes);
-        const vf e = vf_mul(vf_load_n(t->weight + d, lanes), target_error(t, i, D, d, lanes));
+        const vf e = vf_mul(vf_load_n(t->from.weight + d, lanes), target_error(t, i, D, d, lanes));
         sum = vf_add(sum, ud);
         u_normal = vf_fma(ud, xhat, u_normal);
         e_normal = vf_fma(e, xhat, e_normal);
@@ -186,8 +175,8 @@ MM_INLINE void inner_gradient_backward_body(const ttt_tile *t, float *u, const i
     for (int64_t i = 0; i < n; i++) sums[i] = inner_sums_of(t, i, u + i * D, D);
     for (int64_t d = 0; d < D; d += VF) {
         const int64_t lanes = lanes_at(d, D);
-        const vf weight = vf_load_n(t->weight + d, lanes);
-        vf dweight = vf_load_n(t->dweight + d, lanes), dbias = vf_load_n(t->dbias + d, lanes);
+        const vf weight = vf_load_n(t->from.weight + d, lanes);
+        vf dweight = vf_load_n(t->to.dweight + d, lanes), dbias = vf_load_n(t->to.dbias + d, lanes);
         for (int64_t i = 0; i < n; i++) {
             float *at = u + i * D + d;
             const vf ud = vf_load_n(at, lanes), xhat = vf_load_n(t->trace.normal + i * D + d, lanes),
@@ -198,17 +187,23 @@ MM_INLINE void inner_gradient_backward_body(const ttt_tile *t, float *u, const i
             dweight = vf_add(dweight, vf_fma(de, error, vf_mul(dy, xhat)));
             dbias = vf_add(dbias, dy);
             vf_store_n(at, vf_fnma(scale, across, vf_mul(dy, weight)), lanes);
-            vf_store_n(t->dv + i * t->stride + d, vf_sub(vf_zero(), dy), lanes);
+            vf_store_n(t->to.dv + i * t->stride + d, vf_sub(vf_zero(), dy), lanes);
             vf_store_n(t->work.dk + i * D + d, dy, lanes);
         }
-        vf_store_n(t->dweight + d, dweight, lanes);
-        vf_store_n(t->dbias + d, dbias, lanes);
+        vf_store_n(t->to.dweight + d, dweight, lanes);
+        vf_store_n(t->to.dbias + d, dbias, lanes);
     }
     project(u, t->trace.normal, t->trace.scale, n, D);
     for (int64_t i = 0; i < n; i++) row_add(u + i * D, sums[i].dsigma / (float)D, t->trace.normal + i * D, D);
 }
 
-static void inner_gradient_backward(const ttt_tile *t, float *u){BY_HEAD_SIZE(t, inner_gradient_backward_body(t, u, D))}
+static void inner_gradient_backward(const ttt_tile *t, float *u)
+{
+    switch (t->head_size) {
+        HEAD_SIZES(inner_gradient_backward_body, t, u)
+    default: inner_gradient_backward_body(t, u, t->head_size);
+    }
+}
 
 /* out = q + LN(zbar); zbar lies in trace.normal_bar and becomes its normalised form. */
 MM_INLINE void read_norm_body(const ttt_tile *t, const int64_t D)
@@ -217,37 +212,47 @@ MM_INLINE void read_norm_body(const ttt_tile *t, const int64_t D)
     for (int64_t i = 0; i < t->count; i++) {
         for (int64_t d = 0; d < D; d += VF) {
             const int64_t lanes = lanes_at(d, D);
-            const vf y = vf_fma(vf_load_n(t->weight + d, lanes), vf_load_n(t->trace.normal_bar + i * D + d, lanes),
-                                vf_load_n(t->bias + d, lanes));
-            vf_store_n(t->out + i * t->stride + d, vf_add(vf_load_n(t->q + i * t->stride + d, lanes), y), lanes);
+            const vf y = vf_fma(vf_load_n(t->from.weight + d, lanes), vf_load_n(t->trace.normal_bar + i * D + d, lanes),
+                                vf_load_n(t->from.bias + d, lanes));
+            vf_store_n(t->to.out + i * t->stride + d, vf_add(vf_load_n(t->from.q + i * t->stride + d, lanes), y),
+                       lanes);
         }
     }
 }
 
-static void read_norm(const ttt_tile *t){BY_HEAD_SIZE(t, read_norm_body(t, D))}
+static void read_norm(const ttt_tile *t)
+{
+    switch (t->head_size) {
+        HEAD_SIZES(read_norm_body, t)
+    default: read_norm_body(t, t->head_size);
+    }
+}
 
 /* dzbar [count, D] from dout */
 MM_INLINE void read_norm_backward_body(const ttt_tile *t, float *dzbar, const int64_t D)
 {
     for (int64_t d = 0; d < D; d += VF) {
         const int64_t lanes = lanes_at(d, D);
-        const vf weight = vf_load_n(t->weight + d, lanes);
-        vf dweight = vf_load_n(t->dweight + d, lanes), dbias = vf_load_n(t->dbias + d, lanes);
+        const vf weight = vf_load_n(t->from.weight + d, lanes);
+        vf dweight = vf_load_n(t->to.dweight + d, lanes), dbias = vf_load_n(t->to.dbias + d, lanes);
         for (int64_t i = 0; i < t->count; i++) {
-            const vf dy = vf_load_n(t->dout + i * t->stride + d, lanes);
+            const vf dy = vf_load_n(t->from.dout + i * t->stride + d, lanes);
             dweight = vf_fma(dy, vf_load_n(t->trace.normal_bar + i * D + d, lanes), dweight);
             dbias = vf_add(dbias, dy);
             vf_store_n(dzbar + i * D + d, vf_mul(dy, weight), lanes);
         }
-        vf_store_n(t->dweight + d, dweight, lanes);
-        vf_store_n(t->dbias + d, dbias, lanes);
+        vf_store_n(t->to.dweight + d, dweight, lanes);
+        vf_store_n(t->to.dbias + d, dbias, lanes);
     }
     project(dzbar, t->trace.normal_bar, t->trace.scale_bar, t->count, D);
 }
 
 static void read_norm_backward(const ttt_tile *t, float *dzbar)
 {
-    BY_HEAD_SIZE(t, read_norm_backward_body(t, dzbar, D))
+    switch (t->head_size) {
+        HEAD_SIZES(read_norm_backward_body, t, dzbar)
+    default: read_norm_backward_body(t, dzbar, t->head_size);
+    }
 }
 
 /* y [count, D] (rows t->stride apart) = a + b */

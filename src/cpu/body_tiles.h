@@ -19,52 +19,53 @@ static inline void tile_of_rows(float *tile, const float *x, int64_t stride, int
 {
     for (int64_t j = 0; j < outer; j++) {
         const float *row = x + j * stride;
-        for (int64_t i = 0; i < TTT_TILE_PAIRS; i += VF) {
+        for (int64_t i = 0; i < TTT_BF16_TILE_PAIRS; i += VF) {
             const int64_t left = inner - 2 * i;
             vf even = vf_zero(), odd = vf_zero();
             if (left > 0) even = tile_load(row + 2 * i, left);
             if (left > VF) odd = tile_load(row + 2 * i + VF, left - VF);
             vf_split(&even, &odd);
-            vf_store(tile + j * TTT_TILE_PAIRS + i, vf_pairs(even, odd));
+            vf_store(tile + j * TTT_BF16_TILE_PAIRS + i, vf_pairs(even, odd));
         }
     }
-    for (int64_t i = outer * TTT_TILE_PAIRS; i < TTT_TILE_WORDS; i += VF) vf_store(tile + i, vf_zero());
+    for (int64_t i = outer * TTT_BF16_TILE_PAIRS; i < TTT_BF16_TILE_WORDS; i += VF) vf_store(tile + i, vf_zero());
 }
 
 /* [pair, outer] of x [inner, outer]: the halves of a word lie one below the other. */
 static inline void tile_of_columns(float *tile, const float *x, int64_t stride, int64_t outer, int64_t inner)
 {
-    for (int64_t i = 0; i < TTT_TILE_PAIRS; i++) {
+    for (int64_t i = 0; i < TTT_BF16_TILE_PAIRS; i++) {
         const float *row = x + 2 * i * stride;
-        for (int64_t j = 0; j < TTT_TILE_OUTER; j += VF) {
+        for (int64_t j = 0; j < TTT_BF16_TILE_OUTER; j += VF) {
             vf even = vf_zero(), odd = vf_zero();
             if (2 * i < inner && j < outer) even = tile_load(row + j, outer - j);
             if (2 * i + 1 < inner && j < outer) odd = tile_load(row + stride + j, outer - j);
-            vf_store(tile + i * TTT_TILE_OUTER + j, vf_pairs(even, odd));
+            vf_store(tile + i * TTT_BF16_TILE_OUTER + j, vf_pairs(even, odd));
         }
     }
 }
 
 static inline void tile_transpose(float *to, const float *from)
 {
-    for (int64_t i = 0; i < TTT_TILE_OUTER; i += VF) {
-        for (int64_t j = 0; j < TTT_TILE_OUTER; j += VF) {
+    for (int64_t i = 0; i < TTT_BF16_TILE_OUTER; i += VF) {
+        for (int64_t j = 0; j < TTT_BF16_TILE_OUTER; j += VF) {
             vf square[VF];
-            for (int64_t k = 0; k < VF; k++) square[k] = vf_load(from + (i + k) * TTT_TILE_OUTER + j);
+            for (int64_t k = 0; k < VF; k++) square[k] = vf_load(from + (i + k) * TTT_BF16_TILE_OUTER + j);
             vf_transpose(square);
-            for (int64_t k = 0; k < VF; k++) vf_store(to + (j + k) * TTT_TILE_OUTER + i, square[k]);
+            for (int64_t k = 0; k < VF; k++) vf_store(to + (j + k) * TTT_BF16_TILE_OUTER + i, square[k]);
         }
     }
 }
 
 static void tiles(const ttt_tiling *t)
 {
-    float other[TTT_TILE_WORDS];
-    for (int64_t j = 0; j < t->outer; j += TTT_TILE_OUTER) {
-        const int64_t outer = t->outer - j < TTT_TILE_OUTER ? t->outer - j : TTT_TILE_OUTER;
-        for (int64_t i = 0; i < t->inner; i += TTT_TILE_INNER) {
-            const int64_t inner = t->inner - i < TTT_TILE_INNER ? t->inner - i : TTT_TILE_INNER;
-            float *tile = t->tiles + j / TTT_TILE_OUTER * t->block_stride + i / TTT_TILE_INNER * t->step_stride;
+    float other[TTT_BF16_TILE_WORDS];
+    for (int64_t j = 0; j < t->outer; j += TTT_BF16_TILE_OUTER) {
+        const int64_t outer = t->outer - j < TTT_BF16_TILE_OUTER ? t->outer - j : TTT_BF16_TILE_OUTER;
+        for (int64_t i = 0; i < t->inner; i += TTT_BF16_TILE_INNER) {
+            const int64_t inner = t->inner - i < TTT_BF16_TILE_INNER ? t->inner - i : TTT_BF16_TILE_INNER;
+            float *tile = t->tiles + j / TTT_BF16_TILE_OUTER * t->block_stride +
+                          i / TTT_BF16_TILE_INNER * t->step_stride;
             float *made = t->turned == t->outputs ? tile : other;
             if (t->turned)
                 tile_of_columns(made, t->x + i * t->stride + j, t->stride, outer, inner);
@@ -87,30 +88,30 @@ static inline __attribute__((always_inline)) void tile_block(const ttt_tile_prod
 #pragma GCC unroll 8
     for (int r = 0; r < rows; r++) {
         const int64_t at = row + r;
-        x[r] = p->x + at / TTT_TILE_OUTER * p->x_stride + at % TTT_TILE_OUTER * TTT_TILE_PAIRS;
+        x[r] = p->x + at / TTT_BF16_TILE_OUTER * p->x_stride + at % TTT_BF16_TILE_OUTER * TTT_BF16_TILE_PAIRS;
 #pragma GCC unroll 8
         for (int v = 0; v < vectors; v++)
             sum[r][v] = p->accumulate && columns > v * VF ? tile_load(y + r * y_stride + v * VF, columns - v * VF)
                                                           : vf_zero();
     }
-    for (int64_t pair = 0; pair < p->steps * TTT_TILE_PAIRS; pair++) {
-        const int64_t step = pair / TTT_TILE_PAIRS, i = pair % TTT_TILE_PAIRS;
-        const float *panel = p->panel + step * TTT_PANEL * TTT_TILE_PAIRS + i * TTT_TILE_OUTER;
+    for (int64_t pair = 0; pair < p->steps * TTT_BF16_TILE_PAIRS; pair++) {
+        const int64_t step = pair / TTT_BF16_TILE_PAIRS, i = pair % TTT_BF16_TILE_PAIRS;
+        const float *panel = p->panel + step * TTT_PANEL * TTT_BF16_TILE_PAIRS + i * TTT_BF16_TILE_OUTER;
         vf words[MOST];
 #pragma GCC unroll 8
         for (int v = 0; v < vectors; v++) {
             const int64_t at = column + v * VF;
-            words[v] = vf_load(panel + at / TTT_TILE_OUTER * TTT_TILE_WORDS + at % TTT_TILE_OUTER);
+            words[v] = vf_load(panel + at / TTT_BF16_TILE_OUTER * TTT_BF16_TILE_WORDS + at % TTT_BF16_TILE_OUTER);
         }
 #pragma GCC unroll 8
         for (int r = 0; r < rows; r++) {
-            const vf value = vf_even(vf_set(x[r][step * TTT_TILE_WORDS + i]));
+            const vf value = vf_even(vf_set(x[r][step * TTT_BF16_TILE_WORDS + i]));
 #pragma GCC unroll 8
             for (int v = 0; v < vectors; v++) sum[r][v] = vf_fma(value, vf_even(words[v]), sum[r][v]);
         }
 #pragma GCC unroll 8
         for (int r = 0; r < rows; r++) {
-            const vf value = vf_odd(vf_set(x[r][step * TTT_TILE_WORDS + i]));
+            const vf value = vf_odd(vf_set(x[r][step * TTT_BF16_TILE_WORDS + i]));
 #pragma GCC unroll 8
             for (int v = 0; v < vectors; v++) sum[r][v] = vf_fma(value, vf_odd(words[v]), sum[r][v]);
         }

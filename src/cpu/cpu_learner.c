@@ -113,14 +113,17 @@ static keep kept_of(const walk *w, int64_t item)
     return carve_kept(&arena, w->self, &call->dims, run_tiles(run, call->dims.mini_batch), run->count);
 }
 
-/* Scratch of a thread: for each tile of a group, and once more, the state at its start and, of the mlp, z and gate. */
+/* Scratch of a thread: for each tile of a group, and once more, the state at its start and, of the mlp, z1 and its
+ * sigmoid, of which `work` has the first. */
 typedef struct scratch {
     ttt_tile_work work;
     ttt_trace trace; /* of one tile, where nothing is kept */
     char *states;
-    float *z, *gate;
     size_t state_bytes;
 } scratch;
+
+/* Of an array [tile, 4D]. */
+static int64_t hidden_size(const ttt_learner_dims *dims) { return TTT_LEARNER_TILE * 4 * dims->key_size; }
 
 static ttt_tile_work carve_work(ttt_arena *arena, const ttt_learner_ops *self, const ttt_learner_dims *dims)
 {
@@ -130,7 +133,7 @@ static ttt_tile_work carve_work(ttt_arena *arena, const ttt_learner_ops *self, c
         if (self->maps->out[m] > width) width = self->maps->out[m];
     }
     const int64_t D = dims->key_size, wide = (width * D + TTT_LEARNER_TILE - 1) / TTT_LEARNER_TILE * TTT_LEARNER_TILE,
-                  hidden = has_hidden(self) ? 4 * D : 0;
+                  hidden = has_hidden(self) ? hidden_size(dims) : 0, places = group_of(dims) + 1;
     ttt_tile_work work = {.panel = push(arena, wide * TTT_TURN),
                           .dx = push(arena, wide * TTT_LEARNER_TILE),
                           .dz = push(arena, wide * TTT_LEARNER_TILE),
@@ -139,8 +142,10 @@ static ttt_tile_work carve_work(ttt_arena *arena, const ttt_learner_ops *self, c
                           .dk = push(arena, D * TTT_LEARNER_TILE),
                           .edge = push(arena, TTT_LEARNER_TILE * TTT_LEARNER_TILE),
                           .dedge = push(arena, TTT_LEARNER_TILE * TTT_LEARNER_TILE),
-                          .abar = push(arena, hidden * TTT_LEARNER_TILE),
-                          .gate_bar = push(arena, hidden * TTT_LEARNER_TILE)};
+                          .z = push(arena, places * hidden),
+                          .sigmoid = push(arena, places * hidden),
+                          .abar = push(arena, hidden),
+                          .sigmoid_bar = push(arena, hidden)};
     for (int m = 0; m < self->maps->count; m++) {
         const int64_t in = self->maps->in[m] * D + TTT_TURN - 1, out = self->maps->out[m] * D + TTT_TURN - 1;
         work.turned[m] = push(arena, in / TTT_TURN * TTT_TURN * (out / TTT_TURN * TTT_TURN));
@@ -148,21 +153,15 @@ static ttt_tile_work carve_work(ttt_arena *arena, const ttt_learner_ops *self, c
     return work;
 }
 
-/* Of an array [tile, 4D]. */
-static int64_t hidden_size(const ttt_learner_dims *dims) { return TTT_LEARNER_TILE * 4 * dims->key_size; }
-
 /* Measures with base NULL. */
 static scratch carve(char *base, size_t *bytes, const ttt_learner_ops *self, const ttt_learner_dims *dims)
 {
     ttt_arena all = {.base = base}, state = {0};
     push(&state, ttt_cpu_learner_state_size(self, dims));
-    const int64_t tiles = group_of(dims) + 1;
     scratch s = {.state_bytes = state.used};
     s.work = carve_work(&all, self, dims);
     s.trace = carve_trace(&all, self, dims->key_size, TTT_LEARNER_TILE);
-    s.states = ttt_arena_push(&all, tiles, s.state_bytes);
-    s.z = push(&all, has_hidden(self) ? tiles * hidden_size(dims) : 0);
-    s.gate = push(&all, has_hidden(self) ? tiles * hidden_size(dims) : 0);
+    s.states = ttt_arena_push(&all, group_of(dims) + 1, s.state_bytes);
     *bytes = all.used;
     return s;
 }
@@ -217,24 +216,22 @@ static ttt_tile tile_of(const walk *w, const ttt_run *run, int64_t head, int64_t
                       .end = to < end       ? TTT_TILE_OPEN
                              : end % K == 0 ? TTT_TILE_UPDATE
                                             : TTT_TILE_FOLD,
-                      .q = (const float *)call->q + at,
-                      .k = (const float *)call->k + at,
-                      .v = (const float *)call->v + at,
-                      .write = (const float *)call->write + rate,
-                      .read = (const float *)call->read + row,
-                      .weight = params_at(w, 0, head),
-                      .bias = params_at(w, 1, head),
-                      .out = (float *)call->out + at,
+                      .from = {.q = (const float *)call->q + at,
+                               .k = (const float *)call->k + at,
+                               .v = (const float *)call->v + at,
+                               .write = (const float *)call->write + rate,
+                               .read = (const float *)call->read + row,
+                               .weight = params_at(w, 0, head),
+                               .bias = params_at(w, 1, head)},
+                      .to = {.out = (float *)call->out + at},
                       .trace = s->trace,
-                      .z = s->z,
-                      .gate = s->gate,
                       .work = s->work};
 }
 
 /* The kept trace of a tile's tokens. */
 static ttt_trace trace_of(const walk *w, const ttt_run *run, const keep *kept, const ttt_tile *t)
 {
-    const int64_t row = (t->read - (const float *)w->call->read) - run->row;
+    const int64_t row = (t->from.read - (const float *)w->call->read) - run->row;
     return trace_from(kept->trace, w->call->dims.key_size, row);
 }
 
@@ -246,8 +243,8 @@ static ttt_tile tile_in_group(const walk *w, const ttt_run *run, int64_t head, i
     ttt_cpu_find_maps(t.map, w->self, &w->call->dims, state_at(s, place));
     t.trace = trace_of(w, run, kept, &t);
     if (has_hidden(w->self)) {
-        t.z += place * hidden_size(&w->call->dims);
-        t.gate += place * hidden_size(&w->call->dims);
+        t.work.z += place * hidden_size(&w->call->dims);
+        t.work.sigmoid += place * hidden_size(&w->call->dims);
     }
     return t;
 }
@@ -255,16 +252,16 @@ static ttt_tile tile_in_group(const walk *w, const ttt_run *run, int64_t head, i
 static void add_gradients(const walk *w, ttt_tile *t, const ttt_run *run, int64_t head, float *partial)
 {
     const ttt_learner_call *call = w->call;
-    const int64_t at = t->q - (const float *)call->q, rate = t->write - (const float *)call->write;
+    const int64_t at = t->from.q - (const float *)call->q, rate = t->from.write - (const float *)call->write;
     ttt_cpu_find_maps(t->dmap, w->self, &call->dims, ttt_cpu_head_state(w->self, w->call, run->dstate, head));
-    t->dout = (const float *)call->dout + at;
-    t->dq = (float *)call->dq + at;
-    t->dk = (float *)call->dk + at;
-    t->dv = (float *)call->dv + at;
-    t->dwrite = (float *)call->dwrite + rate;
-    t->dread = (float *)call->dread + rate;
-    t->dweight = partial;
-    t->dbias = partial + t->head_size;
+    t->from.dout = (const float *)call->dout + at;
+    t->to.dq = (float *)call->dq + at;
+    t->to.dk = (float *)call->dk + at;
+    t->to.dv = (float *)call->dv + at;
+    t->to.dwrite = (float *)call->dwrite + rate;
+    t->to.dread = (float *)call->dread + rate;
+    t->to.dweight = partial;
+    t->to.dbias = partial + t->head_size;
 }
 
 /* ---- forward ---- */

@@ -42,30 +42,46 @@ typedef struct ttt_tile_work {
     float *dx, *dz, *rows;           /* [tile, width] */
     float *dz2, *dk;                 /* [tile, D] */
     float *edge, *dedge;             /* [tile, tile]: x_i . x_j + 1 for j <= i, else 0; its gradient */
-    float *abar, *gate_bar;          /* mlp, [tile, 4D]: gelu(z1bar), sigmoid with gelu(z1bar) = z1bar sigmoid */
+    /* mlp, [tile, 4D]: z1 with the sigmoid for which gelu(z1) = z1 sigmoid, which a replay leaves for the backward; and
+     * gelu of the output's z1 with its sigmoid */
+    float *z, *sigmoid, *abar, *sigmoid_bar;
 } ttt_tile_work;
 
-/* Some consecutive tokens of one head in one tile. Row i of the token arrays is at i * stride, rates at i * heads. */
-typedef struct ttt_tile {
-    int64_t head_size, stride, heads;
-    int64_t first, count; /* slots [0, first) are filled; these tokens fill the next `count` */
-    ttt_tile_end end;
-    ttt_map map[TTT_LEARNER_MAPS];  /* the state at the start of the tile */
-    ttt_map next[TTT_LEARNER_MAPS]; /* where weights and sums go that hold after the tile; may be the same as map */
-    bool skip_end;                  /* nobody wants them: leave them out */
-    bool replay; /* of the forward, only what `trace` (which is filled) does not hold: rows, end, z, gate */
+/* Operands of the tile's tokens: row i is at i * stride, rates at i * heads. */
+typedef struct ttt_tile_from {
     const float *q, *k, *v, *write, *read;
     const float *weight, *bias; /* of the norm, [D] */
-    float *out;
-    ttt_trace trace;
-    float *z, *gate; /* mlp, [tile, 4D]: z1, and sigmoid with gelu(z1) = z1 sigmoid */
-    ttt_tile_work work;
+    const float *dout;          /* backward */
+} ttt_tile_from;
 
-    ttt_map dmap[TTT_LEARNER_MAPS]; /* backward: gradients after the tile on entry, before it on return; slots of a tile
-                               that ends have none on entry, and slots from `first` on are left with anything */
-    const float *dout;
-    float *dq, *dk, *dv, *dwrite, *dread;
-    float *dweight, *dbias; /* += */
+/* Results, in the same places; dweight and dbias [D] are added to. */
+typedef struct ttt_tile_to {
+    float *out;                           /* forward */
+    float *dq, *dk, *dv, *dwrite, *dread; /* backward */
+    float *dweight, *dbias;
+} ttt_tile_to;
+
+/* Some consecutive tokens of one head in one tile: what a kernel is called with.
+ *
+ * Forward. On entry `map` is the state, with `first` rows of this tile. On return it has the rows of these tokens too,
+ * unless the tile has ended: then weights and sums are in `next`, and nothing is in the rows.
+ *
+ * Backward. On entry `map` is as the forward found it, with the rows of these tokens as the forward (or its replay)
+ * left them, and `dmap` has the gradients of the state after the tile: of its rows only if the tile stays open. On
+ * return `dmap` has those of the state before it: of the rows up to `first`; those from there on hold anything. */
+typedef struct ttt_tile {
+    int64_t head_size, stride, heads;
+    int64_t first, count; /* rows [0, first) of the tile are there; these tokens are the next `count` */
+    ttt_tile_end end;
+    bool skip_end; /* forward: nobody wants what holds after the tile */
+    bool replay;   /* forward: only what `trace`, which is filled, does not hold: rows, end, work.z and work.sigmoid */
+    ttt_map map[TTT_LEARNER_MAPS];
+    ttt_map next[TTT_LEARNER_MAPS]; /* may be the same as `map` */
+    ttt_map dmap[TTT_LEARNER_MAPS];
+    ttt_tile_from from;
+    ttt_tile_to to;
+    ttt_trace trace; /* forward: filled, but for a replay; backward: read */
+    ttt_tile_work work;
 } ttt_tile;
 
 typedef void ttt_tile_kernel(const ttt_tile *tile);

@@ -82,15 +82,13 @@ const char *ttt_isa_lacks(ttt_isa isa)
     return ttt_kernels_of(isa) ? machine_lacks(isa) : "this build is for another processor";
 }
 
-bool ttt_isa_supported(ttt_isa isa) { return !ttt_isa_lacks(isa); }
-
 /* TTT_ISA names none that can be used: says why, and what there is. */
 static ttt_status fail_wanted(const char *wanted, const char *why, ttt_status status)
 {
     char have[8 * TTT_ISA_COUNT] = "";
     size_t length = 0;
     for (int i = 0; i < TTT_ISA_COUNT; i++)
-        if (ttt_isa_supported((ttt_isa)i))
+        if (!ttt_isa_lacks((ttt_isa)i))
             length += (size_t)snprintf(have + length, sizeof have - length, " %s", names[i]);
     return ttt_fail(status, "TTT_ISA=%s: %s; unset it or choose from:%s", wanted, why, have);
 }

@@ -25,7 +25,6 @@ const char *ttt_isa_name(ttt_isa isa);
 
 /* Why it cannot be used here: the build, the processor or the operating system. NULL: it can. */
 const char *ttt_isa_lacks(ttt_isa isa);
-bool ttt_isa_supported(ttt_isa isa);
 
 /* The one TTT_ISA names (an error if it cannot be), or the best. */
 ttt_status ttt_isa_choose(ttt_isa *isa);

@@ -14,7 +14,7 @@
 #include <string.h>
 
 /* AHEAD: words between what is multiplied and what is fetched. */
-enum { ROW_BYTES = 64, STEP_WORDS = TTT_PANEL * TTT_TILE_PAIRS, AHEAD = 4 * STEP_WORDS };
+enum { ROW_BYTES = 64, STEP_WORDS = TTT_PANEL * TTT_BF16_TILE_PAIRS, AHEAD = 4 * STEP_WORDS };
 
 #define TILE_ZERO(t)                      __asm__ volatile("tilezero %%tmm" #t ::)
 #define TILE_LOAD(t, at, bytes)           __asm__ volatile("tileloadd (%0,%1,1), %%tmm" #t ::"r"(at), "r"(bytes) : "memory")
@@ -34,11 +34,11 @@ typedef struct tile_shapes {
  * `first` and `second`: rows of the two blocks. */
 static void configure(int64_t first, int64_t second)
 {
-    tile_shapes shapes = {.palette = 1, .rows = {[6] = TTT_TILE_PAIRS, [7] = TTT_TILE_PAIRS}};
+    tile_shapes shapes = {.palette = 1, .rows = {[6] = TTT_BF16_TILE_PAIRS, [7] = TTT_BF16_TILE_PAIRS}};
     for (int t = 0; t < 8; t++) shapes.row_bytes[t] = ROW_BYTES;
     shapes.rows[0] = shapes.rows[1] = shapes.rows[4] = (uint8_t)first;
     shapes.rows[2] = shapes.rows[3] = (uint8_t)(second ? second : first);
-    shapes.rows[5] = (uint8_t)(second ? second : TTT_TILE_PAIRS);
+    shapes.rows[5] = (uint8_t)(second ? second : TTT_BF16_TILE_PAIRS);
     __asm__ volatile("ldtilecfg %0" ::"m"(shapes));
 }
 
@@ -50,11 +50,11 @@ typedef struct sum_place {
 
 static sum_place place(const ttt_tile_product *p, int64_t row, int64_t tile)
 {
-    const int64_t column = tile * TTT_TILE_OUTER, rows = p->rows - row, columns = p->columns - column;
+    const int64_t column = tile * TTT_BF16_TILE_OUTER, rows = p->rows - row, columns = p->columns - column;
     return (sum_place){.y = p->y + row * p->y_stride + column,
                        .stride = p->y_stride,
-                       .rows = rows < TTT_TILE_OUTER ? rows : TTT_TILE_OUTER,
-                       .columns = columns < TTT_TILE_OUTER ? columns : TTT_TILE_OUTER};
+                       .rows = rows < TTT_BF16_TILE_OUTER ? rows : TTT_BF16_TILE_OUTER,
+                       .columns = columns < TTT_BF16_TILE_OUTER ? columns : TTT_BF16_TILE_OUTER};
 }
 
 /* `t` is a constant where these are inlined. A tile narrower than 16 outputs goes through a whole one. */
@@ -85,37 +85,37 @@ static inline __attribute__((always_inline)) void sum_zero(const int t)
 
 static inline __attribute__((always_inline)) void sum_begin(const int t, bool accumulate, sum_place s)
 {
-    float whole[TTT_TILE_WORDS];
+    float whole[TTT_BF16_TILE_WORDS];
     if (!accumulate) {
         sum_zero(t);
-    } else if (s.columns == TTT_TILE_OUTER) {
+    } else if (s.columns == TTT_BF16_TILE_OUTER) {
         sum_move(t, false, s.y, s.stride);
     } else {
         for (int64_t r = 0; r < s.rows; r++)
-            memcpy(whole + r * TTT_TILE_OUTER, s.y + r * s.stride, (size_t)s.columns * sizeof *whole);
-        sum_move(t, false, whole, TTT_TILE_OUTER);
+            memcpy(whole + r * TTT_BF16_TILE_OUTER, s.y + r * s.stride, (size_t)s.columns * sizeof *whole);
+        sum_move(t, false, whole, TTT_BF16_TILE_OUTER);
     }
 }
 
 static inline __attribute__((always_inline)) void sum_end(const int t, sum_place s)
 {
-    float whole[TTT_TILE_WORDS];
-    if (s.columns == TTT_TILE_OUTER) {
+    float whole[TTT_BF16_TILE_WORDS];
+    if (s.columns == TTT_BF16_TILE_OUTER) {
         sum_move(t, true, s.y, s.stride);
         return;
     }
-    sum_move(t, true, whole, TTT_TILE_OUTER);
+    sum_move(t, true, whole, TTT_BF16_TILE_OUTER);
     for (int64_t r = 0; r < s.rows; r++)
-        memcpy(s.y + r * s.stride, whole + r * TTT_TILE_OUTER, (size_t)s.columns * sizeof *whole);
+        memcpy(s.y + r * s.stride, whole + r * TTT_BF16_TILE_OUTER, (size_t)s.columns * sizeof *whole);
 }
 
 /* Two blocks of rows by `outputs` tiles, 1 or 2. */
 static inline __attribute__((always_inline)) void two_blocks(const ttt_tile_product *p, int64_t row, int64_t tile,
                                                              const int outputs)
 {
-    const int64_t line = ROW_BYTES, below = row + TTT_TILE_OUTER;
-    const float *x = p->x + row / TTT_TILE_OUTER * p->x_stride, *x_below = x + p->x_stride;
-    const float *panel = p->panel + tile * TTT_TILE_WORDS;
+    const int64_t line = ROW_BYTES, below = row + TTT_BF16_TILE_OUTER;
+    const float *x = p->x + row / TTT_BF16_TILE_OUTER * p->x_stride, *x_below = x + p->x_stride;
+    const float *panel = p->panel + tile * TTT_BF16_TILE_WORDS;
     sum_begin(0, p->accumulate, place(p, row, tile));
     sum_begin(2, p->accumulate, place(p, below, tile));
     if (outputs > 1) sum_begin(1, p->accumulate, place(p, row, tile + 1));
@@ -127,12 +127,12 @@ static inline __attribute__((always_inline)) void two_blocks(const ttt_tile_prod
         TILE_MULTIPLY(0, 4, 6);
         TILE_MULTIPLY(2, 5, 6);
         if (outputs > 1) {
-            TILE_LOAD(7, panel + TTT_TILE_WORDS, line);
+            TILE_LOAD(7, panel + TTT_BF16_TILE_WORDS, line);
             TILE_MULTIPLY(1, 4, 7);
             TILE_MULTIPLY(3, 5, 7);
         }
-        x += TTT_TILE_WORDS;
-        x_below += TTT_TILE_WORDS;
+        x += TTT_BF16_TILE_WORDS;
+        x_below += TTT_BF16_TILE_WORDS;
         panel += STEP_WORDS;
     }
     sum_end(0, place(p, row, tile));
@@ -146,7 +146,7 @@ static inline __attribute__((always_inline)) void two_blocks(const ttt_tile_prod
 static inline __attribute__((always_inline)) void one_block(const ttt_tile_product *p, int64_t row, const int outputs)
 {
     const int64_t line = ROW_BYTES;
-    const float *x = p->x + row / TTT_TILE_OUTER * p->x_stride, *panel = p->panel;
+    const float *x = p->x + row / TTT_BF16_TILE_OUTER * p->x_stride, *panel = p->panel;
 #pragma GCC unroll 4
     for (int t = 0; t < outputs; t++) sum_begin(t, p->accumulate, place(p, row, t));
     for (int64_t steps = p->steps; steps > 0; steps--) {
@@ -155,18 +155,18 @@ static inline __attribute__((always_inline)) void one_block(const ttt_tile_produ
         TILE_LOAD(5, panel, line);
         TILE_MULTIPLY(0, 4, 5);
         if (outputs > 1) {
-            TILE_LOAD(6, panel + TTT_TILE_WORDS, line);
+            TILE_LOAD(6, panel + TTT_BF16_TILE_WORDS, line);
             TILE_MULTIPLY(1, 4, 6);
         }
         if (outputs > 2) {
-            TILE_LOAD(7, panel + 2 * TTT_TILE_WORDS, line);
+            TILE_LOAD(7, panel + 2 * TTT_BF16_TILE_WORDS, line);
             TILE_MULTIPLY(2, 4, 7);
         }
         if (outputs > 3) {
-            TILE_LOAD(5, panel + 3 * TTT_TILE_WORDS, line);
+            TILE_LOAD(5, panel + 3 * TTT_BF16_TILE_WORDS, line);
             TILE_MULTIPLY(3, 4, 5);
         }
-        x += TTT_TILE_WORDS;
+        x += TTT_BF16_TILE_WORDS;
         panel += STEP_WORDS;
     }
 #pragma GCC unroll 4
@@ -175,7 +175,7 @@ static inline __attribute__((always_inline)) void one_block(const ttt_tile_produ
 
 void ttt_amx_tile_product(const ttt_tile_product *p)
 {
-    enum { BLOCK = TTT_TILE_OUTER };
+    enum { BLOCK = TTT_BF16_TILE_OUTER };
     const int64_t tiles = (p->columns + BLOCK - 1) / BLOCK;
     int64_t row = 0;
     for (int64_t shape = 0; p->rows - row > BLOCK; row += 2 * BLOCK) {

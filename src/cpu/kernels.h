@@ -33,7 +33,7 @@ typedef struct ttt_product {
 /* Operands in bf16 come in tiles of 16 outer indices (rows, or outputs) by 32 of the inner dimension, zero where
  * nothing is. A tile is 256 words; a word is two bf16 that are neighbours in the inner dimension, in the bits of a
  * float, the first of them in the low half. Rows lie as [outer, pair], outputs as [pair, outer]: the tiles of AMX. */
-enum { TTT_TILE_OUTER = 16, TTT_TILE_INNER = 32, TTT_TILE_PAIRS = 16, TTT_TILE_WORDS = 256 };
+enum { TTT_BF16_TILE_OUTER = 16, TTT_BF16_TILE_INNER = 32, TTT_BF16_TILE_PAIRS = 16, TTT_BF16_TILE_WORDS = 256 };
 
 /* Rounds a matrix to tiles, block after block of 16 outer indices. */
 typedef struct ttt_tiling {
@@ -55,10 +55,10 @@ typedef struct ttt_tile_product {
     bool accumulate;
 } ttt_tile_product;
 
-/* A block of a row in q8 and q4: its codes and scale, and what a sum over the block begins with: minus the sum of the
- * codes times what the bytes of a panel have too much. */
+/* A block of a row in q8 and q4. A sum over it begins with start = -offset * sum(codes), which corrects for weights
+ * that are stored as code + offset (128 for q8, 8 for q4). */
 typedef struct ttt_row_block {
-    int8_t codes[TTT_BLOCK];
+    int8_t codes[TTT_QUANT_BLOCK];
     float scale;
     int32_t start;
 } ttt_row_block;
@@ -66,7 +66,7 @@ typedef struct ttt_row_block {
 /* Bytes of a block of TTT_PANEL outputs in a panel: scales, then codes. body_blocks.h */
 static inline int64_t ttt_panel_block(ttt_precision precision)
 {
-    return TTT_PANEL * (2 + TTT_BLOCK / (precision == TTT_PRECISION_Q4 ? 2 : 1));
+    return TTT_PANEL * (2 + TTT_QUANT_BLOCK / (precision == TTT_PRECISION_Q4 ? 2 : 1));
 }
 
 /* y [rows, columns] = rows [rows, blocks] times a panel of blocks, or += ; columns <= TTT_PANEL. */

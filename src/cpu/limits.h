@@ -7,7 +7,8 @@
 
 #include <stdint.h>
 
-/* Multiplies tiles; returns the number of operations. For processes that ttt_isa_supported(TTT_ISA_AMX) holds for. */
+/* Multiplies tiles; returns the number of operations. For processes that lack nothing of TTT_ISA_AMX (ttt_isa_lacks).
+ */
 double ttt_limits_amx_loop(int64_t steps);
 
 #endif

@@ -18,7 +18,7 @@ enum {
     INNER = 2048,
     OWN_ROWS = 128,
     TOKENS = 512,
-    STEP_WORDS = TTT_PANEL * TTT_TILE_PAIRS,
+    STEP_WORDS = TTT_PANEL * TTT_BF16_TILE_PAIRS,
     SHARED = ROWS * INNER / 2,  /* words; the gradient's x, SHARED * 2 / TOKENS columns, lies there too */
     OWN = OWN_ROWS * TOKENS / 2 /* words of each thread */
 };
@@ -31,7 +31,7 @@ ttt_status ttt_bf16_init(ttt_backend *backend)
 
 static float *shared_words(const ttt_backend *b) { return (float *)ttt_scratch(b, 0) + (size_t)b->threads * OWN; }
 
-static int64_t step_count(int64_t inner) { return (inner + TTT_TILE_INNER - 1) / TTT_TILE_INNER; }
+static int64_t step_count(int64_t inner) { return (inner + TTT_BF16_TILE_INNER - 1) / TTT_BF16_TILE_INNER; }
 static int64_t at_most(int64_t n, int64_t most) { return n < most ? n : most; }
 
 /* ---- packed matrices ---- */
@@ -52,7 +52,7 @@ typedef struct packing {
 /* `inner` columns of the rows of a panel, from a matrix that may lie in a file. */
 static void pack_piece(packing *p, ttt_tiling *t, int64_t row, int64_t column)
 {
-    float piece[TTT_PANEL * TTT_TILE_INNER];
+    float piece[TTT_PANEL * TTT_BF16_TILE_INNER];
     for (int64_t j = 0; j < t->outer; j++) ttt_matrix_read(p->matrix, row + j, column, t->inner, piece + j * t->inner);
     if (!(ttt_zeros(piece, t->outer * t->inner) == 0)) p->damaged = true;
     t->x = piece;
@@ -68,11 +68,11 @@ static void pack_panels(void *context, int64_t begin, int64_t end)
         const int64_t row = panel * TTT_PANEL;
         float *to = p->packed + panel * step_count(m->columns) * STEP_WORDS;
         ttt_tiling t = {.tiles = to,
-                        .block_stride = TTT_TILE_WORDS,
+                        .block_stride = TTT_BF16_TILE_WORDS,
                         .step_stride = STEP_WORDS,
                         .outer = at_most(TTT_PANEL, m->rows - row),
                         .outputs = true};
-        if (t.outer <= TTT_PANEL - TTT_TILE_OUTER)
+        if (t.outer <= TTT_PANEL - TTT_BF16_TILE_OUTER)
             memset(to, 0, (size_t)(step_count(m->columns) * STEP_WORDS) * sizeof *to);
         if (!p->check && m->dtype == TTT_F32) { /* the backend's own reals */
             t.x = (const float *)m->values + (m->transposed ? row : row * m->columns);
@@ -82,8 +82,8 @@ static void pack_panels(void *context, int64_t begin, int64_t end)
             p->kernels->tiles(&t);
             continue;
         }
-        for (int64_t column = 0; column < m->columns; column += TTT_TILE_INNER, t.tiles += STEP_WORDS) {
-            t.inner = at_most(TTT_TILE_INNER, m->columns - column);
+        for (int64_t column = 0; column < m->columns; column += TTT_BF16_TILE_INNER, t.tiles += STEP_WORDS) {
+            t.inner = at_most(TTT_BF16_TILE_INNER, m->columns - column);
             pack_piece(p, &t, row, column);
         }
     }
@@ -100,11 +100,11 @@ static void embed_row(float *y, const ttt_param *w, int64_t id)
 {
     const int64_t steps = step_count(w->columns), in_panel = id % TTT_PANEL;
     const float *words = (const float *)w->packed + id / TTT_PANEL * steps * STEP_WORDS +
-                         in_panel / TTT_TILE_OUTER * TTT_TILE_WORDS + in_panel % TTT_TILE_OUTER;
+                         in_panel / TTT_BF16_TILE_OUTER * TTT_BF16_TILE_WORDS + in_panel % TTT_BF16_TILE_OUTER;
     for (int64_t c = 0; c < w->columns; c++) {
-        const int64_t step = c / TTT_TILE_INNER, pair = c % TTT_TILE_INNER / 2;
+        const int64_t step = c / TTT_BF16_TILE_INNER, pair = c % TTT_BF16_TILE_INNER / 2;
         uint16_t halves[2];
-        memcpy(halves, words + step * STEP_WORDS + pair * TTT_TILE_OUTER, sizeof halves);
+        memcpy(halves, words + step * STEP_WORDS + pair * TTT_BF16_TILE_OUTER, sizeof halves);
         y[c] = ttt_bf16_value(halves[c % 2]);
     }
 }
@@ -123,8 +123,8 @@ static void round_rows(void *context, int64_t begin, int64_t end)
     const tile_linear *l = context;
     ttt_tiling t = l->rows;
     t.tiles += begin * t.block_stride;
-    t.x += begin * TTT_TILE_OUTER * t.stride;
-    t.outer = at_most((end - begin) * TTT_TILE_OUTER, t.outer - begin * TTT_TILE_OUTER);
+    t.x += begin * TTT_BF16_TILE_OUTER * t.stride;
+    t.outer = at_most((end - begin) * TTT_BF16_TILE_OUTER, t.outer - begin * TTT_BF16_TILE_OUTER);
     l->kernels->tiles(&t);
 }
 
@@ -149,23 +149,24 @@ static void linear_block(const ttt_backend *b, float *y, const float *x, const t
         const int64_t inner = at_most(INNER, M - k), steps = step_count(inner);
         tile_linear l = {.kernels = ttt_cpu_kernels(b),
                          .rows = {.tiles = shared_words(b),
-                                  .block_stride = steps * TTT_TILE_WORDS,
-                                  .step_stride = TTT_TILE_WORDS,
+                                  .block_stride = steps * TTT_BF16_TILE_WORDS,
+                                  .step_stride = TTT_BF16_TILE_WORDS,
                                   .x = x + k,
                                   .stride = M,
                                   .outer = rows,
                                   .inner = inner},
                          .product = {.y = y,
                                      .x = shared_words(b),
-                                     .panel = (const float *)w->packed + k / TTT_TILE_INNER * STEP_WORDS,
+                                     .panel = (const float *)w->packed + k / TTT_BF16_TILE_INNER * STEP_WORDS,
                                      .y_stride = N,
-                                     .x_stride = steps * TTT_TILE_WORDS,
+                                     .x_stride = steps * TTT_BF16_TILE_WORDS,
                                      .rows = rows,
                                      .steps = steps,
                                      .accumulate = accumulate || k > 0},
                          .outputs = N,
                          .panel_words = step_count(M) * STEP_WORDS};
-        ttt_cpu_split(b, (rows + TTT_TILE_OUTER - 1) / TTT_TILE_OUTER, inner * TTT_TILE_OUTER, round_rows, &l);
+        ttt_cpu_split(b, (rows + TTT_BF16_TILE_OUTER - 1) / TTT_BF16_TILE_OUTER, inner * TTT_BF16_TILE_OUTER,
+                      round_rows, &l);
         ttt_parallel(pool, ttt_panels(N), multiply_panel, &l);
     }
 }
@@ -193,7 +194,7 @@ static void round_x(void *context, int64_t begin, int64_t end)
     const int64_t panel_words = step_count(g->tokens) * STEP_WORDS;
     for (int64_t panel = begin; panel < end; panel++) {
         const ttt_tiling t = {.tiles = shared_words(g->b) + panel * panel_words,
-                              .block_stride = TTT_TILE_WORDS,
+                              .block_stride = TTT_BF16_TILE_WORDS,
                               .step_stride = STEP_WORDS,
                               .x = g->x + panel * TTT_PANEL,
                               .stride = g->M,
@@ -213,8 +214,8 @@ static void gradient_item(void *context, int64_t item, int thread)
     const int64_t row = item * OWN_ROWS, rows = at_most(OWN_ROWS, g->N - row), steps = step_count(g->tokens);
     float *own = (float *)ttt_scratch(g->b, 0) + (int64_t)thread * OWN;
     const ttt_tiling t = {.tiles = own,
-                          .block_stride = steps * TTT_TILE_WORDS,
-                          .step_stride = TTT_TILE_WORDS,
+                          .block_stride = steps * TTT_BF16_TILE_WORDS,
+                          .step_stride = TTT_BF16_TILE_WORDS,
                           .x = g->dy + row,
                           .stride = g->N,
                           .outer = rows,
@@ -224,7 +225,7 @@ static void gradient_item(void *context, int64_t item, int thread)
     ttt_tile_product p = {.x = own,
                           .panel = shared_words(g->b),
                           .y_stride = g->M,
-                          .x_stride = steps * TTT_TILE_WORDS,
+                          .x_stride = steps * TTT_BF16_TILE_WORDS,
                           .rows = rows,
                           .steps = steps,
                           .accumulate = true};

@@ -44,16 +44,16 @@ static void pack_block(packing *p, uint8_t *to, int64_t row, int64_t outputs, in
     uint8_t *words = to + 2 * TTT_PANEL;
     if (outputs < TTT_PANEL) memset(to, 0, (size_t)ttt_panel_block(p->precision));
     for (int64_t j = 0; j < outputs; j++) {
-        int8_t codes[TTT_BLOCK];
-        uint32_t word[TTT_BLOCK / 4];
+        int8_t codes[TTT_QUANT_BLOCK];
+        uint32_t word[TTT_QUANT_BLOCK / 4];
         uint16_t scale;
         if (!ttt_matrix_block(p->matrix, p->precision, row + j, block, codes, &scale)) p->damaged = true;
         memcpy(to + 2 * j, &scale, sizeof scale);
         memcpy(word, codes, sizeof word);
-        for (int64_t g = 0; g < TTT_BLOCK / 4; g++) word[g] ^= signs;
-        for (int64_t g = 0; halves && g < TTT_BLOCK / 8; g++)
+        for (int64_t g = 0; g < TTT_QUANT_BLOCK / 4; g++) word[g] ^= signs;
+        for (int64_t g = 0; halves && g < TTT_QUANT_BLOCK / 8; g++)
             word[g] = (word[2 * g] - rest) | (word[2 * g + 1] - rest) << 4;
-        for (int64_t g = 0; g < TTT_BLOCK / (halves ? 8 : 4); g++)
+        for (int64_t g = 0; g < TTT_QUANT_BLOCK / (halves ? 8 : 4); g++)
             memcpy(words + (g * TTT_PANEL + j) * 4, &word[g], sizeof word[g]);
     }
 }
@@ -140,11 +140,11 @@ static void linear(const ttt_backend *b, float *y, const float *x, const ttt_par
         l.product.rows = rows - first < fit ? rows - first : fit;
         l.product.y = y + first * N;
         for (int64_t block = 0; block < blocks; block += part) {
-            const int64_t column = block * TTT_BLOCK;
+            const int64_t column = block * TTT_QUANT_BLOCK;
             l.product.blocks = blocks - block < part ? blocks - block : part;
             l.product.panel = (const uint8_t *)w->packed + block * ttt_panel_block(w->precision);
             l.product.accumulate = accumulate || block > 0;
-            l.columns = M - column < part * TTT_BLOCK ? M - column : part * TTT_BLOCK;
+            l.columns = M - column < part * TTT_QUANT_BLOCK ? M - column : part * TTT_QUANT_BLOCK;
             l.x = x + first * M + column;
             linear_rows(b, &l);
         }
@@ -156,11 +156,11 @@ static void embed_row(float *y, const ttt_param *w, int64_t id)
     const uint8_t *panel = (const uint8_t *)w->packed + id / TTT_PANEL * panel_bytes(w->precision, w->columns);
     const int offset = offset_of(w->precision), mask = 2 * offset - 1;
     for (int64_t c = 0; c < w->columns; c++) {
-        const uint8_t *block = panel + c / TTT_BLOCK * ttt_panel_block(w->precision);
+        const uint8_t *block = panel + c / TTT_QUANT_BLOCK * ttt_panel_block(w->precision);
         uint16_t scale;
         int shift;
         memcpy(&scale, block + 2 * (id % TTT_PANEL), sizeof scale);
-        const int64_t at = place(w->precision, id % TTT_PANEL, c % TTT_BLOCK, &shift);
+        const int64_t at = place(w->precision, id % TTT_PANEL, c % TTT_QUANT_BLOCK, &shift);
         const int code = (block[at] >> shift & mask) - offset;
         y[c] = ttt_bf16_value(scale) * (float)code;
     }

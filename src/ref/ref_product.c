@@ -9,7 +9,7 @@
 
 static const double *matrix(const ttt_param *w) { return w->packed ? w->packed : w->values; }
 
-/* ---- codes and scales: all scales [N, blocks], then all codes [N, blocks, TTT_BLOCK] ---- */
+/* ---- codes and scales: all scales [N, blocks], then all codes [N, blocks, TTT_QUANT_BLOCK] ---- */
 
 static const double *scales_of(const ttt_param *w) { return w->packed; }
 
@@ -25,15 +25,16 @@ static void linear_blocks(double *y, const double *x, const ttt_param *w, int64_
     for (int64_t r = 0; r < rows; r++) {
         if (!accumulate) memset(y + r * N, 0, (size_t)N * sizeof *y);
         for (int64_t b = 0; b < blocks; b++) {
-            const int64_t first = b * TTT_BLOCK, count = M - first < TTT_BLOCK ? M - first : TTT_BLOCK;
-            float values[TTT_BLOCK];
-            int8_t codes[TTT_BLOCK];
+            const int64_t first = b * TTT_QUANT_BLOCK,
+                          count = M - first < TTT_QUANT_BLOCK ? M - first : TTT_QUANT_BLOCK;
+            float values[TTT_QUANT_BLOCK];
+            int8_t codes[TTT_QUANT_BLOCK];
             for (int64_t i = 0; i < count; i++) values[i] = (float)x[r * M + first + i];
             const double scale = (double)ttt_quantize_row(codes, values, count);
             for (int64_t n = 0; n < N; n++) {
-                const int8_t *weights = codes_of(w) + (n * blocks + b) * TTT_BLOCK;
+                const int8_t *weights = codes_of(w) + (n * blocks + b) * TTT_QUANT_BLOCK;
                 int32_t sum = 0;
-                for (int i = 0; i < TTT_BLOCK; i++) sum += weights[i] * codes[i];
+                for (int i = 0; i < TTT_QUANT_BLOCK; i++) sum += weights[i] * codes[i];
                 y[r * N + n] += scale * scales_of(w)[n * blocks + b] * sum;
             }
         }
@@ -121,7 +122,7 @@ static void linear_backward_weight(const ttt_backend *b, const ttt_param *dwp, c
 static size_t packed_size(ttt_precision precision, int64_t rows, int64_t columns)
 {
     if (!ttt_precision_is_blocks(precision)) return (size_t)rows * (size_t)columns * sizeof(double);
-    return (size_t)rows * (size_t)ttt_blocks(columns) * (sizeof(double) + TTT_BLOCK);
+    return (size_t)rows * (size_t)ttt_blocks(columns) * (sizeof(double) + TTT_QUANT_BLOCK);
 }
 
 static bool pack_blocks(void *packed, ttt_precision precision, const ttt_matrix *m)
@@ -132,7 +133,7 @@ static bool pack_blocks(void *packed, ttt_precision precision, const ttt_matrix 
     bool finite = true;
     for (int64_t i = 0; i < m->rows * blocks; i++) {
         uint16_t scale;
-        finite = ttt_matrix_block(m, precision, i / blocks, i % blocks, codes + i * TTT_BLOCK, &scale) && finite;
+        finite = ttt_matrix_block(m, precision, i / blocks, i % blocks, codes + i * TTT_QUANT_BLOCK, &scale) && finite;
         scales[i] = (double)ttt_bf16_value(scale);
     }
     return finite;
@@ -184,7 +185,8 @@ static void embed(const ttt_backend *b, void *yv, const int32_t *ids, const ttt_
             continue;
         }
         for (int64_t c = 0; c < C; c++)
-            y[r * C + c] = scales_of(w)[ids[r] * blocks + c / TTT_BLOCK] * codes_of(w)[ids[r] * blocks * TTT_BLOCK + c];
+            y[r * C + c] = scales_of(w)[ids[r] * blocks + c / TTT_QUANT_BLOCK] *
+                           codes_of(w)[ids[r] * blocks * TTT_QUANT_BLOCK + c];
     }
 }
 

@@ -45,12 +45,13 @@ static void read_codes(const ttt_matrix *m, int64_t row, int64_t column, int64_t
 static void read_blocks(const ttt_matrix *m, int64_t row, int64_t column, int64_t count, float *values)
 {
     for (int64_t done = 0; done < count;) {
-        const int64_t block = (column + done) / TTT_BLOCK, skip = (column + done) % TTT_BLOCK;
-        const int64_t left = m->columns - block * TTT_BLOCK, size = left < TTT_BLOCK ? left : TTT_BLOCK;
+        const int64_t block = (column + done) / TTT_QUANT_BLOCK, skip = (column + done) % TTT_QUANT_BLOCK;
+        const int64_t left = m->columns - block * TTT_QUANT_BLOCK,
+                      size = left < TTT_QUANT_BLOCK ? left : TTT_QUANT_BLOCK;
         const int64_t n = count - done < size - skip ? count - done : size - skip;
         const float scale = ttt_bf16_value(scale_bits(m, row, block));
-        int8_t codes[TTT_BLOCK];
-        read_codes(m, row, block * TTT_BLOCK, size, codes);
+        int8_t codes[TTT_QUANT_BLOCK];
+        read_codes(m, row, block * TTT_QUANT_BLOCK, size, codes);
         for (int64_t i = 0; i < n; i++) values[done + i] = scale * (float)codes[skip + i];
         done += n;
     }
@@ -81,20 +82,20 @@ void ttt_matrix_read(const ttt_matrix *m, int64_t row, int64_t column, int64_t c
     }
 }
 
-bool ttt_matrix_block(const ttt_matrix *m, ttt_precision precision, int64_t row, int64_t block, int8_t codes[TTT_BLOCK],
-                      uint16_t *scale)
+bool ttt_matrix_block(const ttt_matrix *m, ttt_precision precision, int64_t row, int64_t block,
+                      int8_t codes[TTT_QUANT_BLOCK], uint16_t *scale)
 {
-    const int64_t column = block * TTT_BLOCK;
-    const int64_t count = m->columns - column < TTT_BLOCK ? m->columns - column : TTT_BLOCK;
+    const int64_t column = block * TTT_QUANT_BLOCK;
+    const int64_t count = m->columns - column < TTT_QUANT_BLOCK ? m->columns - column : TTT_QUANT_BLOCK;
     if (m->precision == precision) {
-        memset(codes, 0, TTT_BLOCK);
+        memset(codes, 0, TTT_QUANT_BLOCK);
         read_codes(m, row, column, count, codes);
         *scale = scale_bits(m, row, block);
         return true;
     }
-    float values[TTT_BLOCK] = {0}, zeros = 0;
+    float values[TTT_QUANT_BLOCK] = {0}, zeros = 0;
     ttt_matrix_read(m, row, column, count, values);
-    for (int i = 0; i < TTT_BLOCK; i++) zeros += 0 * values[i]; /* NaN if one of them is not finite */
+    for (int i = 0; i < TTT_QUANT_BLOCK; i++) zeros += 0 * values[i]; /* NaN if one of them is not finite */
     *scale = ttt_quantize_weights(precision, codes, values);
     return zeros == 0 && ttt_scales_sound(scale, 1);
 }
@@ -104,12 +105,12 @@ bool ttt_matrix_quantize(const ttt_matrix *m, ttt_precision precision, int64_t r
 {
     bool finite = true;
     for (int64_t block = 0; block < ttt_blocks(m->columns); block++) {
-        int8_t c[TTT_BLOCK];
+        int8_t c[TTT_QUANT_BLOCK];
         uint16_t scale;
         finite = ttt_matrix_block(m, precision, row, block, c, &scale) && finite;
         if (scales) scales[block] = scale;
-        const int64_t column = block * TTT_BLOCK;
-        const int64_t count = m->columns - column < TTT_BLOCK ? m->columns - column : TTT_BLOCK;
+        const int64_t column = block * TTT_QUANT_BLOCK;
+        const int64_t count = m->columns - column < TTT_QUANT_BLOCK ? m->columns - column : TTT_QUANT_BLOCK;
         if (codes && precision == TTT_PRECISION_Q8) memcpy(codes + column, c, (size_t)count);
         for (int64_t i = 0; codes && precision == TTT_PRECISION_Q4 && i < count; i += 2)
             codes[(column + i) / 2] = (unsigned char)((c[i] + 8) | (c[i + 1] + 8) << 4);
@@ -142,10 +143,10 @@ typedef struct range {
 } range;
 
 /* The nearest codes to values / scale, as floats. The difference of distances clamps without a branch. */
-static void find_codes(float codes[TTT_BLOCK], const float *values, float scale, range r)
+static void find_codes(float codes[TTT_QUANT_BLOCK], const float *values, float scale, range r)
 {
     const float inverse = 1 / scale, sum = r.low + r.high;
-    for (int i = 0; i < TTT_BLOCK; i++) {
+    for (int i = 0; i < TTT_QUANT_BLOCK; i++) {
         const float x = values[i] * inverse;
         codes[i] = nearest((fabsf(x - r.low) - fabsf(x - r.high) + sum) * 0.5f);
     }
@@ -155,7 +156,7 @@ static void find_codes(float codes[TTT_BLOCK], const float *values, float scale,
 static float best_scale(const float *codes, const float *values, float *gain)
 {
     float squares[LANES] = {0}, products[LANES] = {0}, square = 0, product = 0;
-    for (int i = 0; i < TTT_BLOCK; i += LANES) {
+    for (int i = 0; i < TTT_QUANT_BLOCK; i += LANES) {
         for (int l = 0; l < LANES; l++) {
             squares[l] += codes[i + l] * codes[i + l];
             products[l] += codes[i + l] * values[i + l];
@@ -179,9 +180,9 @@ static uint16_t to_bf16(float x)
 
 static float squared_error(const float *values, float scale, range r)
 {
-    float codes[TTT_BLOCK], sum = 0;
+    float codes[TTT_QUANT_BLOCK], sum = 0;
     find_codes(codes, values, scale, r);
-    for (int i = 0; i < TTT_BLOCK; i++) sum += (values[i] - scale * codes[i]) * (values[i] - scale * codes[i]);
+    for (int i = 0; i < TTT_QUANT_BLOCK; i++) sum += (values[i] - scale * codes[i]) * (values[i] - scale * codes[i]);
     return sum;
 }
 
@@ -196,7 +197,7 @@ static float search(const float *values, float largest, range r)
     for (int halves = 2; halves <= 2 * LAST; halves++) {
         if (halves < 10 && halves % 2) continue;
         for (int sign = -1; sign <= 1; sign += 2) {
-            float codes[TTT_BLOCK], gain;
+            float codes[TTT_QUANT_BLOCK], gain;
             find_codes(codes, values, largest * 2 / (float)(sign * halves), r);
             const float best = ttt_bf16_value(to_bf16(best_scale(codes, values, &gain)));
             if (gain < most * (1 - hair)) continue;
@@ -211,36 +212,37 @@ static float search(const float *values, float largest, range r)
     return scale;
 }
 
-uint16_t ttt_quantize_weights(ttt_precision precision, int8_t codes[TTT_BLOCK], const float values[TTT_BLOCK])
+uint16_t ttt_quantize_weights(ttt_precision precision, int8_t codes[TTT_QUANT_BLOCK],
+                              const float values[TTT_QUANT_BLOCK])
 {
     const range r = precision == TTT_PRECISION_Q8 ? (range){-127, 127} : (range){-8, 7};
-    float largest = 0, scaled[TTT_BLOCK], found[TTT_BLOCK];
-    for (int i = 0; i < TTT_BLOCK; i++)
+    float largest = 0, scaled[TTT_QUANT_BLOCK], found[TTT_QUANT_BLOCK];
+    for (int i = 0; i < TTT_QUANT_BLOCK; i++)
         if (fabsf(values[i]) > fabsf(largest)) largest = values[i];
-    memset(codes, 0, TTT_BLOCK);
+    memset(codes, 0, TTT_QUANT_BLOCK);
     if (!(fabsf(largest) >= 0x1p-100f && fabsf(largest) < INFINITY)) return 0;
     /* A power of two changes no rounding, and no square leaves the range of floats. */
     int exponent;
     largest = frexpf(largest, &exponent);
     const float down = ldexpf(1, -exponent / 2), rest = ldexpf(1, -exponent - -exponent / 2);
-    for (int i = 0; i < TTT_BLOCK; i++) scaled[i] = values[i] * down * rest;
+    for (int i = 0; i < TTT_QUANT_BLOCK; i++) scaled[i] = values[i] * down * rest;
     const uint16_t bits = to_bf16(precision == TTT_PRECISION_Q8 ? fabsf(largest) / 127 : search(scaled, largest, r));
     const float scale = ttt_bf16_value(bits);
     find_codes(found, scaled, scale, r);
-    for (int i = 0; i < TTT_BLOCK; i++) codes[i] = found[i] >= r.low && found[i] <= r.high ? (int8_t)found[i] : 0;
+    for (int i = 0; i < TTT_QUANT_BLOCK; i++) codes[i] = found[i] >= r.low && found[i] <= r.high ? (int8_t)found[i] : 0;
     return to_bf16(ldexpf(scale, exponent));
 }
 
 /* ---- quantising rows ---- */
 
-float ttt_quantize_row(int8_t codes[TTT_BLOCK], const float *x, int64_t count)
+float ttt_quantize_row(int8_t codes[TTT_QUANT_BLOCK], const float *x, int64_t count)
 {
     float largest = 0, zeros = 0;
     for (int64_t i = 0; i < count; i++) {
         largest = fabsf(x[i]) > largest ? fabsf(x[i]) : largest;
         zeros += 0 * x[i]; /* NaN if one of them is not finite */
     }
-    memset(codes, 0, TTT_BLOCK);
+    memset(codes, 0, TTT_QUANT_BLOCK);
     if (!(zeros == 0)) return NAN;
     if (largest < 0x1p-100f) return 0;
     const float inverse = 127 / largest;

@@ -15,13 +15,13 @@
 #include "tensor/dtype.h"
 #include "tensor/precision.h"
 
-enum { TTT_BLOCK = 32 };
+enum { TTT_QUANT_BLOCK = 32 };
 
 /* What the name of a matrix is followed by in the name of its scales. */
 #define TTT_SCALES ".scales"
 
 /* Blocks of a row of `columns` numbers; the last may be short. */
-static inline int64_t ttt_blocks(int64_t columns) { return (columns + TTT_BLOCK - 1) / TTT_BLOCK; }
+static inline int64_t ttt_blocks(int64_t columns) { return (columns + TTT_QUANT_BLOCK - 1) / TTT_QUANT_BLOCK; }
 
 static inline bool ttt_precision_is_blocks(ttt_precision precision)
 {
@@ -60,7 +60,7 @@ void ttt_matrix_read(const ttt_matrix *matrix, int64_t row, int64_t column, int6
 /* Codes and scale of one block of a row, filled up with zeros: as they are if the matrix has this precision, else
  * quantised. False if a value is not finite or too large for a sound scale; the codes are then anything. */
 bool ttt_matrix_block(const ttt_matrix *matrix, ttt_precision precision, int64_t row, int64_t block,
-                      int8_t codes[TTT_BLOCK], uint16_t *scale);
+                      int8_t codes[TTT_QUANT_BLOCK], uint16_t *scale);
 
 /* A whole row of codes, laid out as in a matrix, and of scales; either may be NULL. False as above. */
 bool ttt_matrix_quantize(const ttt_matrix *matrix, ttt_precision precision, int64_t row, unsigned char *codes,
@@ -71,10 +71,11 @@ bool ttt_scales_sound(const void *scales, int64_t count);
 
 /* A block of weights, the rest of which is 0: the bf16 scale, and the nearest codes to it; q4 searches the scale with
  * the least squared error. Quantising what these codes stand for changes no value. */
-uint16_t ttt_quantize_weights(ttt_precision precision, int8_t codes[TTT_BLOCK], const float values[TTT_BLOCK]);
+uint16_t ttt_quantize_weights(ttt_precision precision, int8_t codes[TTT_QUANT_BLOCK],
+                              const float values[TTT_QUANT_BLOCK]);
 
 /* A block of a row to be multiplied, `count` numbers: codes round(x 127 / largest), to even, and the scale largest /
  * 127; all zero if none reaches 2^-100; a scale of NaN if a number is not finite. Every step is one f32 operation. */
-float ttt_quantize_row(int8_t codes[TTT_BLOCK], const float *x, int64_t count);
+float ttt_quantize_row(int8_t codes[TTT_QUANT_BLOCK], const float *x, int64_t count);
 
 #endif

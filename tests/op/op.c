@@ -213,7 +213,7 @@ static void make_backends(void)
     for (int isa = 0; isa < TTT_ISA_COUNT; isa++) {
         setenv("TTT_ISA", ttt_isa_name((ttt_isa)isa), 1);
         if (!ttt_kernels_of((ttt_isa)isa)) continue;
-        if (!ttt_isa_supported((ttt_isa)isa)) {
+        if (ttt_isa_lacks((ttt_isa)isa)) {
             SKIP("no %s on this machine", ttt_isa_name((ttt_isa)isa));
             continue;
         }

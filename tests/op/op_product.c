@@ -142,12 +142,13 @@ static void block_terms(const op_case *c, double *const *before, double *const *
     for (int64_t i = 0; i < R * N; i++) terms[Y][i] = c->dims[3] == 2 ? fabs(before[Y][i]) : 0;
     for (int64_t n = 0; n < N; n++) {
         for (int64_t b = 0; b < ttt_blocks(M); b++) {
-            const int64_t first = b * TTT_BLOCK, count = M - first < TTT_BLOCK ? M - first : TTT_BLOCK;
-            int8_t weights[TTT_BLOCK], codes[TTT_BLOCK];
+            const int64_t first = b * TTT_QUANT_BLOCK,
+                          count = M - first < TTT_QUANT_BLOCK ? M - first : TTT_QUANT_BLOCK;
+            int8_t weights[TTT_QUANT_BLOCK], codes[TTT_QUANT_BLOCK];
             uint16_t scale;
             CHECK(ttt_matrix_block(&w, (ttt_precision)c->dims[4], n, b, weights, &scale));
             for (int64_t r = 0; r < R; r++) {
-                float values[TTT_BLOCK];
+                float values[TTT_QUANT_BLOCK];
                 for (int64_t i = 0; i < count; i++) values[i] = (float)before[X][r * M + first + i];
                 const float row_scale = ttt_quantize_row(codes, values, count);
                 int sum = 0;
