@@ -16,7 +16,8 @@
 #include <time.h>
 #include <ttt/status.h>
 
-static atomic_int test_checks, test_failures, test_skips; /* any thread may check */
+/* Any thread may check; one of each in a program of several files. */
+__attribute__((weak)) atomic_int test_checks, test_failures, test_skips;
 
 #define CHECK(condition)                                                                                               \
     do {                                                                                                               \
