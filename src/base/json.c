@@ -102,7 +102,8 @@ json_t *ttt_json_read(const char *bytes, size_t size, size_t flags, json_error_t
     if (json_error_code(error) != json_error_numeric_overflow) {
         const char *kind = ttt_kind_name_not_tokenizer(bytes, size);
         if (kind) snprintf(error->text, sizeof error->text, "this is no JSON but %s", kind);
-        if (strstr(error->text, "JSON_ALLOW_NUL")) strcpy(error->text, "\\u0000 in a string is not supported");
+        if (strstr(error->text, "JSON_ALLOW_NUL"))
+            snprintf(error->text, sizeof error->text, "%s", "\\u0000 in a string is not supported");
         return NULL;
     }
     ttt_buffer tamed = {0};

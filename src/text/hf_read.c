@@ -254,7 +254,7 @@ static int64_t special_named(const ttt_tokenizer *tokenizer, const char *const n
 static ttt_status read_root(ttt_tokenizer *tokenizer, const json_t *root)
 {
     json_t *model = json_object_get(root, "model");
-    bool unigram;
+    bool unigram = false;
     TTT_TRY(check_model(model, &unigram));
     TTT_TRY(ttt_tokenizer_read_parts(tokenizer, root));
     ttt_buffer unknown = {0};

@@ -232,7 +232,8 @@ static const char *stand_in(const char *text, size_t size, size_t *length)
 
 static ttt_status show(ttt_regex_search *search, const char *text, size_t size)
 {
-    search->text = text ? text : "";
+    if (!text || size == 0) text = "";
+    search->text = text;
     search->shown.size = 0;
     for (size_t i = 0, length; i < size; i += length) {
         length = 1;

@@ -82,10 +82,12 @@ typedef struct ttt_sentencepiece {
 
 struct ttt_tokenizer {
     ttt_text_kind kind;
+    bool is_unigram; /* the model is `unigram`, not `bpe` */
+    bool byte_level; /* one of `splits` is the byte level: the model works on bytes */
+    bool adds_bos, truncates_left;
     ttt_strings tokens;     /* every token as its file writes it */
     unsigned char *special; /* by id */
     ttt_bpe bpe;
-    bool is_unigram; /* then this is the model: */
     ttt_unigram unigram;
     ttt_added *added;
     size_t added_count;
@@ -95,15 +97,12 @@ struct ttt_tokenizer {
     size_t normal_count;
     ttt_split_step *splits;
     size_t split_count;
-    bool byte_level; /* one of them is: the model works on bytes */
     ttt_decode decode;
     ttt_sentencepiece sentencepiece;
     int64_t bos, eos;
     int64_t template_bos; /* what tokenizer.json itself puts before a text; -1: nothing */
-    bool adds_bos;
-    int64_t truncation; /* the file's own maximum of ids for a text; 0: none */
-    bool truncates_left;
-    ttt_buffer source; /* the bytes of the file, and of tokenizer_config.json if there was one: what saving writes */
+    int64_t truncation;   /* the file's own maximum of ids for a text; 0: none */
+    ttt_buffer source;    /* the bytes of the file, and of tokenizer_config.json if there was one: what saving writes */
     ttt_buffer config;
 };
 

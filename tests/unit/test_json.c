@@ -47,7 +47,7 @@ static void numbers(void)
 
     char digits[700] = "{\"n\": ";
     memset(digits + 6, '9', 400);
-    strcpy(digits + 406, "}");
+    memcpy(digits + 406, "}", 2);
     root = read_text(digits, &error);
     CHECK_EQ(json_string_length(json_object_get(root, "n")), 400);
     json_decref(root);
