@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT
  *
  * What a model is: the keys and values of its config.json, under the names of ttt-lm-pytorch's TTTConfig. Every value
- * is set and asked for by its key; docs/FORMATS.md of the sources lists the keys, and so does the sentence of a
- * function that is given another.
+ * is set and asked for by its key; ttt_config_key lists them, and so does the sentence of a function that is given
+ * another.
  *
  * Pointers to configurations and texts must not be NULL where nothing else is said. A configuration may be read by any
  * number of threads at once, and changed by one that no other reads or changes it beside.

@@ -16,7 +16,7 @@ typedef struct ttt_convert_options {
                               `in`, else the standard one whose sizes fit */
     const char *precision; /* "f32", "bf16" or "f16": the type to write; NULL keeps each tensor's type */
     const char *weights;   /* of the matrices (projections, feed-forward, embedding, head): "q8" or "q4", quantised in
-                              blocks of 32 (docs/FORMATS.md); "f32", no longer quantised; NULL keeps them as they are */
+                              blocks of 32; "f32", no longer quantised; NULL keeps them as they are */
 } ttt_convert_options;
 
 /* Reads `in`, a Hugging Face model folder, a .safetensors file or a JAX stream of ttt-lm-jax (parameters alone or a

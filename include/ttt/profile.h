@@ -16,7 +16,7 @@ typedef struct ttt_profile_row {
     const char *operation; /* "linear", "rmsnorm_backward", "learner_mlp.forward" */
     int64_t calls;
     double seconds;
-    double flops; /* of the operation's formula, as docs/MATH.md writes it; a function such as exp counts one */
+    double flops; /* of the operation's formula; a multiply-add counts two, a function such as exp one */
     double bytes; /* of its operands, each read or written once; scratch is not counted */
 } ttt_profile_row;
 

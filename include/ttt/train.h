@@ -21,7 +21,7 @@ typedef struct ttt_trainer ttt_trainer;
 
 typedef enum ttt_schedule { TTT_SCHEDULE_COSINE, TTT_SCHEDULE_CONSTANT, TTT_SCHEDULE_LINEAR } ttt_schedule;
 
-/* The recipe of TTT.md section 4; ttt_train_options_init gives its defaults. */
+/* The paper's recipe: AdamW with clipping, warm-up and decay of its rate. ttt_train_options_init gives its defaults. */
 typedef struct ttt_train_options {
     const char *backend;   /* as in ttt_model_options */
     const char *precision; /* of the large products: "f32", "bf16", or "auto" (NULL): bf16 where the machine is faster

@@ -32,7 +32,7 @@ void ttt_run_folder_release(const char *folder, int lock);
  * there is none, there is no model either, which would have to be overwritten. */
 TTT_NODISCARD ttt_status ttt_run_folder_begin(const char *folder);
 
-/* Nothing came about: removes the new data, and the folder if it was `created`. */
+/* Undoes a start that failed: removes the new data, and the folder if it was `created`. */
 void ttt_run_folder_abandon(const char *folder, bool created);
 
 /* Removes all checkpoints but the two newest. */
