@@ -8,9 +8,9 @@
 #include "config/config.h"
 #include "tensor/tensor.h"
 
-/* Sets every size and flag of `config` that names and shapes tell: vocabulary, widths, blocks, heads, mini-batch, kind
- * of learner, gate, shared q and k, convolutions and their width, tied head. `tensors` is in ascending order of names,
- * `where` stands in front of sentences. */
+/* Sets every size and flag of `config` that names and shapes tell: vocabulary, widths, heads, mini-batch, gate, shared
+ * q and k, convolutions and their width, tied head, and what each block is made of, unless `config` has a list of them.
+ * `tensors` is in ascending order of names, `where` stands in front of sentences. */
 TTT_NODISCARD ttt_status ttt_config_infer(ttt_config *config, const ttt_tensor *tensors, int64_t count,
                                           const char *where);
 

@@ -104,6 +104,15 @@ static void test_layers(void)
     CHECK(same_model("listed", "plain"));
     CLI_SAYS(0, "finished", "$TTT train -o listed --layers 2*ttt_linear");
     CLI_SAYS(1, "layers is 2*ttt_linear+ffn, but", "$TTT train -o listed --layers 2*ttt_linear+ffn");
+#define MIXED "$TTT train text.txt " WIDTH "--steps 12 --save-every 5 --layers ttt_linear,conv+ffn,ttt_mlp "
+    CLI_OK(MIXED "-o mixed && cp -r mixed cut && rm cut/checkpoint/step-000000012.safetensors");
+    CLI_SAYS(0, "goes on from step 10", MIXED "-o cut --threads 1");
+    CHECK(same_model("mixed", "cut"));
+    CLI_SAYS(0, "blocks        conv+ttt_linear+ffn,conv+ffn,conv+ttt_mlp+ffn", "$TTT info -m mixed");
+    CLI_OK("rm -rf mixed8 && $TTT convert mixed mixed8 --weights q8 && $TTT generate -m mixed8 -p the -n 5 && "
+           "grep -q ttt_ext mixed8/config.json");
+    CLI_OK("$TTT train text.txt " WIDTH
+           "--steps 2 -o retrained --init-from mixed && cmp retrained/config.json mixed/config.json");
 }
 
 /* A run goes on in its precision; in another one only if told to, and says so. */

@@ -4,10 +4,12 @@
  * alone; what does not fit is named; a folder is never left half written, nor one overwritten that is not ours.
  */
 #include <ttt/convert.h>
+#include <ttt/train.h>
 #include <unistd.h>
 
 #include "base/alloc.h"
 #include "base/file.h"
+#include "config/keys.h"
 #include "fault.h"
 #include "store/infer_config.h"
 #include "store/param_match.h"
@@ -47,6 +49,12 @@ static void check_equal(const char *golden_path, ttt_dtype dtype)
     ttt_safetensors_close(out);
 }
 
+static void check_same(const ttt_config *a, const ttt_config *b)
+{
+    for (int i = 0; i < TTT_KEY_COUNT; i++)
+        if (!ttt_keys[i].kind->equal(&ttt_keys[i], a, b)) CHECK_STR(ttt_keys[i].name, "equal");
+}
+
 /* The folder's configuration from a stream's shapes alone is the golden folder's. */
 static void test_golden(const char *stream, const char *model, const char *config, ttt_dtype dtype)
 {
@@ -60,8 +68,8 @@ static void test_golden(const char *stream, const char *model, const char *confi
     CHECK_OK(ttt_convert(in, OUT, NULL, &written));
     CHECK_OK(ttt_config_load(&expected, test_shared(config)));
     CHECK_OK(ttt_config_load(&read, OUT "/config.json"));
-    CHECK(memcmp(&written, &expected, sizeof written) == 0);
-    CHECK(memcmp(&read, &expected, sizeof read) == 0);
+    check_same(&written, &expected);
+    check_same(&read, &expected);
     check_equal(test_shared(model), dtype);
     ttt_free(in);
 }
@@ -372,8 +380,65 @@ static void test_complete(void)
     CHECK_EQ(config.max_position_embeddings, 2048);
 }
 
+/* A model of these blocks, written into OUT. */
+static void make_model(ttt_config *config, const char *layers)
+{
+    ttt_train_options options;
+    ttt_trainer *trainer;
+    clear();
+    CHECK_OK(ttt_config_standard(config, "tiny"));
+    config->hidden_size = 32;
+    config->intermediate_size = 48;
+    config->vocab_size = 300;
+    CHECK_OK(ttt_config_set(config, "layers", layers));
+    ttt_train_options_init(&options);
+    options.context = options.steps = options.batch = 1;
+    CHECK_OK(ttt_trainer_new(&trainer, config, &options));
+    CHECK_OK(ttt_trainer_save_model(trainer, OUT));
+    ttt_trainer_free(trainer);
+}
+
+/* What the blocks are made of is told by the names of tensors; their order only by a config.json. */
+static void test_layers(void)
+{
+    ttt_config config, read;
+    const char *list = "ffn,ttt_linear+ffn,2*ttt_mlp,conv+ffn,\"ttt_linear\"";
+    make_model(&config, list);
+    CHECK_OK(ttt_convert(OUT "/model.safetensors", FOLDER "/again", NULL, &read));
+    CHECK_EQ(read.model_type, TTT_MODEL_TTT_EXT);
+    CHECK_EQ(read.num_hidden_layers, 6);
+    CHECK(ttt_key_layers.equal(ttt_key_find("layers"), &read, &config));
+    CHECK_OK(ttt_config_load(&read, FOLDER "/again/config.json"));
+    CHECK(ttt_key_layers.equal(ttt_key_find("layers"), &read, &config));
+    CHECK_OK(ttt_convert(OUT, FOLDER "/codes", &(ttt_convert_options){.weights = "q8"}, &read));
+    CHECK(ttt_key_layers.equal(ttt_key_find("layers"), &read, &config));
+
+    make_model(&config, "ffn+ttt_mlp,conv+ttt_linear+ffn");
+    const ttt_convert_options with_config = {.config = OUT "/config.json"};
+    CHECK_OK(ttt_convert(OUT "/model.safetensors", FOLDER "/again", &with_config, &read));
+    CHECK(ttt_key_layers.equal(ttt_key_find("layers"), &read, &config));
+    CHECK_STR(ttt_config_block(&read, 0), "ffn+ttt_mlp");
+}
+
+/* Names whose numbers say that there are more blocks than a model may have, or that one of them is missing. */
+static void test_block_numbers(void)
+{
+    ttt_tensor tensors[] = {{"model.embed_tokens.weight", TTT_F32, 2, {2, 2}, NULL, 16},
+                            {"model.layers.999999998.x", TTT_F32, 1, {1}, NULL, 4},
+                            {"model.norm.weight", TTT_F32, 1, {2}, NULL, 8}};
+    ttt_config config;
+    ttt_config_init(&config);
+    CHECK_FAILS(ttt_config_infer(&config, tensors, 3, "m"), TTT_ERR_FORMAT, "m: 999999999 blocks");
+    tensors[1].name = "model.layers.x";
+    CHECK_FAILS(ttt_config_infer(&config, tensors, 3, "m"), TTT_ERR_FORMAT, "m: 0 blocks");
+    tensors[1].name = "model.layers.3.x";
+    CHECK_FAILS(ttt_config_infer(&config, tensors, 3, "m"), TTT_ERR_FORMAT, "no TTT model");
+}
+
 int main(void)
 {
+    test_layers();
+    test_block_numbers();
     test_golden("goldens/jax/linear_mamba_preconv_f32.streaming_params",
                 "goldens/linear_mamba_preconv/model.safetensors", "goldens/linear_mamba_preconv/config.json", TTT_F32);
     test_golden("goldens/jax/mlp_mamba_preconv_f32.streaming_train_state",
