@@ -4,6 +4,7 @@
 #include <math.h>
 
 #include "base/alloc.h"
+#include "base/float_env.h"
 
 /* The angle of position t mod K, pair i, is (t mod K) theta^(-2i/D). */
 static void fill(double *table, const ttt_rotation *r)
@@ -25,7 +26,9 @@ static ttt_status make(ttt_rotation *r, const ttt_backend *backend)
     r->table = backend->ops->alloc(backend, count, backend->real);
     const ttt_status status = table && r->table ? TTT_OK : TTT_ERR_MEMORY;
     if (status == TTT_OK) {
+        const uint64_t host = ttt_float_begin();
         fill(table, r);
+        ttt_float_end(host);
         backend->ops->from(backend, r->table, table, TTT_F64, count);
     } else {
         backend->ops->free(backend, r->table);

@@ -5,6 +5,7 @@
 #include <ttt/bare_layer.h>
 
 #include "base/alloc.h"
+#include "base/float_env.h"
 #include "config/config.h"
 #include "layer/stack.h"
 #include "model/weights.h"
@@ -323,11 +324,13 @@ static ttt_status forward(ttt_bare_layer *layer, ttt_bare_state *state, const fl
     const ttt_backend *b = layer->backend;
     const int64_t n = layer->pass.rows * only(layer)->width;
     const ttt_param *weights = train ? layer->weights : packed(layer);
+    const uint64_t host = ttt_float_begin();
     b->ops->from(b, layer->x, x, TTT_F32, n);
     b->ops->zero(b, layer->y, n);
     only(layer)->ops->forward(only(layer), &layer->pass, own(layer, weights), layer->saved, layer->scratch, layer->y,
                               layer->x);
     b->ops->to(b, y, TTT_F32, layer->y, n);
+    ttt_float_end(host);
     state->position += T;
     return TTT_OK;
 }
@@ -353,10 +356,12 @@ ttt_status ttt_bare_layer_backward(ttt_bare_layer *layer, ttt_bare_state *dstate
         return ttt_fail(TTT_ERR_ARGUMENT, "the forward read %lld sequences, but the state's gradient is of %lld",
                         (long long)layer->pass.run_count, (long long)dstate->count);
     for (int64_t i = 0; i < dstate->count; i++) layer->runs[i].dstate = state_block(dstate, i);
+    const uint64_t host = ttt_float_begin();
     b->ops->from(b, layer->y, dy, TTT_F32, n);
     only(layer)->ops->backward(only(layer), &layer->pass, own(layer, layer->weights), own(layer, layer->gradients),
                                layer->saved, layer->scratch, layer->dx, layer->y, layer->x);
     b->ops->to(b, dx, TTT_F32, layer->dx, n);
+    ttt_float_end(host);
     layer->pass.rows = 0; /* what was kept is used up */
     return TTT_OK;
 }

@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include "base/alloc.h"
+#include "base/float_env.h"
 #include "base/tokens.h"
 
 static ttt_status init(ttt_context *context, const ttt_model *model, int threads)
@@ -204,7 +205,9 @@ ttt_status ttt_context_advance_as(ttt_context *context, const ttt_feed *feeds, i
         return ttt_fail(TTT_ERR_ARGUMENT, "this context is in use by another thread: make one for each thread");
     const ttt_status status = acquire(feeds, count);
     if (status == TTT_OK) {
+        const uint64_t host = ttt_float_begin();
         advance(context, feeds, count, options);
+        ttt_float_end(host);
         release(feeds, count);
     }
     atomic_store(&context->busy, false);

@@ -10,6 +10,7 @@
 #include "backend/timed.h"
 #include "base/alloc.h"
 #include "base/clock.h"
+#include "base/float_env.h"
 #include "base/tokens.h"
 
 int64_t ttt_train_passes(const ttt_train_options *options)
@@ -241,7 +242,9 @@ static ttt_status step(ttt_trainer *trainer, const int32_t *tokens, ttt_train_re
 ttt_status ttt_trainer_step(ttt_trainer *trainer, const int32_t *tokens, ttt_train_result *result)
 {
     const double start = ttt_clock();
+    const uint64_t host = ttt_float_begin();
     const ttt_status status = step(trainer, tokens, result);
+    ttt_float_end(host);
     trainer->seconds += ttt_clock() - start;
     return status;
 }
@@ -284,7 +287,9 @@ ttt_status ttt_trainer_evaluate(ttt_trainer *trainer, const int32_t *tokens, int
                                 double *squares)
 {
     const double start = ttt_clock();
+    const uint64_t host = ttt_float_begin();
     const ttt_status status = evaluate(trainer, tokens, sequences, loss, squares);
+    ttt_float_end(host);
     trainer->seconds += ttt_clock() - start;
     return status;
 }
