@@ -239,49 +239,35 @@ static bool begins_with_document(const char *text, size_t size)
     return document;
 }
 
-/* Moves what was read since `start` out of the joined text. */
-static ttt_status take_out(ttt_texts *texts, size_t start, ttt_buffer *out)
-{
-    TTT_TRY(ttt_buffer_append(out, texts->bytes.data + start, texts->bytes.size - start));
-    texts->bytes.size = start;
-    return TTT_OK;
-}
-
-static ttt_status unpack_in_place(ttt_texts *texts, size_t start, const char *path)
-{
-    const ttt_packing packing = ttt_packing_of(texts->bytes.data + start, texts->bytes.size - start);
-    if (packing == TTT_PACKING_NONE) {
-        if (texts->bytes.size > start && (ttt_path_ends(path, ".zst") || ttt_path_ends(path, ".gz")))
-            return ttt_fail(TTT_ERR_FORMAT, "%s: not a sound %s file: it does not begin like one", path,
-                            ttt_path_ends(path, ".gz") ? "gzip" : "zstd");
-        return TTT_OK;
-    }
-    ttt_buffer stored = {0};
-    ttt_status status = take_out(texts, start, &stored);
-    if (status == TTT_OK) status = ttt_unpack(&texts->bytes, &stored, packing, name_of(path));
-    ttt_buffer_deinit(&stored);
-    return status;
-}
-
-static ttt_status file_read(ttt_texts *texts, ttt_input *input)
+/* Reads a file, unpacked, into `plain`; `stored` is for what it was packed as. */
+static ttt_status file_load(ttt_input *input, ttt_hash_kind kind, ttt_buffer *plain, ttt_buffer *stored)
 {
     const char *path = input->path;
-    const size_t start = texts->bytes.size;
-    TTT_TRY(ttt_file_read(&texts->bytes, path, SIZE_MAX));
-    input->size = (int64_t)(texts->bytes.size - start);
-    input->hash = ttt_hash(texts->hash, texts->bytes.data + start, texts->bytes.size - start);
-    TTT_TRY(unpack_in_place(texts, start, path));
+    const bool called_packed = ttt_path_ends(path, ".zst") || ttt_path_ends(path, ".gz");
+    ttt_buffer *target = called_packed ? stored : plain;
+    const size_t start = target->size;
+    TTT_TRY(ttt_file_read(target, path, SIZE_MAX));
+    const size_t size = target->size - start;
+    const ttt_packing packing = ttt_packing_of(target->data + start, size);
+    input->size = (int64_t)size;
+    input->hash = ttt_hash(kind, target->data + start, size);
+    if (packing == TTT_PACKING_NONE && called_packed && size > 0)
+        return ttt_fail(TTT_ERR_FORMAT, "%s: not a sound %s file: it does not begin like one", path,
+                        ttt_path_ends(path, ".gz") ? "gzip" : "zstd");
+    if (packing == TTT_PACKING_NONE) return TTT_OK;
+    if (!called_packed) {
+        TTT_TRY(ttt_buffer_append(stored, plain->data + start, size));
+        plain->size = start;
+    }
+    return ttt_unpack(plain, stored, packing, name_of(path));
+}
+
+/* The text since `start` becomes a document. */
+static ttt_status text_end(ttt_texts *texts, const ttt_input *input, size_t start)
+{
+    const char *path = input->path;
     const char *text = texts->bytes.data + start;
     const size_t size = texts->bytes.size - start;
-    const bool unnamed = strcmp(path, "-") == 0 && !texts->binary && begins_with_document(text, size);
-    if (unnamed) warn(texts, "standard input is read as JSON lines: a document a line");
-    if (unnamed || is_called(path, ".jsonl") || is_called(path, ".ndjson")) {
-        ttt_buffer lines = {0};
-        ttt_status status = take_out(texts, start, &lines);
-        if (status == TTT_OK) status = json_lines(texts, &lines, path);
-        ttt_buffer_deinit(&lines);
-        return status;
-    }
     if (!texts->binary && (is_called(path, ".json") || strcmp(path, "-") == 0) && is_json_array(text, size))
         return fail_array(path);
     const size_t mark = texts->binary ? 0 : ttt_byte_order_mark(text, size);
@@ -293,11 +279,33 @@ static ttt_status file_read(ttt_texts *texts, ttt_input *input)
     return document_end(texts);
 }
 
+static ttt_status file_read(ttt_texts *texts, ttt_input *input, ttt_buffer *stored, ttt_buffer *lines)
+{
+    const char *path = input->path;
+    const size_t start = texts->bytes.size;
+    bool is_lines = is_called(path, ".jsonl") || is_called(path, ".ndjson");
+    TTT_TRY(file_load(input, texts->hash, is_lines ? lines : &texts->bytes, stored));
+    const size_t size = texts->bytes.size - start;
+    if (strcmp(path, "-") == 0 && !texts->binary && begins_with_document(texts->bytes.data + start, size)) {
+        warn(texts, "standard input is read as JSON lines: a document a line");
+        TTT_TRY(ttt_buffer_append(lines, texts->bytes.data + start, size));
+        texts->bytes.size = start;
+        is_lines = true;
+    }
+    return is_lines ? json_lines(texts, lines, path) : text_end(texts, input, start);
+}
+
 ttt_status ttt_texts_read(ttt_texts *texts, const char *input)
 {
     const size_t first = texts->input_count, start = texts->bytes.size;
     TTT_TRY(input_expand(texts, input));
-    for (size_t i = first; i < texts->input_count; i++) TTT_TRY(file_read(texts, &texts->inputs[i]));
+    for (size_t i = first; i < texts->input_count; i++) {
+        ttt_buffer stored = {0}, lines = {0};
+        const ttt_status status = file_read(texts, &texts->inputs[i], &stored, &lines);
+        ttt_buffer_deinit(&stored);
+        ttt_buffer_deinit(&lines);
+        if (status != TTT_OK) return status;
+    }
     if (texts->bytes.size == start) return ttt_fail(TTT_ERR_FORMAT, "%s holds no text: it is empty", name_of(input));
     return TTT_OK;
 }

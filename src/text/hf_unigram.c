@@ -2,6 +2,7 @@
  *
  * Reads the model of a tokenizer.json of type Unigram: a list of pieces with their scores, whose places are the ids.
  */
+#include <float.h>
 #include <math.h>
 #include <string.h>
 
@@ -41,7 +42,7 @@ ttt_status ttt_hf_read_unigram(ttt_tokenizer *tokenizer, const json_t *model)
     unigram->unknown = (int32_t)unknown;
     unigram->scores = ttt_alloc(count, sizeof *unigram->scores);
     if (!unigram->scores) return TTT_ERR_MEMORY;
-    double lowest = INFINITY;
+    double lowest = DBL_MAX;
     for (uint32_t id = 0; id < count; id++) {
         TTT_TRY(read_piece(tokenizer, json_array_get(vocabulary, id), id));
         if (unigram->scores[id] < lowest) lowest = unigram->scores[id];
