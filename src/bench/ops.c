@@ -65,7 +65,7 @@ void *ttt_suite_reals(ttt_suite *s, int64_t count)
         s->failed = true;
         return NULL;
     }
-    char *block = ttt_alloc((size_t)count, s->b->real);
+    char *block = s->b->ops->alloc(s->b, count, s->b->real);
     if (!block) {
         s->failed = true;
         return NULL;
@@ -81,7 +81,7 @@ void *ttt_suite_reals(ttt_suite *s, int64_t count)
 
 void ttt_suite_release(ttt_suite *s)
 {
-    for (int i = 0; i < s->block_count; i++) ttt_free(s->blocks[i]);
+    for (int i = 0; i < s->block_count; i++) s->b->ops->free(s->b, s->blocks[i]);
     s->block_count = 0;
     s->prepare = NULL;
 }
