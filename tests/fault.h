@@ -23,12 +23,15 @@ static const char *const fault_names[FAULT_KINDS] = {"alloc",  "open",   "read",
 static atomic_llong fault_counts[FAULT_KINDS], fault_all; /* calls so far */
 static long long fault_first[FAULT_KINDS];                /* the call of a kind that fails; 0: none */
 static int fault_stays;                                   /* all after it fail too */
+static bool fault_names_only;                             /* of those that fault_kill counts, see fault_kill_at */
 static long long fault_kill; /* of all calls of files, the one before which the process ends */
 
 static int fault_hook(ttt_call call)
 {
     const long long number = atomic_fetch_add(&fault_counts[call], 1) + 1, first = fault_first[call];
-    if (call != TTT_CALL_ALLOC && atomic_fetch_add(&fault_all, 1) + 1 == fault_kill) raise(SIGKILL);
+    const bool names = call == TTT_CALL_RENAME || call == TTT_CALL_REMOVE || call == TTT_CALL_MKDIR;
+    const bool counts = fault_names_only ? names : call != TTT_CALL_ALLOC;
+    if (counts && atomic_fetch_add(&fault_all, 1) + 1 == fault_kill) raise(SIGKILL);
     if (first == 0 || number < first || (number > first && !fault_stays)) return 0;
     return call == TTT_CALL_ALLOC ? ENOMEM : call == TTT_CALL_WRITE ? ENOSPC : EIO;
 }
@@ -47,10 +50,12 @@ static inline void fault_at(int kind, int64_t nth, int forever)
     fault_first[kind] = nth > 0 ? count + nth : 0;
 }
 
-/* The process ends just before its nth call from now of any kind but an allocation. */
-static inline void fault_kill_at(int64_t nth)
+/* The process ends just before its nth call from now of any kind but an allocation; with `names_only` of those that
+ * change what a folder holds: renaming, removing, making. */
+static inline void fault_kill_at(int64_t nth, bool names_only)
 {
     ttt_call_watch(fault_hook);
+    fault_names_only = names_only;
     fault_kill = nth > 0 ? atomic_load(&fault_all) + nth : 0;
 }
 

@@ -58,13 +58,32 @@ static ttt_status save_checkpoint(ttt_train_run *run)
     return status;
 }
 
+/* FOLDER/generation_config.json. Tokens of -1 are left out. */
+static ttt_status save_generation(const char *folder, int64_t bos, int64_t eos)
+{
+    json_t *object = json_pack("{s:b, s:f, s:f, s:i}", "do_sample", 1, "temperature", 0.8, "top_p", 0.95,
+                               "max_new_tokens", 256);
+    bool ok = object != NULL;
+    if (bos >= 0) ok = ok && json_object_set_new(object, "bos_token_id", json_integer(bos)) == 0;
+    if (eos >= 0) ok = ok && json_object_set_new(object, "eos_token_id", json_integer(eos)) == 0;
+    char *text = ok ? json_dumps(object, JSON_INDENT(2) | JSON_SORT_KEYS | JSON_REAL_PRECISION(6)) : NULL;
+    json_decref(object);
+    char *path = ttt_path_join(folder, "generation_config.json");
+    ttt_status status = path ? TTT_OK : TTT_ERR_MEMORY;
+    if (!text) status = ttt_fail(TTT_ERR_MEMORY, "out of memory: cannot write %s/generation_config.json", folder);
+    if (status == TTT_OK) status = ttt_file_write(path, text, strlen(text));
+    ttt_free(path);
+    free(text);
+    return status;
+}
+
 ttt_status ttt_run_save_model(ttt_train_run *run)
 {
     TTT_TRY(ttt_trainer_save_model(run->trainer, run->folder));
     if (run->complete) return TTT_OK;
     const ttt_config *config = ttt_trainer_config(run->trainer);
     TTT_TRY(ttt_tokenizer_save(ttt_data_tokenizer(run->data), run->folder));
-    TTT_TRY(ttt_run_generation_save(run->folder, config->bos_token_id, config->eos_token_id));
+    TTT_TRY(save_generation(run->folder, config->bos_token_id, config->eos_token_id));
     run->complete = true;
     return TTT_OK;
 }

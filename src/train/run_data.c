@@ -3,8 +3,8 @@
  * The data of a run lies in its own folder, so that nothing that happens to the inputs later can change the run: made
  * from texts, or copied from a data folder.
  */
-#include <jansson.h>
-#include <stdlib.h>
+#include "train/run_data.h"
+
 #include <string.h>
 
 #include "base/alloc.h"
@@ -73,23 +73,5 @@ ttt_status ttt_run_data_check(const char *folder, const ttt_data *data, const tt
     if (!own) return TTT_ERR_MEMORY;
     const ttt_status status = for_each_file(options->texts[0], own, compare_file);
     ttt_free(own);
-    return status;
-}
-
-ttt_status ttt_run_generation_save(const char *folder, int64_t bos, int64_t eos)
-{
-    json_t *object = json_pack("{s:b, s:f, s:f, s:i}", "do_sample", 1, "temperature", 0.8, "top_p", 0.95,
-                               "max_new_tokens", 256);
-    bool ok = object != NULL;
-    if (bos >= 0) ok = ok && json_object_set_new(object, "bos_token_id", json_integer(bos)) == 0;
-    if (eos >= 0) ok = ok && json_object_set_new(object, "eos_token_id", json_integer(eos)) == 0;
-    char *text = ok ? json_dumps(object, JSON_INDENT(2) | JSON_SORT_KEYS | JSON_REAL_PRECISION(6)) : NULL;
-    json_decref(object);
-    char *path = ttt_path_join(folder, "generation_config.json");
-    ttt_status status = path ? TTT_OK : TTT_ERR_MEMORY;
-    if (!text) status = ttt_fail(TTT_ERR_MEMORY, "out of memory: cannot write %s/generation_config.json", folder);
-    if (status == TTT_OK) status = ttt_file_write(path, text, strlen(text));
-    ttt_free(path);
-    free(text);
     return status;
 }

@@ -58,6 +58,7 @@ static entry_kind classify(const char *name)
 static bool is_half(const char *name) { return classify(name) == ENTRY_HALF; }
 static bool is_half_checkpoint(const char *name) { return is_half(name) || strncmp(name, "lock.tmp-", 9) == 0; }
 static bool is_own(const char *name) { return classify(name) > ENTRY_FOLDER; }
+static bool is_written_again(const char *name) { return is_own(name) && strcmp(name, "metrics.jsonl") != 0; }
 
 /* Clears a folder below the run's; NULL: all files. */
 static ttt_status clear_below(const char *folder, const char *name, bool (*chosen)(const char *name))
@@ -227,10 +228,11 @@ ttt_status ttt_run_folder_claim(const char *folder, bool force, int *lock, ttt_c
 
 ttt_status ttt_run_folder_begin(const char *folder)
 {
-    TTT_TRY(ttt_folder_clear(folder, is_own));
+    TTT_TRY(ttt_folder_clear(folder, is_written_again));
     ttt_folder_sync(folder);
     TTT_TRY(clear_below(folder, "checkpoint", is_own));
     TTT_TRY(clear_below(folder, "checkpoint/data", NULL));
+    TTT_TRY(ttt_folder_clear(folder, is_own));
     remove_below(folder, "checkpoint/data");
     char *from = ttt_run_data_path(folder, true), *to = ttt_run_data_path(folder, false);
     const ttt_status status = from && to ? ttt_folder_rename(from, to) : TTT_ERR_MEMORY;

@@ -8,7 +8,6 @@
 
 #include <stdbool.h>
 #include <stdint.h>
-#include <ttt/data.h>
 
 #include "base/error.h"
 
@@ -28,8 +27,8 @@ TTT_NODISCARD ttt_status ttt_run_folder_claim(const char *folder, bool force, in
 void ttt_run_folder_release(const char *folder, int lock);
 
 /* A new run has all that it needs: removes what earlier runs wrote, and gives the data their place. The order lets the
- * next run go on or begin anew wherever this one is killed: while there is a checkpoint its data is there too, and once
- * there is none, there is no model either, which would have to be overwritten. */
+ * next run go on or begin anew wherever this one is killed: while there is a checkpoint its data and metrics are there
+ * too, and once there is none, there is no model either, which would have to be overwritten. */
 TTT_NODISCARD ttt_status ttt_run_folder_begin(const char *folder);
 
 /* Undoes a start that failed: removes the new data, and the folder if it was `created`. */
@@ -42,17 +41,5 @@ void ttt_run_folder_prune(const char *folder);
  * on failure. */
 char *ttt_run_checkpoint_path(const char *folder, int64_t step);
 char *ttt_run_data_path(const char *folder, bool made);
-
-/* Whether the texts of the options are one data folder. */
-bool ttt_run_data_is_given(const ttt_data_options *options);
-
-/* Makes the data of a run from texts, or copies the data folder given, where ttt_run_folder_begin expects it. */
-TTT_NODISCARD ttt_status ttt_run_data_make(const char *folder, const ttt_data_options *options);
-
-/* TTT_ERR_ARGUMENT unless the data is what these inputs would give. */
-TTT_NODISCARD ttt_status ttt_run_data_check(const char *folder, const ttt_data *data, const ttt_data_options *options);
-
-/* Writes FOLDER/generation_config.json. Tokens of -1 are left out. */
-TTT_NODISCARD ttt_status ttt_run_generation_save(const char *folder, int64_t bos, int64_t eos);
 
 #endif

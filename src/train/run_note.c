@@ -6,7 +6,7 @@
 
 #include "base/error.h"
 #include "base/number.h"
-#include "train/run_folder.h"
+#include "train/run_data.h"
 
 static json_t *text_or_null(const char *text)
 {

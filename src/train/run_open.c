@@ -13,6 +13,7 @@
 #include "base/file.h"
 #include "config/config.h"
 #include "train/run_agree.h"
+#include "train/run_data.h"
 #include "train/run_folder.h"
 #include "train/run_note.h"
 #include "train/run_plan.h"

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 #include "train/run_plan.h"
+#include "train/run_data.h"
 
 #include <math.h>
 #include <stdio.h>
@@ -10,7 +11,6 @@
 #include "config/keys.h"
 #include "config/standard.h"
 #include "data/record.h"
-#include "train/run_folder.h"
 #include "train/trainer.h"
 
 /* Of a configuration that comes from a file. */

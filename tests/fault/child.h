@@ -10,14 +10,16 @@
 
 #include "fault.h"
 
-/* Starts the work in a child, which is killed before its call number `kill` (0: not at all). The number of calls, where
- * it comes to its end, is written to `result` (-1: nowhere). */
-static inline pid_t child_start(ttt_status (*work)(const void *context), const void *context, int64_t kill, int result)
+/* Starts the work in a child, which is killed before its call number `kill` (0: not at all); with `names` only calls
+ * count that change what a folder holds. The number of calls, where it comes to its end, is written to `result` (-1:
+ * nowhere). */
+static inline pid_t child_start(ttt_status (*work)(const void *context), const void *context, int64_t kill, bool names,
+                                int result)
 {
     fflush(NULL);
     const pid_t child = fork();
     if (child != 0) return child;
-    fault_kill_at(kill);
+    fault_kill_at(kill, names);
     const int64_t before = fault_count_all();
     const ttt_status status = work(context);
     const int64_t calls = fault_count_all() - before;
@@ -35,12 +37,13 @@ static inline int child_wait(pid_t child)
 }
 
 /* Both; *calls (NULL: of no interest) is 0 where it was killed. */
-static inline int child_run(ttt_status (*work)(const void *context), const void *context, int64_t kill, int64_t *calls)
+static inline int child_run(ttt_status (*work)(const void *context), const void *context, int64_t kill, bool names,
+                            int64_t *calls)
 {
     int ends[2];
     int64_t made = 0;
     CHECK_EQ(pipe(ends), 0);
-    const pid_t child = child_start(work, context, kill, ends[1]);
+    const pid_t child = child_start(work, context, kill, names, ends[1]);
     close(ends[1]);
     if (read(ends[0], &made, sizeof made) != sizeof made) made = 0;
     close(ends[0]);

@@ -24,17 +24,17 @@ static void test_kills(bool fresh)
 {
     int64_t calls;
     command("rm -rf out");
-    if (!fresh) CHECK_EQ(child_run(work, "bf16", 0, NULL), TTT_OK);
-    CHECK_EQ(child_run(work, "f32", 0, &calls), TTT_OK);
+    if (!fresh) CHECK_EQ(child_run(work, "bf16", 0, false, NULL), TTT_OK);
+    CHECK_EQ(child_run(work, "f32", 0, false, &calls), TTT_OK);
     command("rm -rf whole && cp -r out whole");
     printf("%lld calls\n", (long long)calls);
     CHECK(calls > 15);
     for (int64_t nth = 1; nth <= calls; nth++) {
         command("rm -rf out");
-        if (!fresh) CHECK_EQ(child_run(work, "bf16", 0, NULL), TTT_OK);
-        CHECK_EQ(child_run(work, "f32", nth, NULL), 128 + SIGKILL);
+        if (!fresh) CHECK_EQ(child_run(work, "bf16", 0, false, NULL), TTT_OK);
+        CHECK_EQ(child_run(work, "f32", nth, false, NULL), 128 + SIGKILL);
         if (fresh) command("! test -e out || diff -r whole out");
-        CHECK_EQ(child_run(work, "f32", 0, NULL), TTT_OK);
+        CHECK_EQ(child_run(work, "f32", 0, false, NULL), TTT_OK);
         command("diff -r whole out && ! test -e out.ttt-partial");
     }
 }
@@ -57,10 +57,10 @@ static void test_crowd(bool fresh)
     static const char *const precisions[CROWD] = {"f32", "bf16", "f16", "f32", "bf16", "f16"};
     for (int round = 0; round < ROUNDS; round++) {
         command("rm -rf out");
-        if (!fresh) CHECK_EQ(child_run(work, "f32", 0, NULL), TTT_OK);
+        if (!fresh) CHECK_EQ(child_run(work, "f32", 0, false, NULL), TTT_OK);
         pid_t children[CROWD];
         int winners = 0;
-        for (int i = 0; i < CROWD; i++) children[i] = child_start(work, precisions[i], 0, -1);
+        for (int i = 0; i < CROWD; i++) children[i] = child_start(work, precisions[i], 0, false, -1);
         for (int i = 0; i < CROWD; i++) {
             const int status = child_wait(children[i]);
             CHECK(status == TTT_OK || status == TTT_ERR_ARGUMENT || status == TTT_ERR_IO);
