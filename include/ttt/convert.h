@@ -25,8 +25,9 @@ typedef struct ttt_convert_options {
  * only what these cannot tell (rope_theta, rms_norm_eps, ttt_base_lr, token ids, ...) from the configuration. A tensor
  * that is missing, superfluous or of another shape is TTT_ERR_FORMAT and named.
  *
- * A new `out` appears whole or not at all. An `out` that is a model folder is written over, file by file, each whole;
- * any other folder that is not empty is refused, and so is one with a checkpoint of a training run in it. `config`
+ * A new `out` appears whole or not at all. An `out` that is a model folder is written over, file by file, each whole,
+ * weights first; two conversions into one folder at once are refused. `in` must not be cut short while it is read. Any
+ * other folder that is not empty is refused, and so is one with a checkpoint of a training run in it. `config`
  * (NULL allowed) receives what was written. `options` NULL: defaults. */
 TTT_API TTT_NODISCARD ttt_status ttt_convert(const char *in, const char *out, const ttt_convert_options *options,
                                              ttt_config *config);

@@ -36,8 +36,9 @@ typedef struct ttt_model_options {
 } ttt_model_options;
 
 /* Opens a model folder (config.json, model.safetensors or shards). `options` NULL: defaults. Every tensor's name, shape
- * and values are checked: what is missing, superfluous, of another shape or not finite is named. Free with
- * ttt_model_free. */
+ * and values are checked: what is missing, superfluous, of another shape or not finite is named; so are shards of two
+ * saves side by side. The files are mapped while this reads them: one that another process cuts short meanwhile ends
+ * this one (SIGBUS); one that is replaced by renaming, as ttt does, is no matter. Free with ttt_model_free. */
 TTT_API TTT_NODISCARD ttt_status ttt_model_open(ttt_model **model, const char *folder,
                                                 const ttt_model_options *options);
 

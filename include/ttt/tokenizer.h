@@ -18,8 +18,8 @@ typedef struct ttt_tokenizer ttt_tokenizer;
 
 /* Reads `path`: a tokenizer.json (Hugging Face, BPE or Unigram), a SentencePiece tokenizer.model (the same), or a
  * folder that holds one of them (tokenizer.json first; its tokenizer_config.json, if present, tells whether BOS is
- * added, else tokenizer.json's post_processor). Kinds not supported are refused by name.
- * The file is not needed afterwards. Free with ttt_tokenizer_free. */
+ * added, else tokenizer.json's post_processor). Kinds not supported are refused by name. The file is mapped while it is
+ * read, and must not be cut short meanwhile; it is not needed afterwards. Free with ttt_tokenizer_free. */
 TTT_API TTT_NODISCARD ttt_status ttt_tokenizer_open(ttt_tokenizer **tokenizer, const char *path);
 
 /* The byte tokenizer: id 0 is end-of-text, byte b is id b + 1; 257 ids. */

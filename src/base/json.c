@@ -91,24 +91,41 @@ static ttt_status tame_numbers(ttt_buffer *out, const char *bytes, size_t size)
     return done < size ? ttt_buffer_append(out, bytes + done, size - done) : TTT_OK;
 }
 
+/* As which jansson shows it in some cases; in others it says nothing, or nothing has been set. */
+static void set_out_of_memory(json_error_t *error)
+{
+    *error = (json_error_t){.line = -1, .column = -1, .text = "out of memory"};
+    error->text[JSON_ERROR_TEXT_LENGTH - 1] = json_error_out_of_memory;
+}
+
+ttt_status ttt_json_status(const json_error_t *error)
+{
+    return json_error_code(error) == json_error_out_of_memory ? TTT_ERR_MEMORY : TTT_ERR_FORMAT;
+}
+
 json_t *ttt_json_read(const char *bytes, size_t size, size_t flags, json_error_t *error)
 {
     json_error_t unused;
     if (!error) error = &unused;
     const size_t mark = ttt_byte_order_mark(bytes, size);
     flags |= JSON_REJECT_DUPLICATES;
+    set_out_of_memory(error);
     json_t *root = json_loadb(size > mark ? bytes + mark : "", size - mark, flags, error);
     if (root) return root;
+    if (!*error->text) set_out_of_memory(error);
     if (json_error_code(error) != json_error_numeric_overflow) {
-        const char *kind = ttt_kind_name_not_tokenizer(bytes, size);
+        const bool memory = ttt_json_status(error) == TTT_ERR_MEMORY;
+        const char *kind = memory ? NULL : ttt_kind_name_not_tokenizer(bytes, size);
         if (kind) snprintf(error->text, sizeof error->text, "this is no JSON but %s", kind);
         if (strstr(error->text, "JSON_ALLOW_NUL"))
             snprintf(error->text, sizeof error->text, "%s", "\\u0000 in a string is not supported");
         return NULL;
     }
     ttt_buffer tamed = {0};
+    set_out_of_memory(error);
     if (tame_numbers(&tamed, bytes + mark, size - mark) == TTT_OK)
         root = json_loadb(tamed.data, tamed.size, flags, error);
+    if (!root && !*error->text) set_out_of_memory(error);
     ttt_buffer_deinit(&tamed);
     return root;
 }

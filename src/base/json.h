@@ -9,9 +9,13 @@
 #define TTT_BASE_JSON_H
 
 #include <jansson.h>
+#include <ttt/status.h>
 
 /* As json_loadb, with `flags` beside those above. NULL: *error says why; its line is that of `bytes`. */
 json_t *ttt_json_read(const char *bytes, size_t size, size_t flags, json_error_t *error);
+
+/* The code for what *error says then: TTT_ERR_MEMORY, or TTT_ERR_FORMAT. */
+ttt_status ttt_json_status(const json_error_t *error);
 
 /* The bytes that a UTF-8 byte-order mark takes at the start of a text: 3, or 0 if there is none. */
 size_t ttt_byte_order_mark(const char *bytes, size_t size);

@@ -51,9 +51,7 @@ static ttt_status parse_text(json_t **object, const char *text, size_t size, con
     json_error_t error;
     *object = ttt_json_read(text, size, 0, &error);
     if (*object) return TTT_OK;
-    if (json_error_code(&error) == json_error_out_of_memory)
-        return ttt_fail(TTT_ERR_MEMORY, "%s: out of memory while reading", where);
-    return ttt_fail(TTT_ERR_FORMAT, "%s: line %d: %s", where, error.line, error.text);
+    return ttt_fail(ttt_json_status(&error), "%s: line %d: %s", where, error.line, error.text);
 }
 
 ttt_status ttt_config_parse(ttt_config *config, const char *text, size_t size, const char *where)
@@ -73,10 +71,11 @@ static char *dump_shortest(const json_t *object)
         char *text = json_dumps(object, JSON_INDENT(2) | JSON_SORT_KEYS | JSON_REAL_PRECISION(digits));
         if (!text) return NULL;
         json_t *back = json_loads(text, 0, NULL);
-        const bool same = back && json_equal(back, object);
+        const bool read = back != NULL, same = read && json_equal(back, object);
         json_decref(back);
         if (same) return text;
         free(text);
+        if (!read) return NULL; /* memory is short: more digits would not help */
     }
     return NULL;
 }

@@ -13,6 +13,7 @@
 
 #include "base/alloc.h"
 #include "base/file.h"
+#include "base/json.h"
 
 enum { FORMAT = 2, RECORD_LIMIT = 1 << 28 };
 
@@ -145,8 +146,8 @@ static ttt_status record_read(ttt_record *record, const char *path, ttt_buffer *
 {
     TTT_TRY(ttt_file_read(text, path, RECORD_LIMIT));
     json_error_t error;
-    record->json = json_loadb(text->data, text->size, JSON_REJECT_DUPLICATES, &error);
-    if (!record->json) return ttt_fail(TTT_ERR_FORMAT, "%s, line %d: %s", path, error.line, error.text);
+    record->json = ttt_json_read(text->data, text->size, 0, &error);
+    if (!record->json) return ttt_fail(ttt_json_status(&error), "%s, line %d: %s", path, error.line, error.text);
     return record_check(record->json, path, parts);
 }
 

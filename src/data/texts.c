@@ -187,7 +187,7 @@ static ttt_status json_line(ttt_texts *texts, const char *line, size_t size, con
 {
     json_error_t error;
     json_t *object = ttt_json_read(line, size, JSON_ALLOW_NUL, &error);
-    if (!object) return ttt_fail(TTT_ERR_FORMAT, "%s, line %zu: %s", name_of(path), number, error.text);
+    if (!object) return ttt_fail(ttt_json_status(&error), "%s, line %zu: %s", name_of(path), number, error.text);
     const json_t *text = json_object_get(object, "text");
     ttt_status status;
     if (!json_is_string(text)) {

@@ -100,7 +100,7 @@ static ttt_status load_config(ttt_generate_options *o, const char *path, int64_t
         json_error_t error;
         json_t *root = ttt_json_read(bytes.data, bytes.size, 0, &error);
         status = root ? read_config(o, root, vocabulary)
-                      : ttt_fail(TTT_ERR_FORMAT, "line %d: %s", error.line, error.text);
+                      : ttt_fail(ttt_json_status(&error), "line %d: %s", error.line, error.text);
         if (status != TTT_OK) status = ttt_fail_prefix(status, "%s", path);
         json_decref(root);
     }

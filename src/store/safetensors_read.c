@@ -42,9 +42,7 @@ static ttt_status parse_json(json_t **out, const char *text, size_t size, const 
 {
     json_error_t error;
     *out = ttt_json_read(text, size, 0, &error);
-    if (!*out && json_error_code(&error) == json_error_out_of_memory)
-        return ttt_fail(TTT_ERR_MEMORY, "%s: out of memory while reading %s", where, what);
-    if (!*out) return ttt_fail(TTT_ERR_FORMAT, "%s: %s, byte %d: %s", where, what, error.position, error.text);
+    if (!*out) return ttt_fail(ttt_json_status(&error), "%s: %s, byte %d: %s", where, what, error.position, error.text);
     if (json_is_object(*out)) return TTT_OK;
     json_decref(*out);
     *out = NULL;

@@ -9,7 +9,8 @@ ttt_status ttt_json_parse(json_t **root, const char *bytes, size_t size)
 {
     json_error_t error;
     *root = ttt_json_read(bytes, size, 0, &error);
-    if (!*root) return ttt_fail(TTT_ERR_FORMAT, "line %d, column %d: %s", error.line, error.column, error.text);
+    if (!*root)
+        return ttt_fail(ttt_json_status(&error), "line %d, column %d: %s", error.line, error.column, error.text);
     if (json_is_object(*root)) return TTT_OK;
     json_decref(*root);
     *root = NULL;

@@ -211,6 +211,7 @@ int main(void)
     CHECK_EQ(chdir(command), 0);
     CHECK_OK(ttt_folder_make("model"));
 
+    fault_watch_json();
     test_writes("cpu");
     test_writes("ref");
     for (int forever = 0; forever < 2; forever++) {
@@ -222,5 +223,8 @@ int main(void)
         CHECK(fault_allocations(tokenize, TOKENIZERS "llama.json", forever) > 10);
         CHECK(fault_allocations(tokenize, TOKENIZERS "plain.model", forever) > 10);
     }
+    CHECK(fault_json(convert, "model") > 50);
+    CHECK(fault_json(tokenize, TOKENIZERS "first.json") > 10);
+    CHECK(fault_json(work, &(job){.backend = "ref", .from = "model"}) > 100);
     return test_end();
 }

@@ -2,8 +2,8 @@
  *
  * A training run in which every call of the system in turn fails, kind by kind, and every allocation, the library's and
  * jansson's: it ends with a sentence, and when it is begun again it ends with the very model of a run in which nothing
- * failed. The short test takes a quarter of the calls and a sample of the allocations, by TTT_TEST_SEED; TTT_TEST_LONG takes
- * them all.
+ * failed. The short test takes a quarter of the calls and a sample of the allocations, by TTT_TEST_SEED; TTT_TEST_LONG
+ * takes them all.
  */
 #include "base/rng.h"
 #include "fault.h"
