@@ -25,12 +25,13 @@ enum {
     KEY_IGNORE_EOS,
     KEY_NO_BOS,
     KEY_PARSE_SPECIAL,
+    KEY_VERBOSE,
     LONG_PROMPT = 4096, /* tokens from which on reading shows its progress on a terminal */
 };
 
 typedef struct options {
     const char *model, *prompt, *file; /* file "-" is stdin */
-    bool interactive, ignore_eos, no_bos, parse_special;
+    bool interactive, ignore_eos, no_bos, parse_special, verbose;
     int64_t max_new_tokens, top_k;                /* -2, -1: not given */
     double temperature, top_p, min_p, repetition; /* NaN: not given */
     uint64_t seed;
@@ -42,11 +43,12 @@ typedef struct options {
 static const struct argp_option option_list[] = {
     {"model", 'm', "MODEL", 0, "model folder", 0},
     {"prompt", 'p', "TEXT", 0, "the text to write on behind", 0},
-    {"file", 'f', "FILE", 0, "the text of a file instead; - is standard input", 0},
+    {"file", 'f', "FILE", 0,
+     "the text of a file instead, or of standard input for -, without the newline at its end if it has one", 0},
     {"max-new-tokens", 'n', "N", 0, "at most N new tokens; -1: until end-of-text. Default 256", 0},
     {"interactive", 'i', NULL, 0,
      "read one prompt after another, a line each; the state goes on. A line that ends in \\ is read without its "
-     "newline",
+     "newline. Ctrl-C ends the answer, and at the prompt the program",
      0},
     {"no-bos", KEY_NO_BOS, NULL, 0, "no beginning-of-text even if the tokenizer adds one", 1},
     {"parse-special", KEY_PARSE_SPECIAL, NULL, 0, "special tokens written in the prompt become these tokens", 1},
@@ -60,7 +62,18 @@ static const struct argp_option option_list[] = {
     {"top-p", KEY_TOP_P, "X", 0, "only the most likely that reach this probability; default 0.95", 3},
     {"min-p", KEY_MIN_P, "X", 0, "only those at least X times as likely as the most likely; default 0: off", 3},
     {"seed", 's', "N", 0, "of the random numbers; default 0. The same seed, prompt and model give the same text", 3},
+    {"verbose", KEY_VERBOSE, NULL, 0, "all figures at the end, not one line", 4},
     {0}};
+
+static uint64_t parse_seed(const struct argp_state *state, const char *text)
+{
+    char *end;
+    errno = 0;
+    const uintmax_t seed = strtoumax(text, &end, 10);
+    if (*text < '0' || *text > '9' || *end != '\0' || errno != 0 || seed > UINT64_MAX)
+        ttt_app_usage(state, "--seed is \"%s\": give a whole number from 0 to %" PRIu64, text, UINT64_MAX);
+    return seed;
+}
 
 static error_t parse(int key, char *argument, struct argp_state *state)
 {
@@ -72,7 +85,7 @@ static error_t parse(int key, char *argument, struct argp_state *state)
     case 'f': o->file = argument; return 0;
     case 'i': o->interactive = true; return 0;
     case 'n': o->max_new_tokens = ttt_app_tokens(state, "--max-new-tokens", argument, -1, INT64_MAX); return 0;
-    case 's': o->seed = (uint64_t)ttt_app_integer(state, "--seed", argument, INT64_MIN, INT64_MAX); return 0;
+    case 's': o->seed = parse_seed(state, argument); return 0;
     case KEY_TEMPERATURE: o->temperature = ttt_app_number(state, "--temperature", argument, 0, INFINITY); return 0;
     case KEY_TOP_K: o->top_k = ttt_app_integer(state, "--top-k", argument, 0, INT64_MAX); return 0;
     case KEY_TOP_P: o->top_p = ttt_app_number(state, "--top-p", argument, 1e-9, 1); return 0;
@@ -87,6 +100,7 @@ static error_t parse(int key, char *argument, struct argp_state *state)
     case KEY_IGNORE_EOS: o->ignore_eos = true; return 0;
     case KEY_NO_BOS: o->no_bos = true; return 0;
     case KEY_PARSE_SPECIAL: o->parse_special = true; return 0;
+    case KEY_VERBOSE: o->verbose = true; return 0;
     case ARGP_KEY_ARG:
         if (strcmp(argument, "-") != 0)
             ttt_app_usage(state, "\"%s\" is too much: a prompt is -p TEXT, -f FILE or -", argument);
@@ -116,18 +130,22 @@ typedef struct session {
     bool line_open;              /* the last character shown was no newline */
 } session;
 
+static ttt_status show(session *s, const char *text, size_t size)
+{
+    if (size == 0) return TTT_OK;
+    if (fwrite(text, 1, size, stdout) != size || fflush(stdout) != 0) {
+        s->write_error = errno;
+        return TTT_ERR_IO;
+    }
+    s->line_open = text[size - 1] != '\n';
+    return TTT_OK;
+}
+
 static ttt_status show_piece(void *context, int32_t id, const char *text, size_t size)
 {
     (void)id;
-    session *s = context;
-    if (size > 0) {
-        if (fwrite(text, 1, size, stdout) != size || fflush(stdout) != 0) {
-            s->write_error = errno;
-            return TTT_ERR_IO;
-        }
-        s->line_open = text[size - 1] != '\n';
-    }
-    return ttt_app_signal() ? TTT_ERR_INTERRUPTED : TTT_OK;
+    const ttt_status status = show(context, text, size);
+    return status == TTT_OK && ttt_app_signal() ? TTT_ERR_INTERRUPTED : status;
 }
 
 static ttt_status show_progress(void *context, int64_t done, int64_t total)
@@ -162,7 +180,6 @@ static ttt_status turn(session *s, const char *text, size_t size)
     if (status == TTT_OK) {
         const ttt_generate_sink sink = {show_piece, show_progress, s};
         ttt_generate_stats stats = {0};
-        s->line_open = false;
         status = ttt_generate(s->context, s->tokenizer, s->state, ids.data, (int64_t)ids.count, &s->generate, &sink,
                               &stats);
         s->total.prompt_tokens += stats.prompt_tokens;
@@ -173,8 +190,13 @@ static ttt_status turn(session *s, const char *text, size_t size)
         s->total.finish = stats.finish;
         if (s->line_open && isatty(STDOUT_FILENO)) putchar('\n');
         fflush(stdout);
+        s->line_open = false;
     }
     ttt_ids_deinit(&ids);
+    if (status == TTT_ERR_INTERRUPTED && s->o->interactive) {
+        ttt_app_forget_interrupt();
+        if (!ttt_app_signal()) return TTT_OK; /* it was the answer that was to end */
+    }
     return status;
 }
 
@@ -198,16 +220,35 @@ static ttt_status converse(session *s)
     return status == TTT_OK && ttt_app_signal() ? TTT_ERR_INTERRUPTED : status;
 }
 
+static double per_second(int64_t count, double time) { return time > 0 ? (double)count / time : 0; }
+
 static void print_time(const char *name, double time, int64_t count, const char *what)
 {
     fprintf(stderr, "%16s = %10.2f ms / %7" PRId64 " %s (%9.3f ms per token, %10.2f tokens per second)\n", name,
-            1e3 * time, count, what, count ? 1e3 * time / (double)count : 0, time > 0 ? (double)count / time : 0);
+            1e3 * time, count, what, count ? 1e3 * time / (double)count : 0, per_second(count, time));
 }
 
-static void print_figures(const session *s, bool ended)
+static const char *why_ended(const session *s)
 {
     static const char *const reasons[] = {"a failure", "the number of tokens asked for", "end-of-text", "a stop string",
                                           "an interruption"};
+    return reasons[s->total.finish];
+}
+
+static void print_line(const session *s)
+{
+    const ttt_generate_stats *t = &s->total;
+    fprintf(stderr, "%" PRId64 " tokens read (%.4g a second), %" PRId64 " written (%.4g a second)", t->prompt_tokens,
+            per_second(t->prompt_tokens, t->prompt_seconds), t->new_tokens,
+            per_second(t->new_tokens, t->new_seconds + t->sampling_seconds));
+    if (s->o->interactive)
+        fputc('\n', stderr);
+    else
+        fprintf(stderr, ", ended by %s\n", why_ended(s));
+}
+
+static void print_figures(const session *s)
+{
     const ttt_generate_stats *t = &s->total;
     fprintf(stderr, "\n%16s = %10.2f ms\n", "load time", 1e3 * (s->loaded - s->started));
     print_time("prompt eval time", t->prompt_seconds, t->prompt_tokens, "tokens");
@@ -217,7 +258,7 @@ static void print_figures(const session *s, bool ended)
             t->prompt_tokens + t->new_tokens);
     fprintf(stderr, "%16s = %zu bytes after %" PRId64 " tokens\n", "state", ttt_state_bytes(s->state),
             ttt_state_position(s->state));
-    if (ended && !s->o->interactive) fprintf(stderr, "%16s = %s\n", "ended by", reasons[t->finish]);
+    if (!s->o->interactive) fprintf(stderr, "%16s = %s\n", "ended by", why_ended(s));
 }
 
 static ttt_status choose_options(session *s)
@@ -248,9 +289,11 @@ static ttt_status run(session *s, const char *prompt, size_t size)
     if (status == TTT_OK) status = ttt_state_new(&s->state, s->model);
     if (status != TTT_OK) return status;
     s->loaded = ttt_app_seconds();
-    if (prompt || !s->o->interactive) status = turn(s, prompt ? prompt : "", size);
+    ttt_app_catch_signals(); /* before this there is nothing that an interruption could leave half done */
+    if (prompt && isatty(STDOUT_FILENO)) status = show(s, prompt, size);
+    if (status == TTT_OK && (prompt || !s->o->interactive)) status = turn(s, prompt ? prompt : "", size);
     if (status == TTT_OK && s->o->interactive) status = converse(s);
-    if (status == TTT_OK || status == TTT_ERR_INTERRUPTED) print_figures(s, status == TTT_OK);
+    if (status == TTT_OK || status == TTT_ERR_INTERRUPTED) (s->o->verbose ? print_figures : print_line)(s);
     return status;
 }
 
@@ -278,7 +321,7 @@ int ttt_cmd_generate(int argc, char **argv)
     size_t size = o.prompt ? strlen(o.prompt) : 0;
     int code = o.file ? ttt_app_read(o.file, &file, &size) : 0;
     if (code == 0) {
-        ttt_app_catch_signals();
+        if (size > 0 && file && file[size - 1] == '\n') size--; /* what is typed as -p has none either */
         const ttt_status status = run(&s, o.file ? file : o.prompt, size);
         if (s.write_error)
             code = ttt_app_fail("cannot write to standard output: %s", strerror(s.write_error));

@@ -28,6 +28,13 @@ void ttt_app_catch_signals(void)
 
 int ttt_app_signal(void) { return noted; }
 
+void ttt_app_forget_interrupt(void)
+{
+    if (noted != SIGINT) return;
+    noted = 0;
+    ttt_app_catch_signals();
+}
+
 int ttt_app_failed(ttt_status status)
 {
     if (status == TTT_ERR_INTERRUPTED) return 128 + (noted ? noted : SIGINT);

@@ -68,6 +68,8 @@ extern const struct argp ttt_app_compute_argp;
 /* From now on the first SIGINT or SIGTERM is only noted, and a second one ends the program at once. */
 void ttt_app_catch_signals(void);
 int ttt_app_signal(void); /* the signal noted, or 0 */
+/* If that is SIGINT: what it asked for is done, and the next one is the first again. */
+void ttt_app_forget_interrupt(void);
 
 /* A model and the tokenizer in its folder, which must not know more ids than the model. On failure nothing stays open.
  */

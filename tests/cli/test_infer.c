@@ -144,16 +144,29 @@ static void test_info(void)
 static void test_generate(void)
 {
     /* stdout is the text and nothing else; the same from every source, with any number of threads. */
-    CLI_OK("$TTT generate -m model --precision f32 -p 'a prompt' -n 40 >one 2>figures"); /* 40 without an end of text */
+    CLI_OK("$TTT generate -m model --precision f32 -p 'a prompt' -n 40 --verbose >one 2>figures"); /* 40 without an end
+                                                                                                      of text */
     CLI_SAYS(0, "prompt eval time", "cat figures");
     CLI_SAYS(0, "/       8 tokens", "cat figures");
     CLI_SAYS(0, "/      40 runs", "cat figures");
     CLI_SAYS(0, "12032 bytes after 48 tokens", "cat figures");
+    CLI_SAYS(0, "8 tokens read (", "$TTT generate -m model -p 'a prompt' -n 4 2>&1 >/dev/null | tee figures");
+    CLI_SAYS(0, "4 written (", "cat figures");
+    CLI_SAYS(0, "ended by the number of tokens asked for\n", "cat figures");
+    if (cli_run("command -v script") == 0)
+        CLI_OK("script -qec '\"$TTT\" generate -m model -p \"a prompt\" -n 0' /dev/null </dev/null | grep '^a prompt'");
+    else
+        SKIP("a prompt on a terminal: script (of bsdutils) is not installed");
     CLI_OK("test -s one");
     CLI_OK("printf 'a prompt' >prompt; $TTT generate -m model --precision f32 -f prompt -n 40 >two 2>/dev/null");
     CHECK(cli_same("one", "two"));
     CLI_OK("$TTT generate -m model --precision f32 - --max-new-tokens 40 --threads 1 <prompt >two 2>/dev/null");
     CHECK(cli_same("one", "two"));
+    CLI_OK("echo 'a prompt' >prompt; $TTT generate -m model --precision f32 -f prompt -n 40 >two 2>/dev/null");
+    CHECK(cli_same("one", "two")); /* the newline at the end is none of the prompt */
+    CLI_OK("$TTT generate -m model --precision f32 - -n 40 <prompt >two 2>/dev/null");
+    CHECK(cli_same("one", "two"));
+    CLI_SAYS(0, "3 tokens read", "printf 'ab\\n\\n' | $TTT generate -m model - -n 1 2>&1 >/dev/null"); /* one */
     CLI_OK("$TTT generate -m model -p 'a prompt' -n 40 --seed 1 >two 2>/dev/null");
     CHECK(!cli_same("one", "two"));
     CLI_OK("$TTT generate -m model -p 'a prompt' -n 40 --temp 0 >one 2>/dev/null");
@@ -167,17 +180,22 @@ static void test_generate(void)
           "(exit $r)");
 
     CLI_OK("$TTT generate -m model >/dev/null"); /* no prompt: the beginning of a text */
-    CLI_SAYS(0, "/       1 tokens", "$TTT generate -m model -p '' -n 2 2>&1 >/dev/null");
-    CLI_SAYS(0, "ended by = a stop string",
+    CLI_SAYS(0, "1 tokens read", "$TTT generate -m model -p '' -n 2 2>&1 >/dev/null");
+    CLI_SAYS(0, "ended by a stop string",
              "for c in 0 1 2 3 4 5 6 7 8 9 a b c d e f g h i j k l m n o p q r s t u v w x y z; do set -- \"$@\" "
              "--stop $c; done; $TTT generate -m model -n -1 --temp 5 --top-p 1 \"$@\" 2>&1 >two");
     CLI_SAYS(1, "", "grep -q '[a-z0-9]' two");
 
     /* The prompt loop keeps the state: 4 + 3 + 5 + 3 tokens, the second prompt without its newline. */
     CLI_SAYS(0, "bytes after 15 tokens",
-             "printf 'one\\nthree\\\\\\n' | $TTT generate -m model -i -n 3 --ignore-eos 2>&1 >/dev/null");
-    CLI_SAYS(0, "/       0 tokens", "$TTT generate -m model -i 2>&1 </dev/null");
+             "printf 'one\\nthree\\\\\\n' | $TTT generate -m model -i -n 3 --ignore-eos --verbose 2>&1 >/dev/null");
+    CLI_SAYS(0, "0 tokens read", "$TTT generate -m model -i 2>&1 </dev/null");
 
+    FAILS(64, "--seed is \"-1\"", "$TTT generate -m model --seed -1");
+    FAILS(64, "--seed is \"18446744073709551616\"", "$TTT generate -m model --seed 18446744073709551616");
+    CLI_OK("$TTT generate -m model -p 'a prompt' -n 40 --seed 18446744073709551615 >one 2>/dev/null");
+    CLI_OK("$TTT generate -m model -p 'a prompt' -n 40 --seed 9223372036854775807 >two 2>/dev/null");
+    CHECK(!cli_same("one", "two"));
     FAILS(64, "--top-p is \"0\"", "$TTT generate -m model --top-p 0");
     FAILS(64, "--temperature is \"-1\"", "$TTT generate -m model --temp -1");
     FAILS(64, "--temperature is \"nan\"", "$TTT generate -m model --temp nan");
@@ -209,6 +227,21 @@ static void test_signals(void)
 {
     CHECK_EQ(interrupted("$TTT generate -m model -p a -n -1 --ignore-eos", SIGINT), 130);
     CHECK_EQ(interrupted("$TTT generate -m model -p a -n -1 --ignore-eos", SIGTERM), 143);
+
+    /* An answer without end in a conversation: SIGINT ends the answer, and the next prompt is read, of which there is
+     * none. SIGTERM ends the program. */
+    CLI_OK("rm -f prompts && mkfifo prompts");
+    for (int term = 0; term < 2; term++) {
+        cli_write("started", "", 0);
+        const pid_t child = cli_start("$TTT generate -m model -i -n -1 --ignore-eos <prompts");
+        const int prompts = open("prompts", O_WRONLY);
+        CHECK_EQ(write(prompts, "one\n", 4), 4);
+        CHECK(cli_await(child, "started"));
+        kill(child, term ? SIGTERM : SIGINT);
+        if (!term) CHECK_EQ(close(prompts), 0);
+        CHECK_EQ(cli_wait(child), term ? 143 : 0);
+        if (term) close(prompts);
+    }
 }
 
 /* Peak memory in KiB of a generation. */

@@ -36,6 +36,12 @@ static ttt_status take(void *context, int32_t id, const char *text, size_t size)
     return ++w->calls == w->stop_after ? TTT_ERR_INTERRUPTED : TTT_OK;
 }
 
+static ttt_status stop_reading(void *context, int64_t done, int64_t total)
+{
+    (void)context, (void)done, (void)total;
+    return TTT_ERR_INTERRUPTED;
+}
+
 static ttt_generate_options defaults(int64_t tokens)
 {
     ttt_generate_options options;
@@ -158,6 +164,17 @@ static void test_ends(void)
     CHECK_EQ(cut.calls, 5);
     CHECK_EQ(stats.new_tokens, 5);
     CHECK_EQ(ttt_state_position(state), 6);
+
+    /* While the prompt is read: what is left of it is not. */
+    int32_t prompt[700] = {0};
+    const ttt_generate_sink stopping_sink = {.piece = take, .progress = stop_reading, .context = &cut};
+    memset(&cut, 0, sizeof cut);
+    ttt_state_reset(state);
+    CHECK_EQ(ttt_generate(reader, tokenizer, state, prompt, 700, &options, &stopping_sink, &stats),
+             TTT_ERR_INTERRUPTED);
+    CHECK_EQ(cut.calls, 0);
+    CHECK(stats.prompt_tokens > 0 && stats.prompt_tokens <= 256);
+    CHECK_EQ(ttt_state_position(state), stats.prompt_tokens);
 
     /* No new tokens: the prompt is read, and that is all. */
     options.max_new_tokens = 0;
