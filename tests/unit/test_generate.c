@@ -186,6 +186,23 @@ static void test_ends(void)
     ttt_state_free(state);
 }
 
+/* With a penalty beyond all measure no id comes twice, neither of the prompt nor of what was written. */
+static void test_repetition(void)
+{
+    ttt_state *state;
+    CHECK_OK(ttt_state_new(&state, ttt_context_model(reader)));
+    ttt_generate_options options = defaults(200);
+    options.sampling = (ttt_sampling){.repetition_penalty = 1e9, .temperature = 0, .top_p = 1};
+    static written w;
+    int seen[257] = {0};
+    CHECK_OK(generate(state, "abc", &options, &w, NULL));
+    for (const char *c = "abc"; *c; c++) seen[*c + 1]++;
+    for (int i = 0; i < w.count; i++) seen[w.ids[i]]++;
+    CHECK_EQ(w.count, 200);
+    for (int id = 0; id < 257; id++) CHECK(seen[id] <= 1);
+    ttt_state_free(state);
+}
+
 static void test_refusals(void)
 {
     ttt_state *state;
@@ -290,6 +307,7 @@ int main(void)
     CHECK_OK(ttt_tokenizer_new_bytes(&tokenizer));
     test_splits();
     test_ends();
+    test_repetition();
     test_refusals();
     test_generation_config();
     ttt_tokenizer_free(tokenizer);

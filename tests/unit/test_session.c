@@ -78,6 +78,10 @@ static void make_jobs(ttt_context *context)
         job *j = &jobs[n];
         j->count = n % 4 == 0 ? 1 : 1 + draw(&seed, PROMPT);
         for (int64_t i = 0; i < j->count; i++) j->prompt[i] = (int32_t)draw(&seed, V);
+        if (n % 4 == 1 && j->count > 1) { /* two of the three bytes of a euro sign */
+            j->prompt[j->count - 2] = 0xe2 + 1;
+            j->prompt[j->count - 1] = 0x82 + 1;
+        }
         ttt_generate_options *o = &j->options;
         ttt_generate_options_init(o);
         o->max_new_tokens = n == 7 ? 0 : 10 + draw(&seed, IDS - 10);
@@ -163,7 +167,8 @@ static void check_company(ttt_context *context, int first, int count, uint32_t s
     for (int i = 0; i < count; i++) {
         const job *j = &jobs[(first + i) % TEXTS];
         CHECK_OK(ttt_session_new(&sessions[i], model, tokenizer, NULL, &j->options));
-        const int64_t cut = j->count > 1 ? 1 + draw(&seed, (uint32_t)j->count - 1) : j->count; /* in one or two parts */
+        int64_t cut = j->count; /* in one or two parts */
+        if (cut > 1) cut = draw(&seed, 2) ? cut - 1 : 1 + draw(&seed, (uint32_t)cut - 1);
         CHECK_OK(ttt_session_push(sessions[i], j->prompt, cut));
         if (cut < j->count) CHECK_OK(ttt_session_push(sessions[i], j->prompt + cut, j->count - cut));
     }
