@@ -180,6 +180,7 @@ static ttt_status turn(session *s, const char *text, size_t size)
     if (status == TTT_OK) {
         const ttt_generate_sink sink = {show_piece, show_progress, s};
         ttt_generate_stats stats = {0};
+        ttt_app_catch_signals(); /* until here nothing looks at one, and there was nothing to leave half done */
         status = ttt_generate(s->context, s->tokenizer, s->state, ids.data, (int64_t)ids.count, &s->generate, &sink,
                               &stats);
         s->total.prompt_tokens += stats.prompt_tokens;
@@ -203,6 +204,7 @@ static ttt_status turn(session *s, const char *text, size_t size)
 /* The prompt loop: a line of stdin each, until it ends. */
 static ttt_status converse(session *s)
 {
+    ttt_app_catch_signals();
     char *line = NULL;
     size_t capacity = 0;
     ttt_status status = TTT_OK;
@@ -289,7 +291,6 @@ static ttt_status run(session *s, const char *prompt, size_t size)
     if (status == TTT_OK) status = ttt_state_new(&s->state, s->model);
     if (status != TTT_OK) return status;
     s->loaded = ttt_app_seconds();
-    ttt_app_catch_signals(); /* before this there is nothing that an interruption could leave half done */
     if (prompt && isatty(STDOUT_FILENO)) status = show(s, prompt, size);
     if (status == TTT_OK && (prompt || !s->o->interactive)) status = turn(s, prompt ? prompt : "", size);
     if (status == TTT_OK && s->o->interactive) status = converse(s);

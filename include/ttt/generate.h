@@ -1,6 +1,9 @@
 /* SPDX-License-Identifier: MIT
  *
  * Generation: from logits to an id (the sampler), and from a prompt to text (ttt_generate).
+ *
+ * Threads: a sampler is used by one thread at a time; ttt_generate uses its context, its state and the sampler in its
+ * options, and calls the sink, all on the thread that calls it. Pointers may be NULL only where that is said.
  */
 #ifndef TTT_GENERATE_H
 #define TTT_GENERATE_H

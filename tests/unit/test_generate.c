@@ -259,6 +259,9 @@ static void test_generation_config(void)
     CHECK_OK(ttt_generate_options_load(&o, folder, ttt_context_model(reader), tokenizer)); /* no such file */
     CHECK_EQ(o.eos_count, 1);
     CHECK_EQ(o.eos[0], 0);
+    CHECK_OK(ttt_generate_options_load(&o, folder, ttt_context_model(reader), NULL)); /* as config.json says: id 2 */
+    CHECK_EQ(o.eos_count, 1);
+    CHECK_EQ(o.eos[0], 2);
     CHECK_EQ(o.max_new_tokens, 256);
     CHECK_NEAR(o.sampling.temperature, 0.8, 0);
     CHECK_NEAR(o.sampling.top_p, 0.95, 0);

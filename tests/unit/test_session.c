@@ -278,6 +278,29 @@ static void test_wrong_moments(ttt_context *context)
     ttt_session_free(session);
 }
 
+/* Two sessions on one state: they cannot be advanced together, and neither takes what the other has read for its own.
+ */
+static void test_one_state(ttt_context *context)
+{
+    ttt_session *two[2];
+    ttt_feed feeds[2];
+    ttt_state *state;
+    const int32_t prompt[] = {1, 2, 3};
+    CHECK_OK(ttt_state_new(&state, model));
+    for (int i = 0; i < 2; i++) {
+        CHECK_OK(ttt_session_new(&two[i], model, tokenizer, state, NULL));
+        CHECK_OK(ttt_session_push(two[i], prompt, 3 - i));
+        ttt_session_want(two[i], 9, &feeds[i]);
+    }
+    CHECK_FAILS(ttt_context_advance(context, feeds, 2), TTT_ERR_ARGUMENT, "in use");
+    CHECK_FAILS(ttt_session_took(two[0], NULL), TTT_ERR_ARGUMENT, "has read 0 tokens");
+    CHECK_OK(ttt_context_advance(context, &feeds[0], 1)); /* the same feed, which nothing has touched */
+    CHECK_OK(ttt_session_took(two[0], NULL));
+    CHECK_FAILS(ttt_session_took(two[1], NULL), TTT_ERR_ARGUMENT, "has read 3 tokens and should have read 2");
+    for (int i = 0; i < 2; i++) ttt_session_free(two[i]);
+    ttt_state_free(state);
+}
+
 static void test_cancel(ttt_context *context)
 {
     ttt_session *session;
@@ -391,6 +414,7 @@ int main(void)
     for (int i = 0; i < 3; i++) check_company(context, 0, TEXTS, (uint32_t)i);
     test_second_turn(context);
     test_wrong_moments(context);
+    test_one_state(context);
     test_cancel(context);
     test_arguments(context);
     test_threads();
