@@ -144,7 +144,7 @@ def check_numbers(ttt, torch, save_file, model, text, written):
 
     prompt = ids[:PROMPT_TOKENS]
     new = greedy(torch, model, prompt)
-    (written / "prompt.txt").write_text(ttt.text(prompt), newline="")
+    (written / "prompt.txt").write_text(ttt.text(prompt) + "\n", newline="")  # the newline at the end is none of the prompt
     if not new or ttt.ids(ttt.text(prompt)) != prompt:
         return skip("greedy text: no clear first token, or the prompt has other tokens by itself")
     ours = ttt.run("generate", "-m", ttt.model, "-f", written / "prompt.txt", "-n", len(new), "--temp", 0,
