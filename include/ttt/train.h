@@ -3,6 +3,9 @@
  * Training: a trainer owns a model's parameters, their gradients and moments, and takes updates one by one. What is
  * computed depends on the options, the data and the update's number alone, never on the number of threads or on
  * interruptions.
+ *
+ * Threads: a trainer is used by one thread at a time; different trainers are independent. After fork the child may only
+ * free it. Signals: the trainer's threads take none, and while oneDNN multiplies the calling thread takes them later.
  */
 #ifndef TTT_TRAIN_H
 #define TTT_TRAIN_H
@@ -61,7 +64,8 @@ typedef struct ttt_train_result {
     double grad_norm; /* global norm before clipping */
 } ttt_train_result;
 
-/* A trainer with fresh parameters (a pure function of the seed). Free with ttt_trainer_free. */
+/* A trainer with fresh parameters (a pure function of the seed). `options` NULL: those of ttt_train_options_init, one
+ * update. Free with ttt_trainer_free; NULL is allowed there. */
 TTT_API TTT_NODISCARD ttt_status ttt_trainer_new(ttt_trainer **trainer, const ttt_config *config,
                                                  const ttt_train_options *options);
 TTT_API void ttt_trainer_free(ttt_trainer *trainer);

@@ -45,7 +45,7 @@ void ttt_suite_release(ttt_suite *s);
 void ttt_suite_time(ttt_suite *s, const char *name, const char *shape, ttt_precision precision, bool product);
 
 void ttt_suite_products(ttt_suite *s);
-void ttt_suite_learner(ttt_suite *s, bool mlp);
+void ttt_suite_learners(ttt_suite *s, const ttt_config *config);
 void ttt_suite_rest(ttt_suite *s);
 
 #endif

@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: MIT
  *
- * The learner of the configuration: as inference calls it, with many tokens and with one, and as training does.
+ * The learners of the configuration: as inference calls it, with many tokens and with one, and as training does.
  */
 #include <inttypes.h>
 #include <stdio.h>
+#include <string.h>
 
 #include "bench/suite.h"
 
@@ -30,21 +31,34 @@ static void fill_factors(ttt_suite *s, void *read, void *write)
     }
 }
 
-static void make_call(ttt_suite *s, bool mlp, ttt_param params[6], ttt_param dparams[6])
+enum { PARAMS = 2 * TTT_LEARNER_MAPS + 2 };
+
+/* Parameters and their gradients: W and b of each map, then the norm's. */
+static void make_params(ttt_suite *s, int64_t D, ttt_param params[PARAMS], ttt_param dparams[PARAMS])
+{
+    const ttt_learner_maps *maps = s->learner->maps;
+    int count = 0;
+    int64_t sizes[PARAMS];
+    for (int m = 0; m < maps->count; m++) {
+        sizes[count++] = s->H * maps->in[m] * D * maps->out[m] * D;
+        sizes[count++] = s->H * maps->out[m] * D;
+    }
+    for (int norm = 0; norm < 2; norm++) sizes[count++] = s->H * D;
+    for (int i = 0; i < count; i++) {
+        params[i].values = ttt_suite_reals(s, sizes[i]);
+        dparams[i].values = ttt_suite_reals(s, sizes[i]);
+    }
+}
+
+static void make_call(ttt_suite *s, ttt_param params[PARAMS], ttt_param dparams[PARAMS])
 {
     const ttt_learner_dims dims = {.heads = s->H,
                                    .key_size = s->C / s->H,
                                    .value_size = s->C / s->H,
                                    .mini_batch = s->K,
                                    .group = TTT_SUITE_GROUP};
-    const int64_t n = s->R * s->C, rates = s->R * s->H, D = dims.key_size, hidden = mlp ? 4 * D : D, H = s->H;
-    const int64_t linear_sizes[6] = {H * D * D, H * D, H * D, H * D, 0, 0};
-    const int64_t mlp_sizes[6] = {H * D * hidden, H * hidden, H * hidden * D, H * D, H * D, H * D};
-    for (int i = 0; i < 6; i++) {
-        const int64_t size = mlp ? mlp_sizes[i] : linear_sizes[i];
-        if (size) params[i].values = ttt_suite_reals(s, size);
-        if (size) dparams[i].values = ttt_suite_reals(s, size);
-    }
+    const int64_t n = s->R * s->C, rates = s->R * s->H, H = s->H;
+    make_params(s, dims.key_size, params, dparams);
     s->sequence = (ttt_run){.count = s->R};
     s->sequence.state = ttt_suite_reals(s, H * s->learner->state_size(s->learner, &dims));
     s->sequence.dstate = ttt_suite_reals(s, H * s->learner->state_size(s->learner, &dims));
@@ -70,10 +84,10 @@ static void make_call(ttt_suite *s, bool mlp, ttt_param params[6], ttt_param dpa
     c->saved = ttt_suite_reals(s, H * c->saved_stride);
 }
 
-static void time_part(ttt_suite *s, bool mlp, const char *part, void (*prepare)(ttt_suite *), void (*run)(ttt_suite *))
+static void time_part(ttt_suite *s, const char *part, void (*prepare)(ttt_suite *), void (*run)(ttt_suite *))
 {
     char name[48], shape[64];
-    snprintf(name, sizeof name, "%s.%s", mlp ? "learner_mlp" : "learner_linear", part);
+    snprintf(name, sizeof name, "learner_%s.%s", s->learner->name, part);
     snprintf(shape, sizeof shape, "%" PRId64 " x %" PRId64 " heads of %" PRId64, s->sequence.count, s->H,
              s->call.dims.key_size);
     s->prepare = prepare;
@@ -81,23 +95,39 @@ static void time_part(ttt_suite *s, bool mlp, const char *part, void (*prepare)(
     ttt_suite_time(s, name, shape, TTT_PRECISION_F32, false);
 }
 
-void ttt_suite_learner(ttt_suite *s, bool mlp)
+static void time_learner(ttt_suite *s)
 {
-    ttt_param params[6] = {0}, dparams[6] = {0};
-    if (s->failed) return;
-    s->learner = mlp ? s->b->ops->learner[TTT_MLP_LEARNER] : s->b->ops->learner[TTT_LINEAR_LEARNER];
-    make_call(s, mlp, params, dparams);
+    ttt_param params[PARAMS] = {0}, dparams[PARAMS] = {0};
+    make_call(s, params, dparams);
     if (!s->failed && ttt_backend_reserve(s->b, s->learner->scratch_bytes(s->learner, &s->call.dims)) != TTT_OK)
         s->failed = true;
     if (!s->failed) {
-        time_part(s, mlp, "forward, training", reset, forward);
-        time_part(s, mlp, "backward", reset_forward, backward);
+        time_part(s, "forward, training", reset, forward);
+        time_part(s, "backward", reset_forward, backward);
         s->call.saved = NULL;
-        time_part(s, mlp, "forward, prefill", reset, forward);
+        time_part(s, "forward, prefill", reset, forward);
         s->sequence.count = 1;
         s->sequence.position = s->K / 2;
         reset(s);
-        time_part(s, mlp, "forward, decode", NULL, forward);
+        time_part(s, "forward, decode", NULL, forward);
     }
     ttt_suite_release(s);
+}
+
+/* Whether a block of the configuration has the learner's layer. */
+static bool is_used(const ttt_config *config, const ttt_learner_ops *learner)
+{
+    char layer[48];
+    snprintf(layer, sizeof layer, "ttt_%s", learner->name);
+    for (int64_t i = 0; i < config->num_hidden_layers; i++)
+        if (strstr(ttt_config_block(config, i), layer)) return true;
+    return false;
+}
+
+void ttt_suite_learners(ttt_suite *s, const ttt_config *config)
+{
+    for (int i = 0; i < TTT_LEARNER_COUNT && !s->failed; i++) {
+        s->learner = s->b->ops->learner[i];
+        if (is_used(config, s->learner)) time_learner(s);
+    }
 }

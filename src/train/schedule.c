@@ -16,6 +16,7 @@ void ttt_train_options_init(ttt_train_options *options)
                                    .batch = 8,
                                    .accumulate = 1,
                                    .leaves = 1,
+                                   .steps = 1,
                                    .group = 8,
                                    .rate = 3e-3,
                                    .final_rate = 1e-5,

@@ -100,7 +100,8 @@ ttt_status ttt_trainer_new_empty(ttt_trainer **out, const ttt_config *config, co
     *out = NULL;
     ttt_trainer *trainer = ttt_alloc(1, sizeof *trainer);
     if (!trainer) return TTT_ERR_MEMORY;
-    trainer->options = *options;
+    ttt_train_options_init(&trainer->options);
+    if (options) trainer->options = *options;
     const ttt_status status = init(trainer, config);
     if (status != TTT_OK) {
         ttt_trainer_free(trainer);

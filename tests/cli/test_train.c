@@ -124,6 +124,20 @@ static void test_precision(void)
     CHECK(!strstr(cli_output, "same bits"));
     CLI_SAYS(0, "in bf16 with own products so far and goes on", TRAIN "-o other --steps 12 --precision f32");
     CHECK(!same_model("rounded", "other"));
+    CLI_OK(TRAIN "-o own --steps 12 --save-every 5 --precision f32 --products own");
+    CLI_OK("rm own/checkpoint/step-000000012.safetensors && " TRAIN "-o own --steps 12 --products own");
+    CHECK(!strstr(cli_output, "same bits"));
+    CLI_SAYS(1, "there are no products \"nosuch\"", TRAIN "-o nosuch --steps 2 --products nosuch");
+}
+
+/* Leaves belong to the run; passes that divide them do not. */
+static void test_leaves(void)
+{
+    CLI_OK(TRAIN "-o tree --steps 3 --leaves 4 --accumulate 2 && " TRAIN
+                 "-o tree4 --steps 3 --leaves 4 --accumulate 4");
+    CHECK(same_model("tree", "tree4"));
+    CLI_SAYS(1, "leaves is 2, but the run in this folder was begun with 4", TRAIN "-o tree --leaves 2");
+    CLI_SAYS(1, "power of two", TRAIN "-o three --steps 3 --batch 96 --leaves 3");
 }
 
 static double seconds(void)
@@ -446,6 +460,7 @@ int main(void)
     test_same_bits();
     test_layers();
     test_precision();
+    test_leaves();
     test_kills();
     test_signals();
     test_contradictions();

@@ -88,6 +88,26 @@ static void *run_rival(void *argument)
     return NULL;
 }
 
+/* The state has read the same five tokens again and again, and nothing else. */
+static void check_history(ttt_state *state)
+{
+    ttt_context *context;
+    ttt_state *again;
+    float logits[V], expected[V];
+    const int64_t position = ttt_state_position(state);
+    CHECK_OK(ttt_context_new(&context, model, 1));
+    CHECK_OK(ttt_state_new(&again, model));
+    const ttt_feed five = {.state = again, .tokens = tokens[0], .count = 5};
+    for (int64_t i = 0; i < position; i += 5) CHECK_OK(ttt_context_advance(context, &five, 1));
+    const ttt_feed both[] = {
+        {.state = state, .tokens = tokens[1], .count = 3, .which = TTT_LOGITS_LAST, .logits = logits},
+        {.state = again, .tokens = tokens[1], .count = 3, .which = TTT_LOGITS_LAST, .logits = expected}};
+    CHECK_OK(ttt_context_advance(context, both, 2));
+    CHECK(memcmp(logits, expected, sizeof logits) == 0);
+    ttt_state_free(again);
+    ttt_context_free(context);
+}
+
 static void rivals(bool one_context)
 {
     ttt_context *contexts[2];
@@ -111,10 +131,41 @@ static void rivals(bool one_context)
     }
     CHECK_EQ(ttt_state_position(states[0]) + ttt_state_position(states[1]), 5 * done);
     CHECK(done > 0);
+    for (int i = 0; i < 2; i++) check_history(states[i]);
     for (int i = 0; i < 2; i++) {
         ttt_state_free(states[i]);
         ttt_context_free(contexts[i]);
     }
+}
+
+/* More tokens in one call than go through the model together: the logits of every one, beside a sequence that wants its
+ * last alone, are those of short calls. */
+static void long_call(void)
+{
+    enum { LONG = 600 };
+    static int32_t ids[LONG];
+    static float whole[LONG * V], parts[LONG * V], last[V];
+    ttt_context *context;
+    ttt_state *first, *second;
+    for (int i = 0; i < LONG; i++) ids[i] = tokens[i % THREADS][i / THREADS % TOKENS];
+    CHECK_OK(ttt_context_new(&context, model, 2));
+    CHECK_OK(ttt_state_new(&first, model));
+    CHECK_OK(ttt_state_new(&second, model));
+    const ttt_feed both[] = {{.state = first, .tokens = ids, .count = LONG, .which = TTT_LOGITS_ALL, .logits = whole},
+                             {.state = second, .tokens = ids, .count = LONG, .which = TTT_LOGITS_LAST, .logits = last}};
+    CHECK_OK(ttt_context_advance(context, both, 2));
+    CHECK(ttt_state_position(first) == LONG && ttt_state_position(second) == LONG);
+    CHECK(memcmp(last, whole + (LONG - 1) * V, sizeof last) == 0);
+    ttt_state_reset(first);
+    for (int i = 0; i < LONG; i += 50) {
+        const ttt_feed feed = {
+            .state = first, .tokens = ids + i, .count = 50, .which = TTT_LOGITS_ALL, .logits = parts + i * V};
+        CHECK_OK(ttt_context_advance(context, &feed, 1));
+    }
+    CHECK(memcmp(whole, parts, sizeof whole) == 0);
+    ttt_state_free(first);
+    ttt_state_free(second);
+    ttt_context_free(context);
 }
 
 #ifndef __SANITIZE_THREAD__
@@ -182,6 +233,7 @@ int main(void)
         ttt_state_free(state);
         ttt_context_free(context);
         side_by_side();
+        long_call();
         rivals(true);
         rivals(false);
 #ifdef __SANITIZE_THREAD__ /* which does not let a forked child start threads */

@@ -191,7 +191,7 @@ static void foreign(void)
 
 int main(void)
 {
-    static const int64_t sizes[] = {1, 4, 16, 17, 64};
+    static const int64_t sizes[] = {1, 4, 16, 17, 64, 65536};
     for (int i = 0; i < TOKENS + MORE; i++)
         tokens[i] = (int32_t)(ttt_rng_u64((ttt_rng){.seed = 2, .stream = TTT_RNG_TEST}, (uint64_t)i) % V);
     for (size_t i = 0; i < sizeof sizes / sizeof *sizes; i++) {
