@@ -8,14 +8,16 @@
 #include "base/alloc.h"
 #include "base/number.h"
 
+/* What is large grows by less: it is moved without being copied, and memory of twice its size may not be promised. */
+enum { FIRST = 256, LARGE = 64 << 20 };
+
 ttt_status ttt_buffer_reserve(ttt_buffer *buffer, size_t capacity)
 {
     if (capacity < buffer->capacity) return TTT_OK;
-    size_t grown = buffer->capacity ? buffer->capacity : 256;
-    while (grown <= capacity) {
-        if (__builtin_mul_overflow(grown, (size_t)2, &grown))
-            return ttt_fail(TTT_ERR_MEMORY, "out of memory: a buffer of %zu bytes", capacity);
-    }
+    const size_t old = buffer->capacity;
+    size_t grown = old == 0 ? FIRST : old < LARGE ? 2 * old : old + old / 4;
+    if (grown <= capacity && __builtin_add_overflow(capacity, (size_t)1, &grown))
+        return ttt_fail(TTT_ERR_MEMORY, "out of memory: a buffer of %zu bytes", capacity);
     char *data = ttt_realloc(buffer->data, grown, 1);
     if (!data) return TTT_ERR_MEMORY;
     buffer->data = data;
