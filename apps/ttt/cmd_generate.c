@@ -134,6 +134,10 @@ static ttt_status show(session *s, const char *text, size_t size)
 {
     if (size == 0) return TTT_OK;
     if (fwrite(text, 1, size, stdout) != size || fflush(stdout) != 0) {
+        if (errno == EINTR && ttt_app_signal()) { /* a slow reader, who is waited for no longer */
+            clearerr(stdout);
+            return TTT_ERR_INTERRUPTED;
+        }
         s->write_error = errno;
         return TTT_ERR_IO;
     }

@@ -3,6 +3,8 @@
  * ttt info, generate and eval as a user meets them: what goes to stdout and what to stderr, exit codes, bad input. The
  * model is a small one with its first weights.
  */
+#define _GNU_SOURCE /* F_SETPIPE_SZ */
+#include <sys/ioctl.h>
 #include <sys/resource.h>
 #include <ttt/data.h>
 #include <ttt/train.h>
@@ -223,8 +225,29 @@ static int interrupted(const char *command, int signal)
     return cli_wait(child);
 }
 
+/* A signal ends a text also while it waits for a reader who does not read. */
+static void test_slow_reader(void)
+{
+    CLI_OK("rm -f slow && mkfifo slow");
+    const pid_t child = cli_start("$TTT generate -m model -n -1 --ignore-eos >slow");
+    const int slow = open("slow", O_RDONLY);
+    char text[4096];
+    int waiting = 0, before = -1;
+    (void)fcntl(slow, F_SETPIPE_SZ, sizeof text);
+    for (int i = 0; i < 3000 && (waiting < 2048 || waiting != before); i++) { /* until no more comes */
+        before = waiting;
+        usleep(20000);
+        if (ioctl(slow, FIONREAD, &waiting) != 0) break;
+    }
+    kill(child, SIGINT);
+    while (read(slow, text, sizeof text) > 0) continue;
+    close(slow);
+    CHECK_EQ(cli_wait(child), 130);
+}
+
 static void test_signals(void)
 {
+    test_slow_reader();
     CHECK_EQ(interrupted("$TTT generate -m model -p a -n -1 --ignore-eos", SIGINT), 130);
     CHECK_EQ(interrupted("$TTT generate -m model -p a -n -1 --ignore-eos", SIGTERM), 143);
 
