@@ -3,7 +3,8 @@
 add_library(ttt_options INTERFACE)
 target_compile_definitions(ttt_options INTERFACE _POSIX_C_SOURCE=200809L _DEFAULT_SOURCE _FILE_OFFSET_BITS=64)
 target_compile_options(ttt_options INTERFACE
-  -Wall -Wextra -Wpedantic -Wconversion -Wshadow -Wmissing-prototypes -Wstrict-prototypes -Wdouble-promotion -Wvla
+  -Wall -Wextra -Wpedantic -Wconversion -Wshadow -Wmissing-prototypes -Wstrict-prototypes -Wvla
+  $<$<C_COMPILER_ID:GNU>:-Wdouble-promotion> # clang takes NAN for a float that is promoted
   -ffp-contract=off -fno-math-errno -fno-omit-frame-pointer)
 # A warning is an error with the compilers the project is checked with. A newer one may warn of more and still has to build.
 if((CMAKE_C_COMPILER_ID STREQUAL GNU AND CMAKE_C_COMPILER_VERSION VERSION_LESS 13)

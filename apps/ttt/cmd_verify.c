@@ -125,7 +125,7 @@ int ttt_cmd_verify(int argc, char **argv)
     static const struct argp argp = {
         .options = list,
         .parser = parse,
-        .doc = "Checks a model: its tensors; that splits, threads and company change no bit of what it computes; and, "
+        .doc = "Checks a model: its tensors; that splits, threads and batches change no bit of what it computes; and, "
                "against a golden file, logits, losses, "
                "states, gradients, training steps and greedy text, in one call and in splits.\vExit status 1 if a "
                "quantity is over its tolerance. Examples:\n"

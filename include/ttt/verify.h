@@ -2,7 +2,7 @@
  *
  * Is a model right? Compares everything that a golden file holds (logits, loss, blocks, states, gradients, training
  * steps, greedy text) with what this library computes, in one call and in splits; and checks that splits, threads and
- * company change no bit.
+ * batches change no bit.
  */
 #ifndef TTT_VERIFY_H
 #define TTT_VERIFY_H

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
  * The learners of the cpu backend, on every instruction set of the machine, against those of ref (primal form, double):
- * what is read, the state, every gradient. And bit for bit against themselves: any split into calls, any company, any
+ * what is read, the state, every gradient. And bit for bit against themselves: any split into calls, any batch, any
  * number of threads. Runs that begin inside a mini-batch get there by a call of their own, so that gradients also cross
  * from one call to the next by way of the state.
  */
