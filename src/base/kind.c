@@ -142,7 +142,7 @@ static const char *list_name(const char *text, size_t size)
 const char *ttt_kind_name_not_tokenizer(const void *start, size_t size)
 {
     const char *text = start, *name = ttt_kind_name(start, size);
-    if (name) return name;
+    if (name || size == 0) return name;
     const size_t at = skip_blank(text, size);
     static const char *const pages[] = {"<!doctype", "<html", "<?xml", "<head", "<!--"};
     for (size_t i = 0; i < sizeof pages / sizeof *pages; i++)
