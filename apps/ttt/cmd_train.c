@@ -51,7 +51,7 @@ static const struct argp_option list[] = {
     {"config", KEY_CONFIG, "NAME|FILE", 0, "CONFIGS, or a config.json (default tiny)", 0},
     {"tokenizer", 't', "byte|bpe:N|FILE", 0, "bytes, a BPE of N ids trained on the text, or a file (default bpe:4096)",
      0},
-    {"minutes", KEY_MINUTES, "M", 0, "as many updates as fit; the first 20 are measured", 0},
+    {"minutes", KEY_MINUTES, "M", 0, "as many updates as fit, at least one", 0},
     {"steps", KEY_STEPS, "N", 0, "updates", 0},
     {NULL, 0, NULL, 0, "Model:", GROUP_MODEL},
     {"set", KEY_SET, "KEY=VALUE", 0, "set a key of config.json; may be repeated", GROUP_MODEL},

@@ -47,7 +47,8 @@ typedef struct ttt_train_run_options {
     int64_t segment;    /* 0: whole sequences; -1: unset */
     int64_t steps;      /* at most one of steps, epochs and minutes; default: one epoch */
     double epochs;
-    double minutes;       /* the first 20 updates are measured, then the number of steps is fixed */
+    double minutes;       /* the first 20 updates are measured, then the number of steps is fixed; it becomes less where
+                             time runs out before it, and is never less than 1 */
     double rate;          /* peak; -1: unset; default by configuration, a tenth of it with init_from */
     const char *schedule; /* "cosine", "constant" or "linear" */
     int64_t seed;         /* -1: unset; default 0 */

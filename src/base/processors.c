@@ -71,8 +71,7 @@ static void take_groups(const char *mount, const char *path, int *least)
     char folder[PATH + 64];
     const size_t stem = strlen(mount);
     if (stem + strlen(path) >= sizeof folder) return;
-    strcpy(folder, mount);
-    strcpy(folder + stem, path);
+    snprintf(folder, sizeof folder, "%s%s", mount, path);
     for (;;) {
         take_group(folder, least);
         char *slash = strrchr(folder + stem, '/');

@@ -52,11 +52,11 @@ int64_t ttt_tail_reals(const ttt_layer *layer);
 
 /* ttt_state.c: the state by names. */
 int ttt_inner_pieces(const ttt_layer *layer, const ttt_backend *backend, int64_t position,
-                     ttt_state_piece pieces[TTT_STATE_PIECES]);
+                     ttt_state_piece list[TTT_STATE_PIECES]);
 void ttt_inner_export(const ttt_layer *layer, const ttt_backend *backend, const ttt_run *run, void *const values[]);
 void ttt_inner_import(const ttt_layer *layer, const ttt_backend *backend, const ttt_run *run,
                       const void *const values[]);
-int ttt_inner_view_pieces(const ttt_layer *layer, const ttt_backend *backend, ttt_state_piece pieces[TTT_STATE_PIECES]);
+int ttt_inner_view_pieces(const ttt_layer *layer, const ttt_backend *backend, ttt_state_piece list[TTT_STATE_PIECES]);
 TTT_NODISCARD ttt_status ttt_inner_view(const ttt_layer *layer, const ttt_backend *backend, const ttt_run *run,
                                         void *values);
 

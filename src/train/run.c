@@ -185,22 +185,36 @@ static int by_value(const void *a, const void *b)
     return (x > y) - (x < y);
 }
 
+/* Seconds of `minutes` that are left for updates when one takes `seconds`: the last evaluation comes after them. */
+static double seconds_left(const ttt_train_run *run, double seconds)
+{
+    const double last = (double)run->windows / (double)ttt_trainer_options(run->trainer)->batch / 3 * seconds;
+    return run->options.minutes * 60 - (ttt_clock() - run->opened) - last;
+}
+
 /* For `minutes`: how many updates fit, beside the evaluations, given the seconds of the last one and those before it.
  * The median counts: the first update touches memory for the first time, and others share the machine. */
 static void estimate_steps(ttt_train_run *run, double seconds)
 {
     const int64_t step = ttt_trainer_step_count(run->trainer);
-    const double time = ttt_clock(), batch = (double)ttt_trainer_options(run->trainer)->batch;
     run->measured[step - 1] = seconds;
     double sorted[TTT_RUN_MEASURED];
     memcpy(sorted, run->measured, (size_t)step * sizeof *sorted);
     qsort(sorted, (size_t)step, sizeof *sorted, by_value);
-    const double left = (run->options.minutes * 60 - (time - run->opened)) / sorted[step / 2] -
-                        (double)run->windows / batch / 3;
+    const double median = sorted[step / 2], left = seconds_left(run, median) / median;
     const double more = fmax(left / (1 + EVALUATION_SHARE), left - EVALUATIONS * EVALUATION_SIZE / 3.0);
-    const double steps = fmax((double)step + floor(more), TTT_RUN_MEASURED);
-    ttt_trainer_set_steps(run->trainer, steps < INT32_MAX ? (int64_t)steps : INT32_MAX);
+    const double steps = fmin((double)step + fmax(floor(more), 0), INT32_MAX);
+    ttt_trainer_set_steps(run->trainer, (int64_t)steps);
     run->measuring = step < TTT_RUN_MEASURED;
+}
+
+/* The number of updates is that of `minutes` or, where the machine has become slower since it was measured, less. */
+static void keep_minutes(ttt_train_run *run, double seconds)
+{
+    if (run->measuring)
+        estimate_steps(run, seconds);
+    else if (run->options.minutes > 0 && seconds_left(run, seconds) < 0)
+        ttt_trainer_set_steps(run->trainer, ttt_trainer_step_count(run->trainer));
 }
 
 static ttt_status update(ttt_train_run *run, ttt_train_report *report)
@@ -214,7 +228,7 @@ static ttt_status update(ttt_train_run *run, ttt_train_report *report)
     report->updated = true;
     const double seconds = fmax(ttt_clock() - start, 1e-9);
     report->tokens_per_s = (double)(train->batch * train->context) / seconds;
-    if (run->measuring) estimate_steps(run, seconds);
+    keep_minutes(run, seconds);
     const ttt_metric line[] = {{"step", (double)(step + 1)},
                                {"tokens", (double)(step + 1) * (double)(train->batch * train->context)},
                                {"loss", report->result.loss},

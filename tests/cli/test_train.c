@@ -384,6 +384,8 @@ static void test_minutes(void)
     CLI_SAYS(0, "", TRAIN "-o timed --minutes 0.02 --save-every 1000000");
     CLI_SAYS(0, "finished", TRAIN "-o timed --minutes 0.02");
     CLI_SAYS(1, "minutes is 3, but", "$TTT train -o timed --minutes 3");
+    /* One update, however little time there is; and no update begins when there is none left. */
+    CLI_SAYS(0, "step 1/1 ", TRAIN "-o brief --minutes 0.00001");
 }
 
 static void test_dry(void)

@@ -31,7 +31,8 @@ static ttt_config small_config(void)
 static float leaf_value(int64_t leaf)
 {
     static const float values[] = {1e8f, 1, -1e8f, 3, 0.5f, -1e8f, 1e8f, 7};
-    return values[leaf % 8] * (float)(1 + leaf / 8);
+    const int64_t round = leaf / 8;
+    return values[leaf % 8] * (float)(1 + round);
 }
 
 static float tree_sum(int64_t first, int64_t count)

@@ -19,9 +19,9 @@ static ttt_tokenizer *tokenizer;
 typedef struct written {
     int32_t ids[IDS];
     int count;
+    ttt_finish finish;
     char text[BYTES];
     size_t size;
-    ttt_finish finish;
     int64_t position; /* of the state afterwards */
 } written;
 
