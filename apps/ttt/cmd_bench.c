@@ -37,7 +37,7 @@ static const struct argp_option list[] = {
     {"model", 'm', "MODEL", 0, "a model folder", GROUP_MODEL},
     {"config", KEY_CONFIG, "NAME|FILE", 0,
      "random weights of this configuration: CONFIGS, or a config.json (default tiny)", GROUP_MODEL},
-    {"layer", KEY_LAYER, "NAME,..", 0, "with a configuration: ttt_linear, ttt_mlp", GROUP_MODEL},
+    {"layer", KEY_LAYER, "NAME,..", 0, "with a configuration: what each of its blocks is, such as ttt_linear", GROUP_MODEL},
     {"set", KEY_SET, "KEY=VALUE", 0, "with a configuration: set a key of config.json; may be repeated", GROUP_MODEL},
     {NULL, 0, NULL, 0, "Tests (lists such as 128,512 or 1k-8k*2; 0 leaves out):", GROUP_TESTS},
     {"n-prompt", 'p', "N,..", 0, "read N tokens at once (default 512)", GROUP_TESTS},
@@ -61,7 +61,6 @@ static const struct argp_option list[] = {
     {"output", 'o', "FORMAT", 0, "md (default), json, csv or jsonl", GROUP_HOW},
     {0}};
 
-static const char *const layers[] = {"ttt_linear", "ttt_mlp", NULL};
 static const char *const precisions[] = {"auto", "f32", "bf16", "q8", "q4", NULL};
 static const char *const formats[] = {"md", "json", "csv", "jsonl", NULL};
 
@@ -69,7 +68,9 @@ typedef struct options {
     const char *folder, *config, *backend, *plot;
     const char **settings; /* KEY=VALUE */
     int setting_count;
-    ttt_list prompt, generated, depth, train, threads, layers, precisions, weights, format, sweep;
+    const char *layers[TTT_LIST_MOST]; /* NULL: the configuration's own */
+    int layer_count;
+    ttt_list prompt, generated, depth, train, threads, precisions, weights, format, sweep;
     int repetitions;
     int64_t batch;
     bool no_warmup, ops;
@@ -93,16 +94,24 @@ static void names(ttt_list *into, const char *name, const char *text, const char
     exit(64);
 }
 
+static void layers(options *o, char *text, const struct argp_state *state)
+{
+    for (char *name; (name = strsep(&text, ","));) {
+        if (o->layer_count == TTT_LIST_MOST) ttt_app_usage(state, "--layer: give at most %d layers", TTT_LIST_MOST);
+        o->layers[o->layer_count++] = name;
+    }
+}
+
 /* What is not said. */
 static void complete(options *o, const struct argp_state *state)
 {
-    if (o->folder && (o->config || o->setting_count || o->layers.count))
+    if (o->folder && (o->config || o->setting_count || o->layer_count))
         ttt_app_usage(state, "-m MODEL has its own configuration: leave out --config, --layer and --set");
     const bool tests = o->prompt.count || o->generated.count || o->depth.count || o->train.count;
     if (o->ops + (o->sweep.count > 0) + tests > 1)
         ttt_app_usage(state, "the tests of -p, -n, -d and --train, --ops, and --context-sweep: give one of these");
     if (o->plot && !o->sweep.count) ttt_app_usage(state, "--plot draws what --context-sweep finds: give both");
-    if (o->plot && (o->layers.count > 1 || o->threads.count > 1 || o->weights.count > 1))
+    if (o->plot && (o->layer_count > 1 || o->threads.count > 1 || o->weights.count > 1))
         ttt_app_usage(state, "--plot draws one model: give one layer, precision and number of threads");
     const bool train_only = o->train.count && !o->prompt.count && !o->generated.count;
     if (!o->prompt.count && !train_only) o->prompt = (ttt_list){{512}, 1};
@@ -111,7 +120,7 @@ static void complete(options *o, const struct argp_state *state)
     if (!o->threads.count) o->threads = (ttt_list){{0}, 1};
     if (!o->precisions.count) o->precisions = (ttt_list){{0}, 1};
     if (!o->weights.count) o->weights = o->precisions;
-    if (!o->layers.count) o->layers = (ttt_list){{-1}, 1}; /* the configuration's own */
+    if (!o->layer_count) o->layer_count = 1;
     for (int i = 0; i < o->threads.count; i++)
         if (o->threads.values[i] > 1024) ttt_app_usage(state, "--threads: give numbers from 1 to 1024");
 }
@@ -122,7 +131,7 @@ static error_t parse(int key, char *text, struct argp_state *state)
     switch (key) {
     case 'm': o->folder = text; return 0;
     case KEY_CONFIG: o->config = text; return 0;
-    case KEY_LAYER: names(&o->layers, "--layer", text, layers, state); return 0;
+    case KEY_LAYER: layers(o, text, state); return 0;
     case KEY_SET:
         if (!strchr(text, '=') || *text == '=') ttt_app_usage(state, "--set is \"%s\": give KEY=VALUE", text);
         o->settings[o->setting_count++] = text;
@@ -157,8 +166,8 @@ static error_t parse(int key, char *text, struct argp_state *state)
 
 /* ---- the model ---- */
 
-/* With one of the layers asked for, or -1 for its own. */
-static ttt_status make_config(const options *o, int64_t layer, ttt_config *config)
+/* With one of the layers asked for, or NULL for its own. */
+static ttt_status make_config(const options *o, const char *layer, ttt_config *config)
 {
     if (o->folder) {
         char path[4096];
@@ -168,10 +177,10 @@ static ttt_status make_config(const options *o, int64_t layer, ttt_config *confi
     const char *name = o->config ? o->config : "tiny";
     const bool file = strchr(name, '/') || access(name, F_OK) == 0;
     ttt_status status = file ? ttt_config_load(config, name) : ttt_config_standard(config, name);
-    if (status == TTT_OK && layer >= 0) {
+    if (status == TTT_OK && layer) {
         char blocks[TTT_APP_LAYER];
         snprintf(blocks, sizeof blocks, "%lld*%s", (long long)ttt_app_integer_of(config, "num_hidden_layers"),
-                 layers[layer]);
+                 layer);
         status = ttt_config_set(config, "layers", blocks);
     }
     for (int i = 0; i < o->setting_count && status == TTT_OK; i++) status = ttt_app_set(config, o->settings[i]);
@@ -321,7 +330,7 @@ static ttt_status run_config(bench *b, const ttt_config *config, const ttt_limit
     return status;
 }
 
-static ttt_status run_model(bench *b, int64_t layer, const ttt_limits *limits)
+static ttt_status run_model(bench *b, const char *layer, const ttt_limits *limits)
 {
     ttt_config *config;
     ttt_status status = ttt_config_new(&config);
@@ -342,8 +351,8 @@ static int run_all(bench *b)
         ttt_limits *limits = &b->limits[t];
         status = ttt_bench_limits(limits, (int)o->threads.values[t], b->sentence);
         if (status == TTT_OK) b->limit_count++;
-        for (int l = 0; l < o->layers.count && status == TTT_OK; l++)
-            status = run_model(b, o->layers.values[l], limits);
+        for (int l = 0; l < o->layer_count && status == TTT_OK; l++)
+            status = run_model(b, o->layers[l], limits);
     }
     if (status == TTT_OK && b->refused > 0 && b->refused >= b->table.rows) status = TTT_ERR_UNSUPPORTED;
     if (status == TTT_OK || b->table.rows > 0) ttt_bench_print_end(&b->table, b->limits, b->limit_count);

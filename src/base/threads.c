@@ -9,6 +9,7 @@
 #include <assert.h>
 #include <pthread.h>
 #include <signal.h>
+#include <stdalign.h>
 #include <stdatomic.h>
 #include <stdbool.h>
 #include <stdio.h>
@@ -31,19 +32,23 @@ typedef struct worker {
     int number;
 } worker;
 
+enum { CACHE_LINE = 64 };
+
 struct ttt_pool {
     int threads;
     bool spins;      /* there is a processor for each thread */
     pid_t process;   /* whose threads these are */
     worker *workers; /* [threads - 1] */
     int started;
-    atomic_bool taken; /* a call of ttt_parallel runs */
-    void (*task)(void *context, int64_t item, int thread);
+    /* What goes to and fro between the threads is one cache line, and nothing else is in it: a job of a few
+     * microseconds is made of its journeys. */
+    alignas(CACHE_LINE) void (*task)(void *context, int64_t item, int thread);
     void *context;
     atomic_llong items, next; /* of the open job */
     atomic_bool open, stop;
-    atomic_int inside; /* workers at the job */
-    pthread_mutex_t mutex;
+    atomic_int inside;                     /* workers at the job */
+    alignas(CACHE_LINE) atomic_bool taken; /* a call of ttt_parallel runs */
+    alignas(CACHE_LINE) pthread_mutex_t mutex;
     pthread_cond_t wake, left; /* a job was opened; the last worker left */
 };
 
@@ -60,11 +65,11 @@ static void relax(void)
 static bool look(ttt_pool *pool, bool (*done)(ttt_pool *pool))
 {
     enum { LOOKS = 32 }; /* from one glance at the clock to the next */
+    if (!pool->spins) return done(pool);
     double end = 0;
     do {
         for (int i = 0; i < LOOKS; i++) {
             if (done(pool)) return true;
-            if (!pool->spins) return false;
             relax();
         }
         const double now = ttt_clock();

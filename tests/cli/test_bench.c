@@ -128,7 +128,8 @@ static void refusals(void)
     FAILS(64, "-p is \"4-2\": a range goes upwards", BENCH "-p 4-2");
     FAILS(64, "-t is \"two\"", BENCH "-t two");
     FAILS(64, "--precision is \"f16\": give auto, f32, bf16, q8 or q4", BENCH "--precision f16");
-    FAILS(64, "--layer is \"mlp\": give ttt_linear or ttt_mlp", BENCH "--layer mlp");
+    FAILS(1, "\"mlp\", which does not exist; there are conv, ffn, ttt_linear", BENCH "--layer mlp");
+    FAILS(64, "--layer: give at most 64", BENCH "--layer $(printf ,%.0s $(seq 64))");
     FAILS(64, "-o is \"xml\"", BENCH "-o xml");
     FAILS(64, "leave out --config", "$TTT bench -m model --config tiny");
     FAILS(64, "\"model\" is too much", "$TTT bench model");
