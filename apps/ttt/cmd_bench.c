@@ -177,13 +177,13 @@ static ttt_status make_config(const options *o, const char *layer, ttt_config *c
     const char *name = o->config ? o->config : "tiny";
     const bool file = strchr(name, '/') || access(name, F_OK) == 0;
     ttt_status status = file ? ttt_config_load(config, name) : ttt_config_standard(config, name);
+    for (int i = 0; i < o->setting_count && status == TTT_OK; i++) status = ttt_app_set(config, o->settings[i]);
     if (status == TTT_OK && layer) {
         char blocks[TTT_APP_LAYER];
         snprintf(blocks, sizeof blocks, "%lld*%s", (long long)ttt_app_integer_of(config, "num_hidden_layers"),
                  layer);
         status = ttt_config_set(config, "layers", blocks);
     }
-    for (int i = 0; i < o->setting_count && status == TTT_OK; i++) status = ttt_app_set(config, o->settings[i]);
     return status == TTT_OK ? ttt_config_check(config, name) : status;
 }
 
