@@ -37,7 +37,8 @@ static const struct argp_option list[] = {
     {"model", 'm', "MODEL", 0, "a model folder", GROUP_MODEL},
     {"config", KEY_CONFIG, "NAME|FILE", 0,
      "random weights of this configuration: CONFIGS, or a config.json (default tiny)", GROUP_MODEL},
-    {"layer", KEY_LAYER, "NAME,..", 0, "with a configuration: what each of its blocks is, such as ttt_linear", GROUP_MODEL},
+    {"layer", KEY_LAYER, "NAME,..", 0, "with a configuration: what each of its blocks is, such as ttt_linear",
+     GROUP_MODEL},
     {"set", KEY_SET, "KEY=VALUE", 0, "with a configuration: set a key of config.json; may be repeated", GROUP_MODEL},
     {NULL, 0, NULL, 0, "Tests (lists such as 128,512 or 1k-8k*2; 0 leaves out):", GROUP_TESTS},
     {"n-prompt", 'p', "N,..", 0, "read N tokens at once (default 512)", GROUP_TESTS},
@@ -180,8 +181,7 @@ static ttt_status make_config(const options *o, const char *layer, ttt_config *c
     for (int i = 0; i < o->setting_count && status == TTT_OK; i++) status = ttt_app_set(config, o->settings[i]);
     if (status == TTT_OK && layer) {
         char blocks[TTT_APP_LAYER];
-        snprintf(blocks, sizeof blocks, "%lld*%s", (long long)ttt_app_integer_of(config, "num_hidden_layers"),
-                 layer);
+        snprintf(blocks, sizeof blocks, "%lld*%s", (long long)ttt_app_integer_of(config, "num_hidden_layers"), layer);
         status = ttt_config_set(config, "layers", blocks);
     }
     return status == TTT_OK ? ttt_config_check(config, name) : status;
@@ -351,8 +351,7 @@ static int run_all(bench *b)
         ttt_limits *limits = &b->limits[t];
         status = ttt_bench_limits(limits, (int)o->threads.values[t], b->sentence);
         if (status == TTT_OK) b->limit_count++;
-        for (int l = 0; l < o->layer_count && status == TTT_OK; l++)
-            status = run_model(b, o->layers[l], limits);
+        for (int l = 0; l < o->layer_count && status == TTT_OK; l++) status = run_model(b, o->layers[l], limits);
     }
     if (status == TTT_OK && b->refused > 0 && b->refused >= b->table.rows) status = TTT_ERR_UNSUPPORTED;
     if (status == TTT_OK || b->table.rows > 0) ttt_bench_print_end(&b->table, b->limits, b->limit_count);

@@ -6,9 +6,9 @@
 #include "base/alloc.h"
 #include "base/buffer.h"
 #include "base/file.h"
+#include "fault.h"
 #include "store/jax_stream.h"
 #include "store/safetensors.h"
-#include "fault.h"
 #include "test.h"
 
 /* Saves the stream's parameters as safetensors and compares with the folder's: as they are, or rounded to bf16. */

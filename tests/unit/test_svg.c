@@ -5,8 +5,8 @@
 
 #include "base/alloc.h"
 #include "base/file.h"
-#include "plot/axis.h"
 #include "fault.h"
+#include "plot/axis.h"
 #include "test.h"
 #include <ttt/plot.h>
 
