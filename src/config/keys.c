@@ -339,6 +339,9 @@ static ttt_status layers_print(const ttt_key *key, const ttt_config *config, ttt
 static ttt_status layers_repeat(const ttt_key *key, const ttt_config *config, const json_t *list, const char *where)
 {
     const char *name = config->ttt_layer_type == TTT_LEARNER_MLP ? "ttt_mlp" : "ttt_linear";
+    if ((int64_t)json_array_size(list) != config->num_hidden_layers)
+        return ttt_fail(TTT_ERR_FORMAT, "%s: layers has %zu blocks and num_hidden_layers is %" PRId64, where,
+                        json_array_size(list), config->num_hidden_layers);
     for (size_t i = 0; i < json_array_size(list); i++) {
         const char *text = json_string_value(json_array_get(list, i));
         if (!text) return bad_type(key, where);
@@ -348,9 +351,7 @@ static ttt_status layers_repeat(const ttt_key *key, const ttt_config *config, co
                             "only ttt_ext has a list of its own",
                             where, i, text, name);
     }
-    if ((int64_t)json_array_size(list) == config->num_hidden_layers) return TTT_OK;
-    return ttt_fail(TTT_ERR_FORMAT, "%s: layers has %zu blocks and num_hidden_layers is %" PRId64, where,
-                    json_array_size(list), config->num_hidden_layers);
+    return TTT_OK;
 }
 
 static ttt_status layers_from_json(const ttt_key *key, ttt_config *config, const json_t *value, const char *where)
