@@ -132,10 +132,11 @@ static void environments(void)
                 memset(results[i], 0, sizeof first[i]);
             }
             ttt_float_set(hosts[h]);
+            const uint64_t host = ttt_float_get(); /* valgrind keeps the rounding alone */
             compute(b, results);
             const uint64_t after = ttt_float_get();
             ttt_float_set(TTT_FLOAT_ENV);
-            CHECK_EQ(after, hosts[h]);
+            CHECK_EQ(after, host);
             for (int i = 0; i < RESULTS; i++) CHECK(memcmp(results[i], first[i], sizeof first[i]) == 0);
             ttt_backend_free(b);
         }

@@ -87,11 +87,12 @@ int main(void)
                 results *r = h == 0 && threads == 1 ? &first : &now;
                 memset(r, 0, sizeof *r);
                 ttt_float_set(hosts[h]);
+                const uint64_t host = ttt_float_get(); /* valgrind keeps the rounding alone */
                 infer(r, &config, backends[p], precisions[p], threads);
                 train(r, &config, backends[p], threads);
                 const uint64_t after = ttt_float_get();
                 ttt_float_set(TTT_FLOAT_ENV);
-                CHECK_EQ(after, hosts[h]);
+                CHECK_EQ(after, host);
                 CHECK(memcmp(r->logits, first.logits, sizeof r->logits) == 0);
                 CHECK(memcmp(r->loss, first.loss, sizeof r->loss) == 0);
                 CHECK(memcmp(r->norm, first.norm, sizeof r->norm) == 0);

@@ -110,12 +110,13 @@ static void environments(void)
     for (size_t h = 0; h < sizeof hosts / sizeof *hosts; h++) {
         for (int c = 0; c < COUNTS; c++) {
             ttt_pool *pool;
-            ttt_float_set(hosts[h]); /* the workers are created by such a thread too */
+            ttt_float_set(hosts[h]);               /* the workers are created by such a thread too */
+            const uint64_t host = ttt_float_get(); /* valgrind keeps the rounding alone */
             CHECK_OK(ttt_pool_new(&pool, counts[c]));
             for (int round = 0; round < 5; round++) {
                 memset(got, 0, sizeof got);
                 ttt_parallel(pool, FLOATS, compute, got);
-                CHECK_EQ(ttt_float_get(), hosts[h]);
+                CHECK_EQ(ttt_float_get(), host);
                 ttt_float_set(before);
                 CHECK(memcmp(got, expected, sizeof got) == 0);
                 ttt_float_set(hosts[h]);
