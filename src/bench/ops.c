@@ -93,7 +93,9 @@ static ttt_status init(ttt_suite *s, const ttt_config *config, const ttt_op_opti
     TTT_TRY(ttt_stack_reserve(&s->lm.stack, s->b));
     TTT_TRY(ttt_timed_start(s->b));
     s->ids = ttt_alloc((size_t)s->R, sizeof *s->ids);
-    if (!s->ids) return TTT_ERR_MEMORY;
+    s->frequencies = ttt_alloc((size_t)(s->C / s->H), sizeof *s->frequencies);
+    if (!s->ids || !s->frequencies) return TTT_ERR_MEMORY;
+    ttt_rotation_frequencies(s->frequencies, s->C / s->H, config->rope_theta);
     for (int64_t i = 0; i < s->R; i++) s->ids[i] = (int32_t)(i * 7919 % s->V);
     return TTT_OK;
 }
@@ -120,6 +122,7 @@ ttt_status ttt_time_ops(const ttt_config *config, const ttt_op_options *options,
     }
     ttt_suite_release(&s);
     ttt_free(s.ids);
+    ttt_free(s.frequencies);
     ttt_lm_deinit(&s.lm);
     ttt_backend_free(s.b);
     return status;

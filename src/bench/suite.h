@@ -21,7 +21,8 @@ struct ttt_suite {
     void *context;
     int64_t R, C, F, H, V, K, W; /* tokens; the rest as in backend.h */
     int64_t parameters;
-    int32_t *ids; /* [R], below V */
+    int32_t *ids;        /* [R], below V */
+    double *frequencies; /* [D/2], of rotate_at */
 
     void (*run)(ttt_suite *s);
     void (*prepare)(ttt_suite *s); /* NULL, or what has to be done before every run */

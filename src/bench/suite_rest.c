@@ -28,6 +28,7 @@ RUN(norm_gate_backward, X(0), X(1), X(2), X(3), X(4), X(5), X(6), X(7), X(8), s-
 RUN(swiglu, X(0), X(1), X(2), s->R * s->F)
 RUN(swiglu_backward, X(0), X(1), X(2), s->R * s->F)
 RUN(rotate, X(0), X(1), SEQUENCE, s->H, s->C / s->H, s->K, false)
+RUN(rotate_at, X(0), s->frequencies, SEQUENCE, s->H, s->C / s->H, true, false)
 RUN(conv, X(0), X(1), X(2), X(3), SEQUENCE, 0, s->C, s->W)
 RUN(conv_backward, X(0), X(1), X(2), X(3), X(4), X(5), X(6), SEQUENCE, 0, s->C, s->W)
 RUN(rate, X(0), X(1), s->R, s->H, rate_scale)
@@ -81,6 +82,7 @@ void ttt_suite_rest(ttt_suite *s)
         {"swiglu", swiglu, hidden, {RF, RF, RF}},
         {"swiglu_backward", swiglu_backward, hidden, {RF, RF, RF}},
         {"rotate", rotate, wide, {RC, K * (C / H)}},
+        {"rotate_at", rotate_at, wide, {RC}},
         {"conv", conv, wide, {RC, RC, CW, C}},
         {"conv_backward", conv_backward, wide, {RC, CW, C, RC, RC, tail, CW}},
         {"rate", rate, heads, {RH, H}},

@@ -17,6 +17,33 @@ static void rotate(float *x, const float *table, int64_t heads, int64_t head_siz
     }
 }
 
+static void rotate_halves(float *x, const float *cosines, const float *sines, int64_t half, int64_t pairs)
+{
+    for (int64_t i = 0; i < pairs; i += VF) {
+        const int64_t n = lanes_at(i, pairs);
+        const vf c = vf_load_n(cosines + i, n), s = vf_load_n(sines + i, n);
+        const vf a = vf_load_n(x + i, n), b = vf_load_n(x + half + i, n);
+        vf_store_n(x + i, vf_fnma(b, s, vf_mul(a, c)), n);
+        vf_store_n(x + half + i, vf_fma(a, s, vf_mul(b, c)), n);
+    }
+}
+
+static void rotate_pairs(float *x, const float *cosines, const float *sines, int64_t heads, int64_t head_size,
+                         int64_t pairs, bool halves)
+{
+    for (int64_t h = 0; h < heads; h++, x += head_size) {
+        if (halves) {
+            rotate_halves(x, cosines, sines, head_size / 2, pairs);
+            continue;
+        }
+        for (int64_t i = 0; i < pairs; i++) {
+            const float c = cosines[i], s = sines[i], a = x[2 * i], b = x[2 * i + 1];
+            x[2 * i] = a * c - b * s;
+            x[2 * i + 1] = a * s + b * c;
+        }
+    }
+}
+
 /* Taps that are taken together, and the most columns whose weights then lie beside each other. */
 enum { CONV_TAPS = 4 };
 

@@ -3,6 +3,7 @@
  * What looks at a token's position or at the tokens before it. Rows are shared out, and columns in the backward of
  * the convolutions, which sums over rows.
  */
+#include <math.h>
 #include <string.h>
 
 #include "cpu/cpu.h"
@@ -40,6 +41,51 @@ static void rotate(const ttt_backend *b, void *x, const void *table, const ttt_r
     for (s.run = runs; s.run < runs + run_count; s.run++) {
         ttt_cpu_split(b, s.run->count, heads * head_size, rotate_rows, &s);
     }
+}
+
+typedef struct rotation_at {
+    const ttt_kernels *kernels;
+    float *x;
+    const double *frequencies;
+    const ttt_run *run;
+    int64_t heads, head_size;
+    bool halves, inverse;
+} rotation_at;
+
+static void rotate_at_rows(void *context, int64_t begin, int64_t end)
+{
+    enum { PAIRS = 64 };
+    const rotation_at *r = context;
+    const int64_t half = r->head_size / 2;
+    for (int64_t t = begin; t < end; t++) {
+        float *x = r->x + (r->run->row + t) * r->heads * r->head_size;
+        for (int64_t first = 0; first < half; first += PAIRS) {
+            const int64_t pairs = half - first < PAIRS ? half - first : PAIRS;
+            float cosines[PAIRS], sines[PAIRS];
+            for (int64_t i = 0; i < pairs; i++) {
+                const double angle = (double)(r->run->position + t) * r->frequencies[first + i];
+                cosines[i] = (float)cos(angle);
+                sines[i] = (float)(r->inverse ? -sin(angle) : sin(angle));
+            }
+            r->kernels->rotate_pairs(x + (r->halves ? first : 2 * first), cosines, sines, r->heads, r->head_size, pairs,
+                                     r->halves);
+        }
+    }
+}
+
+static void rotate_at(const ttt_backend *b, void *x, const double *frequencies, const ttt_run *runs, int64_t run_count,
+                      int64_t heads, int64_t head_size, bool halves, bool inverse)
+{
+    enum { ANGLE = 32 }; /* what cosine and sine cost, in elementary operations */
+    rotation_at r = {.kernels = ttt_cpu_kernels(b),
+                     .x = x,
+                     .frequencies = frequencies,
+                     .heads = heads,
+                     .head_size = head_size,
+                     .halves = halves,
+                     .inverse = inverse};
+    for (r.run = runs; r.run < runs + run_count; r.run++)
+        ttt_cpu_split(b, r.run->count, (heads + ANGLE) * head_size, rotate_at_rows, &r);
 }
 
 typedef struct convolution {
@@ -174,6 +220,7 @@ static void conv_tail_backward(const ttt_backend *b, void *dxv, const ttt_run *r
 void ttt_cpu_ops_sequence(ttt_ops *ops)
 {
     ops->rotate = rotate;
+    ops->rotate_at = rotate_at;
     ops->conv = conv;
     ops->conv_tail = conv_tail;
     ops->conv_backward = conv_backward;

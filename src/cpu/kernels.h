@@ -129,6 +129,10 @@ typedef struct ttt_kernels {
 
     /* One row of heads; table [D/2, 2] holds cos and sin; sign -1 rotates back. */
     void (*rotate)(float *x, const float *table, int64_t heads, int64_t head_size, float sign);
+    /* One row of heads, `pairs` of each: the two halves of pair i lie at x[i] and x[i + head_size / 2], or else at
+     * x[2 i] and x[2 i + 1]. */
+    void (*rotate_pairs)(float *x, const float *cosines, const float *sines, int64_t heads, int64_t head_size,
+                         int64_t pairs, bool halves);
     void (*conv)(const ttt_conv *c);
     void (*conv_backward)(const ttt_conv *c);
     /* One row: logits to scale * sigmoid(logit + bias) */

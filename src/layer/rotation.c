@@ -19,6 +19,13 @@ static void fill(double *table, const ttt_rotation *r)
     }
 }
 
+void ttt_rotation_frequencies(double *frequencies, int64_t head_size, double theta)
+{
+    const uint64_t host = ttt_float_begin();
+    for (int64_t i = 0; i < head_size / 2; i++) frequencies[i] = pow(theta, -2 * (double)i / (double)head_size);
+    ttt_float_end(host);
+}
+
 static ttt_status make(ttt_rotation *r, const ttt_backend *backend)
 {
     const int64_t count = r->period * r->head_size;

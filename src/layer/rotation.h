@@ -18,6 +18,9 @@ typedef struct ttt_rotations {
     int64_t count;
 } ttt_rotations;
 
+/* MATH (rotate-at): theta^(-2i/D) of all pairs, frequencies [D/2]. */
+void ttt_rotation_frequencies(double *frequencies, int64_t head_size, double theta);
+
 /* The table of these numbers, made where there is none yet; it lives as long as `rotations`. */
 TTT_NODISCARD ttt_status ttt_rotations_find(ttt_rotations *rotations, const ttt_backend *backend, int64_t period,
                                             int64_t head_size, double theta, const void **table);

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT
  *
- * MATH (rotate) and (conv): what looks at a token's position or at the tokens before it.
+ * MATH (rotate), (rotate-at) and (conv): what looks at a token's position or at the tokens before it.
  */
+#include <math.h>
 #include <string.h>
 
 #include "ref/ref.h"
@@ -21,6 +22,26 @@ static void rotate(const ttt_backend *b, void *xv, const void *tablev, const ttt
                 const double even = x[2 * pair], odd = x[2 * pair + 1];
                 x[2 * pair] = even * c - odd * s;
                 x[2 * pair + 1] = even * s + odd * c;
+            }
+        }
+    }
+}
+
+static void rotate_at(const ttt_backend *b, void *xv, const double *frequencies, const ttt_run *runs, int64_t run_count,
+                      int64_t H, int64_t D, bool halves, bool inverse)
+{
+    (void)b;
+    for (int64_t n = 0; n < run_count; n++) {
+        for (int64_t t = 0; t < runs[n].count; t++) {
+            double *x = (double *)xv + (runs[n].row + t) * H * D;
+            for (int64_t pair = 0; pair < H * D / 2; pair++) {
+                const int64_t h = pair / (D / 2), i = pair % (D / 2);
+                const double angle = (double)(runs[n].position + t) * frequencies[i];
+                const double c = cos(angle), s = inverse ? -sin(angle) : sin(angle);
+                double *one = x + h * D + (halves ? i : 2 * i), *two = one + (halves ? D / 2 : 1);
+                const double first = *one, second = *two;
+                *one = first * c - second * s;
+                *two = first * s + second * c;
             }
         }
     }
@@ -112,6 +133,7 @@ static void conv_tail_backward(const ttt_backend *b, void *dxv, const ttt_run *r
 void ttt_ref_ops_sequence(ttt_ops *ops)
 {
     ops->rotate = rotate;
+    ops->rotate_at = rotate_at;
     ops->conv = conv;
     ops->conv_tail = conv_tail;
     ops->conv_backward = conv_backward;

@@ -53,6 +53,40 @@ static void terms_rotate(const op_case *c, double *const *before, double *const 
     }
 }
 
+/* ---- rotate_at: x. dims: rows, first, heads, head size, 2 for halves, 2 for the inverse, a power of two that is added
+ * to positions; frequencies are those of any theta, the last of them large ---- */
+
+enum { MOST_PAIRS = 96 };
+
+static double frequency(int64_t i) { return i == 0 ? 1 : exp(-0.3 * (double)i); }
+
+/* Far on in a sequence of 2^31 tokens, angles are those of its positions still. */
+static int64_t far(const op_case *c) { return c->dims[6] ? (INT64_C(1) << c->dims[6]) - POSITION1 : 0; }
+
+static void run_rotate_at(const ttt_backend *b, const op_case *c, void *const *x, int64_t begin, int64_t end)
+{
+    const int64_t H = c->dims[2], D = c->dims[3];
+    double frequencies[MOST_PAIRS];
+    ttt_run runs[RUNS];
+    const int64_t count = make_runs(runs, b, c->dims[0], c->dims[1], NULL, NULL, 0, begin, end);
+    for (int64_t n = 0; n < count; n++) runs[n].position += far(c);
+    for (int64_t i = 0; i < D / 2; i++) frequencies[i] = frequency(i);
+    b->ops->rotate_at(b, ttt_at(b, x[0], begin * H * D), frequencies, runs, count, H, D, c->dims[4] == 2,
+                      c->dims[5] == 2);
+}
+
+static void terms_rotate_at(const op_case *c, double *const *before, double *const *after, double *const *terms)
+{
+    (void)after;
+    const int64_t R = c->dims[0], first = c->dims[1], H = c->dims[2], D = c->dims[3];
+    for (int64_t k = 0; k < R * H * D; k++) {
+        const int64_t r = k / (H * D), d = k % D, i = c->dims[4] == 2 ? d % (D / 2) : d / 2;
+        const int64_t other = c->dims[4] == 2 ? (d + D / 2) % D - d : d % 2 ? -1 : 1;
+        const double angle = (double)(far(c) + (r < first ? POSITION0 + r : POSITION1 + r - first)) * frequency(i);
+        terms[0][k] = fabs(before[0][k] * cos(angle)) + fabs(before[0][k + other] * sin(angle));
+    }
+}
+
 /* ---- conv and conv_tail: y, x, w, bias, state [RUNS, 3 + (W-1) C] with the tail at 3 ---- */
 
 enum { TAIL = 3 };
@@ -130,6 +164,20 @@ static void check_rotate(int64_t R, int64_t first, int64_t H, int64_t D, int64_t
     }
 }
 
+static void check_rotate_at(int64_t R, int64_t first, int64_t H, int64_t D, int64_t power)
+{
+    for (int64_t kind = 0; kind < 4; kind++) {
+        const op_case c = {.name = "rotate_at",
+                           .dims = {R, first, H, D, 1 + kind % 2, 1 + kind / 2, power},
+                           .operands = {{OP_ADD, R * H * D, 1}},
+                           .rows = R,
+                           .run = run_rotate_at,
+                           .terms = terms_rotate_at,
+                           .c = 3};
+        op_check(&c);
+    }
+}
+
 static void check_conv(int64_t R, int64_t first, int64_t C, int64_t W)
 {
     const int64_t state = RUNS * (TAIL + (W - 1) * C);
@@ -181,6 +229,10 @@ void op_sequence_tests(void)
     check_rotate(9, 4, 3, 6, 5);
     check_rotate(40, 39, 2, 64, 16);
     check_rotate(300, 120, 4, 34, 16);
+    check_rotate_at(1, 1, 1, 2, 0);
+    check_rotate_at(9, 4, 3, 6, 31);
+    check_rotate_at(40, 39, 2, 64, 0);
+    check_rotate_at(100, 40, 2, 192, 30);
     const int64_t widths[] = {1, 2, 7, 8, 9, 15, 16, 17, 33, 64, 65, 130};
     for (int64_t i = 0; i < (int64_t)(sizeof widths / sizeof *widths); i++)
         check_conv(2 + i * 5 % 13, 1 + i % 2, widths[i], 1 + i * 3 % 5);
