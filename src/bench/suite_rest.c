@@ -27,6 +27,8 @@ RUN(norm_gate, X(0), X(1), X(2), X(3), X(4), s->R, s->C)
 RUN(norm_gate_backward, X(0), X(1), X(2), X(3), X(4), X(5), X(6), X(7), X(8), s->R, s->C)
 RUN(swiglu, X(0), X(1), X(2), s->R * s->F)
 RUN(swiglu_backward, X(0), X(1), X(2), s->R * s->F)
+RUN(silu, X(0), X(1), s->R * s->F)
+RUN(silu_backward, X(0), X(1), s->R * s->F)
 RUN(rotate, X(0), X(1), SEQUENCE, s->H, s->C / s->H, s->K, false)
 RUN(rotate_at, X(0), s->frequencies, SEQUENCE, s->H, s->C / s->H, true, false)
 RUN(conv, X(0), X(1), X(2), X(3), SEQUENCE, 0, s->C, s->W)
@@ -81,6 +83,8 @@ void ttt_suite_rest(ttt_suite *s)
         {"norm_gate_backward", norm_gate_backward, wide, {RC, RC, C, C, RC, RC, C, C, RC}},
         {"swiglu", swiglu, hidden, {RF, RF, RF}},
         {"swiglu_backward", swiglu_backward, hidden, {RF, RF, RF}},
+        {"silu", silu, hidden, {RF, RF}},
+        {"silu_backward", silu_backward, hidden, {RF, RF}},
         {"rotate", rotate, wide, {RC, K * (C / H)}},
         {"rotate_at", rotate_at, wide, {RC}},
         {"conv", conv, wide, {RC, RC, CW, C}},

@@ -28,9 +28,9 @@
     {                                                                                                                  \
         .fma_loop = fma_loop, .dot_loop = dots, .product = product, .tiles = tiles, .tile_product = tile_multiply,     \
         .quantize_row = quantize_row, .block_product = block_multiply, .add = add, .swiglu = swiglu,                   \
-        .swiglu_backward = swiglu_backward, .rmsnorm = rmsnorm, .rmsnorm_backward = rmsnorm_backward,                  \
-        .norm_gate = norm_gate, .norm_gate_backward = norm_gate_backward, .rotate = rotate,                            \
-        .rotate_pairs = rotate_pairs, .conv = conv, .conv_backward = conv_backward, .rate = rate,                      \
+        .swiglu_backward = swiglu_backward, .silu = silu, .silu_backward = silu_backward, .rmsnorm = rmsnorm,          \
+        .rmsnorm_backward = rmsnorm_backward, .norm_gate = norm_gate, .norm_gate_backward = norm_gate_backward,        \
+        .rotate = rotate, .rotate_pairs = rotate_pairs, .conv = conv, .conv_backward = conv_backward, .rate = rate,    \
         .cross_entropy = cross_entropy, .sum_squares = sum_squares, .adamw = adamw,                                    \
         .learner = {[TTT_LINEAR_LEARNER] = {learner_linear_forward, learner_linear_backward},                          \
                     [TTT_MLP_LEARNER] = {learner_mlp_forward, learner_mlp_backward}},                                  \

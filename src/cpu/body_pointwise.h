@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
  *
- * Element by element: y += x, SwiGLU and its gradient, the learning rate of the inner loop.
+ * Element by element: y += x, silu and SwiGLU and their gradients, the learning rate of the inner loop.
  */
 #ifndef TTT_CPU_BODY_POINTWISE_H
 #define TTT_CPU_BODY_POINTWISE_H
@@ -29,6 +29,24 @@ static void swiglu_backward(float *dy, float *gate, float *up, int64_t n)
         vf_store_n(dy + i, vf_mul(silu, u), lanes);
         vf_store_n(gate + i, vf_mul(vf_mul(d, u), slope), lanes);
         vf_store_n(up + i, vf_mul(d, silu), lanes);
+    }
+}
+
+static void silu(float *y, const float *x, int64_t n)
+{
+    for (int64_t i = 0; i < n; i += VF) {
+        const int64_t lanes = lanes_at(i, n);
+        vf_store_n(y + i, vm_silu(vf_load_n(x + i, lanes)), lanes);
+    }
+}
+
+static void silu_backward(float *dy, const float *x, int64_t n)
+{
+    for (int64_t i = 0; i < n; i += VF) {
+        const int64_t lanes = lanes_at(i, n);
+        const vf v = vf_load_n(x + i, lanes), s = vm_sigmoid(v);
+        const vf slope = vf_fma(vf_mul(v, s), vf_sub(vf_set(1), s), s);
+        vf_store_n(dy + i, vf_mul(vf_load_n(dy + i, lanes), slope), lanes);
     }
 }
 

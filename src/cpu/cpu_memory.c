@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
  *
- * The memory operations: conversion, zero, copy, add.
+ * The memory operations: conversion, zero, copy, transpose, add.
  */
 #include <string.h>
 
@@ -83,6 +83,39 @@ static void copy(const ttt_backend *b, void *y, const void *x, int64_t n)
     ttt_cpu_split(b, n, 1, copy_part, &v);
 }
 
+typedef struct matrix {
+    float *y;
+    const float *x;
+    int64_t y_stride, x_stride, rows, columns;
+} matrix;
+
+static void copy_part_rows(void *context, int64_t begin, int64_t end)
+{
+    const matrix *m = context;
+    for (int64_t r = begin; r < end; r++)
+        memcpy(m->y + r * m->y_stride, m->x + r * m->x_stride, (size_t)m->columns * sizeof(float));
+}
+
+static void copy_rows(const ttt_backend *b, void *y, int64_t y_stride, const void *x, int64_t x_stride, int64_t rows,
+                      int64_t width)
+{
+    matrix m = {.y = y, .x = x, .y_stride = y_stride, .x_stride = x_stride, .columns = width};
+    ttt_cpu_split(b, rows, width, copy_part_rows, &m);
+}
+
+static void transpose_part(void *context, int64_t begin, int64_t end)
+{
+    const matrix *m = context;
+    for (int64_t r = begin; r < end; r++)
+        for (int64_t c = 0; c < m->rows; c++) m->y[r * m->rows + c] = m->x[c * m->columns + r];
+}
+
+static void transpose(const ttt_backend *b, void *y, const void *x, int64_t rows, int64_t columns)
+{
+    matrix m = {.y = y, .x = x, .rows = rows, .columns = columns};
+    ttt_cpu_split(b, columns, rows, transpose_part, &m);
+}
+
 static void add(const ttt_backend *b, void *y, const void *x, int64_t n)
 {
     vectors v = {.kernels = ttt_cpu_kernels(b), .y = y, .x = x};
@@ -95,5 +128,7 @@ void ttt_cpu_ops_memory(ttt_ops *ops)
     ops->to = to;
     ops->zero = zero;
     ops->copy = copy;
+    ops->copy_rows = copy_rows;
+    ops->transpose = transpose;
     ops->add = add;
 }

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
  *
- * Element by element: SwiGLU, and the rates of the inner loop, which are few and so computed in place.
+ * Element by element: SwiGLU, silu, and the rates of the inner loop, which are few and so computed in place.
  */
 #include "cpu/cpu.h"
 
@@ -34,6 +34,30 @@ static void swiglu_backward(const ttt_backend *b, void *dy, void *gate, void *up
 {
     pointwise p = {.kernels = ttt_cpu_kernels(b), .y = dy, .dgate = gate, .dup = up};
     ttt_cpu_split(b, n, 4, swiglu_backward_part, &p);
+}
+
+static void silu_part(void *context, int64_t begin, int64_t end)
+{
+    const pointwise *p = context;
+    p->kernels->silu(p->y + begin, p->gate + begin, end - begin);
+}
+
+static void silu(const ttt_backend *b, void *y, const void *x, int64_t n)
+{
+    pointwise p = {.kernels = ttt_cpu_kernels(b), .y = y, .gate = x};
+    ttt_cpu_split(b, n, 4, silu_part, &p);
+}
+
+static void silu_backward_part(void *context, int64_t begin, int64_t end)
+{
+    const pointwise *p = context;
+    p->kernels->silu_backward(p->y + begin, p->gate + begin, end - begin);
+}
+
+static void silu_backward(const ttt_backend *b, void *dy, const void *x, int64_t n)
+{
+    pointwise p = {.kernels = ttt_cpu_kernels(b), .y = dy, .gate = x};
+    ttt_cpu_split(b, n, 4, silu_backward_part, &p);
 }
 
 static void rate_rows(void *context, int64_t begin, int64_t end)
@@ -97,6 +121,8 @@ void ttt_cpu_ops_pointwise(ttt_ops *ops)
 {
     ops->swiglu = swiglu;
     ops->swiglu_backward = swiglu_backward;
+    ops->silu = silu;
+    ops->silu_backward = silu_backward;
     ops->rate = rate;
     ops->rate_backward = rate_backward;
     ops->position_factor = position_factor;

@@ -119,6 +119,8 @@ typedef struct ttt_kernels {
     void (*add)(float *y, const float *x, int64_t n);
     void (*swiglu)(float *y, const float *gate, const float *up, int64_t n);
     void (*swiglu_backward)(float *dy, float *gate, float *up, int64_t n); /* in place, as in backend.h */
+    void (*silu)(float *y, const float *x, int64_t n);
+    void (*silu_backward)(float *dy, const float *x, int64_t n);
 
     /* One row; dx and dw += */
     void (*rmsnorm)(float *y, const float *x, const float *w, int64_t width, float eps);

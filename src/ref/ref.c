@@ -30,6 +30,21 @@ static void copy(const ttt_backend *b, void *y, const void *x, int64_t n)
     memcpy(y, x, (size_t)n * sizeof(double));
 }
 
+static void copy_rows(const ttt_backend *b, void *yv, int64_t y_stride, const void *xv, int64_t x_stride, int64_t rows,
+                      int64_t C)
+{
+    (void)b;
+    for (int64_t r = 0; r < rows; r++)
+        memcpy((double *)yv + r * y_stride, (const double *)xv + r * x_stride, (size_t)C * sizeof(double));
+}
+
+static void transpose(const ttt_backend *b, void *yv, const void *xv, int64_t M, int64_t N)
+{
+    (void)b;
+    for (int64_t m = 0; m < M; m++)
+        for (int64_t n = 0; n < N; n++) ((double *)yv)[n * M + m] = ((const double *)xv)[m * N + n];
+}
+
 static void add(const ttt_backend *b, void *yv, const void *xv, int64_t n)
 {
     (void)b;
@@ -46,6 +61,8 @@ ttt_status ttt_backend_init_ref(ttt_backend *backend)
         .to = to,
         .zero = zero,
         .copy = copy,
+        .copy_rows = copy_rows,
+        .transpose = transpose,
         .add = add,
         .learner = {[TTT_LINEAR_LEARNER] = &ttt_ref_learner_linear, [TTT_MLP_LEARNER] = &ttt_ref_learner_mlp}};
     ttt_host_ops(ops);

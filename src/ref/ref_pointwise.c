@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
  *
- * MATH (swiglu), (rate) and (factor): what is computed element by element.
+ * MATH (swiglu), (silu), (rate) and (factor): what is computed element by element.
  */
 #include "ref/ref.h"
 #include "ref/ref_math.h"
@@ -22,6 +22,25 @@ static void swiglu_backward(const ttt_backend *b, void *dyv, void *gatev, void *
         dy[i] = x * s * u;
         gate[i] = d * u * s * (1 + x * (1 - s));
         up[i] = d * x * s;
+    }
+}
+
+static void silu(const ttt_backend *b, void *yv, const void *xv, int64_t n)
+{
+    (void)b;
+    double *y = yv;
+    const double *x = xv;
+    for (int64_t i = 0; i < n; i++) y[i] = x[i] * ref_sigmoid(x[i]);
+}
+
+static void silu_backward(const ttt_backend *b, void *dyv, const void *xv, int64_t n)
+{
+    (void)b;
+    double *dy = dyv;
+    const double *x = xv;
+    for (int64_t i = 0; i < n; i++) {
+        const double s = ref_sigmoid(x[i]);
+        dy[i] *= s * (1 + x[i] * (1 - s));
     }
 }
 
@@ -79,6 +98,8 @@ void ttt_ref_ops_pointwise(ttt_ops *ops)
 {
     ops->swiglu = swiglu;
     ops->swiglu_backward = swiglu_backward;
+    ops->silu = silu;
+    ops->silu_backward = silu_backward;
     ops->rate = rate;
     ops->rate_backward = rate_backward;
     ops->position_factor = position_factor;

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
- * Memory operations, SwiGLU and the rates of the inner loop; and the functions that kernels compute element by element,
- * over their whole range.
+ * Memory operations, SwiGLU, silu and the rates of the inner loop; and the functions that kernels compute element by
+ * element, over their whole range.
  */
 #include <math.h>
 #include <stdlib.h>
@@ -59,6 +59,40 @@ static void terms_swiglu_backward(const op_case *c, double *const *before, doubl
         const double gate = before[1][i], s = 1 / (1 + exp(-gate)), slope = s * (1 + fabs(gate));
         terms[1][i] = fabs(before[0][i] * before[2][i]) * slope;
     }
+}
+
+/* ---- silu: y, x; backward: dy, x ---- */
+
+static void run_silu(const ttt_backend *b, const op_case *c, void *const *x, int64_t begin, int64_t end)
+{
+    const int64_t C = c->dims[1];
+    b->ops->silu(b, ttt_at(b, x[0], begin * C), ttt_at(b, x[1], begin * C), (end - begin) * C);
+}
+
+static void run_silu_backward(const ttt_backend *b, const op_case *c, void *const *x, int64_t begin, int64_t end)
+{
+    (void)begin, (void)end;
+    b->ops->silu_backward(b, x[0], x[1], c->dims[0] * c->dims[1]);
+}
+
+static void terms_silu_backward(const op_case *c, double *const *before, double *const *after, double *const *terms)
+{
+    (void)after;
+    for (int64_t i = 0; i < c->dims[0] * c->dims[1]; i++) {
+        const double x = before[1][i];
+        terms[0][i] = fabs(before[0][i]) * (1 + fabs(x)) / (1 + exp(-x));
+    }
+}
+
+/* ---- copy_rows and transpose of columns 1 to C - 2 of [R,C]: y [R,C], its transpose, x ---- */
+
+static void run_shapes(const ttt_backend *b, const op_case *c, void *const *x, int64_t begin, int64_t end)
+{
+    const int64_t R = c->dims[0], C = c->dims[1], width = C > 2 ? C - 2 : C;
+    (void)begin, (void)end;
+    b->ops->copy_rows(b, x[0], width, ttt_at(b, x[2], C > 2), C, R, width);
+    b->ops->copy_rows(b, ttt_at(b, x[3], C > 2), C, x[0], width, R, width);
+    b->ops->transpose(b, x[1], x[0], R, width);
 }
 
 /* ---- rate: r, bias; backward: dr, dbias, r ---- */
@@ -129,6 +163,27 @@ static void check_rows(int64_t R, int64_t C)
                             .terms = terms_swiglu,
                             .c = 6};
     op_check(&swiglu);
+    const op_case silu = {.name = "silu",
+                          .dims = {R, C},
+                          .operands = {{OP_OUT, R * C, 1}, {OP_IN, R * C, 3}},
+                          .rows = R,
+                          .run = run_silu,
+                          .terms = terms_swiglu,
+                          .c = 6};
+    op_check(&silu);
+    const op_case silu_backward = {.name = "silu_backward",
+                                   .dims = {R, C},
+                                   .operands = {{OP_ADD, R * C, 1}, {OP_IN, R * C, 3}},
+                                   .run = run_silu_backward,
+                                   .terms = terms_silu_backward,
+                                   .c = 8};
+    op_check(&silu_backward);
+    const int64_t inner = R * (C > 2 ? C - 2 : C);
+    const op_case shapes = {.name = "copy_rows, transpose",
+                            .dims = {R, C},
+                            .operands = {{OP_OUT, inner, 1}, {OP_OUT, inner, 1}, {OP_IN, R * C, 1}, {OP_ADD, R * C, 1}},
+                            .run = run_shapes};
+    op_check(&shapes);
     const op_case rate = {.name = "rate",
                           .dims = {R, C},
                           .operands = {{OP_ADD, R * C, 2}, {OP_IN, C, 1}},
