@@ -5,6 +5,7 @@
 #include "config/config.h"
 
 #include <inttypes.h>
+#include <math.h>
 #include <string.h>
 
 #include "base/alloc.h"
@@ -32,7 +33,30 @@ void ttt_config_init(ttt_config *config)
         .ttt_layer_type = TTT_LEARNER_LINEAR,
         .tie_word_embeddings = true,
         .model_type = TTT_MODEL_TTT,
+        .state_size = 16,
+        .expand = 2,
+        .mamba_conv_kernel = 4,
+        .time_step_min = 1e-3,
+        .time_step_max = 0.1,
+        .time_step_floor = 1e-4,
+        .time_step_scale = 1,
+        .expand_v = 1,
+        .conv_size = 4,
+        .linear_attention_normalise = true,
+        .ttt_norm = true,
+        .ttt_residual = true,
+        .ttt_bias = true,
+        .ttt_position_factor = true,
+        .ttt_rope = true,
+        .ttt_rate = -1,
     };
+}
+
+int64_t ttt_config_product(int64_t size, double factor)
+{
+    const double product = (double)size * factor, whole = round(product);
+    if (!(whole >= 1 && whole <= 0x1p40) || fabs(product - whole) > 1e-9 * whole) return 0;
+    return (int64_t)whole;
 }
 
 ttt_status ttt_config_new(ttt_config **config)
@@ -78,7 +102,11 @@ static const ttt_fixed_key *find_fixed(const char *name)
 ttt_status ttt_config_set(ttt_config *config, const char *name, const char *value)
 {
     const ttt_key *key = ttt_key_find(name);
-    if (key) return key->kind->parse(key, config, value);
+    if (key) {
+        TTT_TRY(key->kind->parse(key, config, value));
+        if (key->of == TTT_KEY_FLAG && !ttt_key_is_default(key, config)) config->model_type = TTT_MODEL_TTT_EXT;
+        return TTT_OK;
+    }
     const ttt_fixed_key *fixed = find_fixed(name);
     if (!fixed) return no_key(name);
     if (strcmp(fixed->value, value) == 0) return TTT_OK;
@@ -115,7 +143,7 @@ ttt_status ttt_config_get_integer(const ttt_config *config, const char *name, in
     *value = 0;
     if (key && key->kind == &ttt_key_boolean)
         *value = *(const bool *)place;
-    else if (key && (key->kind == &ttt_key_integer || key->kind == &ttt_key_token))
+    else if (key && (key->kind == &ttt_key_integer || key->kind == &ttt_key_size || key->kind == &ttt_key_token))
         *value = *(const int64_t *)place;
     else
         return other_kind(name, ttt_key_integer.must_be);
@@ -126,7 +154,8 @@ ttt_status ttt_config_get_real(const ttt_config *config, const char *name, doubl
 {
     const ttt_key *key = ttt_key_find(name);
     *value = 0;
-    if (!key || key->kind != &ttt_key_real) return other_kind(name, ttt_key_real.must_be);
+    if (!key || (key->kind != &ttt_key_real && key->kind != &ttt_key_rate))
+        return other_kind(name, ttt_key_real.must_be);
     *value = *(const double *)ttt_key_place(key, config);
     return TTT_OK;
 }
@@ -142,10 +171,30 @@ ttt_status ttt_config_get_string(const ttt_config *config, const char *name, con
 
 /* ---- checks ---- */
 
+/* What the authors' class does not compute belongs to no ttt folder. */
+static ttt_status check_flag(const ttt_key *key, const ttt_config *config, const char *where)
+{
+    ttt_config defaults;
+    ttt_buffer text = {0};
+    ttt_config_init(&defaults);
+    if (key->kind->equal(key, config, &defaults)) return TTT_OK;
+    ttt_status status = ttt_buffer_print(&text, "%s ", key->name);
+    if (status == TTT_OK) status = key->kind->print(key, config, &text);
+    if (status == TTT_OK) status = ttt_buffer_print(&text, " is not supported in the model_type ttt, only ");
+    if (status == TTT_OK) status = key->kind->print(key, &defaults, &text);
+    if (status == TTT_OK)
+        status = ttt_fail(TTT_ERR_UNSUPPORTED, "%s: %s; the model_type ttt_ext has both", where, text.data);
+    ttt_buffer_deinit(&text);
+    return status;
+}
+
 ttt_status ttt_config_check_keys(const ttt_config *config, const char *where)
 {
-    for (int i = 0; i < TTT_KEY_COUNT; i++)
-        if (ttt_keys[i].kind->check) TTT_TRY(ttt_keys[i].kind->check(&ttt_keys[i], config, where));
+    for (int i = 0; i < TTT_KEY_COUNT; i++) {
+        const ttt_key *key = &ttt_keys[i];
+        if (key->kind->check) TTT_TRY(key->kind->check(key, config, where));
+        if (key->of == TTT_KEY_FLAG && config->model_type == TTT_MODEL_TTT) TTT_TRY(check_flag(key, config, where));
+    }
     const int64_t width = config->hidden_size, heads = config->num_attention_heads;
     if (width % heads != 0)
         return ttt_fail(TTT_ERR_FORMAT, "%s: num_attention_heads %" PRId64 " does not divide hidden_size %" PRId64,

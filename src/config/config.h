@@ -14,6 +14,11 @@
 #include "base/buffer.h"
 
 typedef enum ttt_learner_kind { TTT_LEARNER_LINEAR, TTT_LEARNER_MLP } ttt_learner_kind;
+typedef enum ttt_step_scheme { TTT_STEP_RANDOM, TTT_STEP_CONSTANT } ttt_step_scheme;
+typedef enum ttt_feature_map { TTT_FEATURE_ELU1, TTT_FEATURE_IDENTITY } ttt_feature_map;
+typedef enum ttt_target { TTT_TARGET_DIFFERENCE, TTT_TARGET_V } ttt_target; /* "v-k", "v" */
+typedef enum ttt_w0 { TTT_W0_LEARNED, TTT_W0_ZERO } ttt_w0;
+typedef enum ttt_maybe { TTT_UNSAID, TTT_NO, TTT_YES } ttt_maybe; /* null, false, true */
 typedef enum ttt_model_type { TTT_MODEL_TTT, TTT_MODEL_TTT_EXT } ttt_model_type;
 
 /* What each block is made of, where that is not the same everywhere: the distinct ones, and which of them each is. */
@@ -48,7 +53,47 @@ struct ttt_config {
     bool tie_word_embeddings;        /* the output head is the embedding */
     ttt_model_type model_type;       /* what config.json calls it: "ttt", or with `layers` "ttt_ext" */
     ttt_layers layers;               /* what a block is, ttt_config_block says */
+
+    /* attention */
+    int64_t num_key_value_heads; /* G, a divisor of H; 0: H */
+    int64_t sliding_window;      /* tokens that a token sees, itself too; 0: all before it */
+
+    /* mamba */
+    int64_t state_size;                    /* N */
+    double expand;                         /* E / C */
+    int64_t time_step_rank;                /* R; 0: C / 16, rounded up */
+    int64_t mamba_conv_kernel;             /* taps */
+    double time_step_min, time_step_max;   /* of first values */
+    double time_step_floor;                /* of first values */
+    double time_step_scale;                /* of first values */
+    ttt_step_scheme time_step_init_scheme; /* of first values */
+    bool rescale_prenorm_residual;         /* of first values */
+
+    /* delta_net, gated_deltanet */
+    int64_t head_dim;         /* Dk; 0: D */
+    double expand_v;          /* Dv / Dk */
+    int64_t conv_size;        /* taps */
+    ttt_maybe delta_use_gate; /* unsaid: no for delta_net, yes for gated_deltanet */
+
+    /* linear_attention */
+    ttt_feature_map linear_attention_feature_map;
+    bool linear_attention_normalise;
+    bool linear_attention_post_norm;
+    bool linear_attention_rope;
+
+    /* the TTT layers' departures from the paper's code */
+    bool ttt_norm;            /* the learner's output is normalised */
+    bool ttt_residual;        /* what is read is q + LN(z), else LN(z) */
+    ttt_target ttt_target;    /* what the learner is fitted to */
+    bool ttt_bias;            /* b1, b2 */
+    bool ttt_position_factor; /* c_i, else 1 */
+    bool ttt_rope;            /* q and k are rotated */
+    ttt_w0 ttt_w0;            /* where W1 and b1 begin */
+    double ttt_rate;          /* r_j of every token; below 0: learned */
 };
+
+/* size x factor where that is a whole number from 1 to 2^40, as expand and expand_v must make it; else 0. */
+int64_t ttt_config_product(int64_t size, double factor);
 
 /* The defaults. */
 void ttt_config_init(ttt_config *config);

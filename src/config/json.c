@@ -41,6 +41,7 @@ static ttt_status read_object(ttt_config *config, const json_t *object, const ch
     if (blocks > 0 && type && strcmp(type, "ttt_ext") == 0) config->num_hidden_layers = (int64_t)blocks;
     for (int i = 0; i < TTT_KEY_COUNT; i++) {
         const json_t *value = json_object_get(object, ttt_keys[i].name);
+        if (ttt_keys[i].of == TTT_KEY_EXTENDED && config->model_type == TTT_MODEL_TTT) continue;
         if (value) TTT_TRY(ttt_keys[i].kind->from_json(&ttt_keys[i], config, value, where));
     }
     return ttt_config_check_keys(config, where);
@@ -103,6 +104,7 @@ static bool fill_object(json_t *object, const ttt_config *config, const char *dt
         ok = set(object, "scan_checkpoint_group_size", json_integer(0)) && ok;
     for (int i = 0; i < TTT_KEY_COUNT; i++) {
         const char *name = ttt_keys[i].name;
+        if (ttt_keys[i].of != TTT_KEY_EVERYWHERE && !extended) continue;
         ok = set(object, name, ttt_keys[i].kind->to_json(&ttt_keys[i], config, json_object_get(object, name))) && ok;
     }
     if (config->layers.count == 0) json_object_del(object, "layers"); /* ttt_layer_type and pre_conv say it */

@@ -25,17 +25,24 @@ typedef struct ttt_key_kind {
     bool (*equal)(const ttt_key *key, const ttt_config *a, const ttt_config *b);
 } ttt_key_kind;
 
+/* Which model_types know a key: all; only ttt_ext; or only ttt_ext, and in another the default is all that may be. */
+typedef enum ttt_key_of { TTT_KEY_EVERYWHERE, TTT_KEY_EXTENDED, TTT_KEY_FLAG } ttt_key_of;
+
 struct ttt_key {
     const char *name;
     const ttt_key_kind *kind;
     size_t offset;            /* in ttt_config */
     double low, high;         /* of numbers: allowed values, both included */
-    const char *const *names; /* of a choice: its values, NULL after the last */
+    const char *const *names; /* of a choice: its values, NULL after the last; else the one word beside the numbers */
+    ttt_key_of of;
 };
 
-extern const ttt_key_kind ttt_key_integer, ttt_key_token, ttt_key_real, ttt_key_boolean, ttt_key_choice, ttt_key_layers;
+/* A size: a whole number from 1, or one word, which is stored as 0. A rate: a number from 0, or one word, stored as -1.
+ * Maybe: true, false or null, a ttt_maybe. The others are what they are called. */
+extern const ttt_key_kind ttt_key_integer, ttt_key_size, ttt_key_token, ttt_key_real, ttt_key_rate, ttt_key_boolean,
+    ttt_key_maybe, ttt_key_choice, ttt_key_layers;
 
-enum { TTT_KEY_COUNT = 22 };
+enum { TTT_KEY_COUNT = 50 };
 extern const ttt_key ttt_keys[TTT_KEY_COUNT];
 
 /* A key of which only one value is supported, as JSON text without quotes: what an absent key means. */
@@ -44,11 +51,14 @@ typedef struct ttt_fixed_key {
     const char *value;
 } ttt_fixed_key;
 
-enum { TTT_FIXED_COUNT = 10 };
+enum { TTT_FIXED_COUNT = 2 };
 extern const ttt_fixed_key ttt_fixed_keys[TTT_FIXED_COUNT];
 
 /* The key of that name, or NULL. */
 const ttt_key *ttt_key_find(const char *name);
+
+/* Whether its value is what an absent key means. */
+bool ttt_key_is_default(const ttt_key *key, const ttt_config *config);
 
 /* Where its value lies. */
 static inline const void *ttt_key_place(const ttt_key *key, const ttt_config *config)

@@ -24,14 +24,20 @@ typedef enum ttt_role {
 typedef enum ttt_init {
     TTT_INIT_ZEROS,
     TTT_INIT_ONES,
-    TTT_INIT_NORMAL,   /* N(0, std) */
-    TTT_INIT_TRUNCATED /* normal, cut at two sigma and rescaled so that what remains has standard deviation std */
+    TTT_INIT_NORMAL,      /* N(0, std) */
+    TTT_INIT_TRUNCATED,   /* normal, cut at two sigma and rescaled so that what remains has standard deviation std */
+    TTT_INIT_CONSTANT,    /* high */
+    TTT_INIT_UNIFORM,     /* between low and high */
+    TTT_INIT_LOG_UNIFORM, /* log u, u uniform above low and up to high */
+    TTT_INIT_LOG_INDEX,   /* log(n + 1) at index n of the last dimension */
+    TTT_INIT_TIME_STEP    /* what softplus makes a step of: log of it uniform between low and high, at least floor */
 } ttt_init;
 
 /* How the first values of training are drawn. */
 typedef struct ttt_first {
     ttt_init init;
     double std; /* of TTT_INIT_NORMAL and TTT_INIT_TRUNCATED */
+    double low, high, floor;
 } ttt_first;
 
 enum { TTT_PARAM_NAME = 96, TTT_PARAM_RANK = 4 };
@@ -71,6 +77,30 @@ static inline ttt_first ttt_first_zeros(void) { return (ttt_first){.init = TTT_I
 static inline ttt_first ttt_first_ones(void) { return (ttt_first){.init = TTT_INIT_ONES}; }
 static inline ttt_first ttt_first_normal(double std) { return (ttt_first){.init = TTT_INIT_NORMAL, .std = std}; }
 static inline ttt_first ttt_first_truncated(double std) { return (ttt_first){.init = TTT_INIT_TRUNCATED, .std = std}; }
+
+static inline ttt_first ttt_first_constant(double value)
+{
+    return (ttt_first){.init = TTT_INIT_CONSTANT, .high = value};
+}
+
+/* Uniform between -a and a. */
+static inline ttt_first ttt_first_uniform(double a)
+{
+    return (ttt_first){.init = TTT_INIT_UNIFORM, .low = -a, .high = a};
+}
+
+/* log u, u uniform in (0, high]: never infinite. */
+static inline ttt_first ttt_first_log_uniform(double high)
+{
+    return (ttt_first){.init = TTT_INIT_LOG_UNIFORM, .high = high};
+}
+
+static inline ttt_first ttt_first_log_index(void) { return (ttt_first){.init = TTT_INIT_LOG_INDEX}; }
+
+static inline ttt_first ttt_first_time_step(double least, double most, double floor)
+{
+    return (ttt_first){.init = TTT_INIT_TIME_STEP, .low = least, .high = most, .floor = floor};
+}
 
 /* Elements of one parameter, and as the rows of its last dimension. */
 int64_t ttt_param_elements(const ttt_param_spec *spec);

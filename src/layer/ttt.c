@@ -13,8 +13,19 @@ enum { HEAD_SIZE_MAX = 1024 };
 
 /* ---- what it is ---- */
 
+/* The learners compute nothing but the defaults of these keys: a value that would be ignored is refused. */
+static ttt_status refuse_flags(const ttt_config *config)
+{
+    if (config->ttt_norm && config->ttt_residual && config->ttt_target == TTT_TARGET_DIFFERENCE && config->ttt_bias &&
+        config->ttt_position_factor && config->ttt_rope && config->ttt_w0 == TTT_W0_LEARNED && config->ttt_rate < 0)
+        return TTT_OK;
+    return ttt_fail(TTT_ERR_UNSUPPORTED, "TTT layers are computed only with the defaults of ttt_norm, ttt_residual, "
+                                         "ttt_target, ttt_bias, ttt_position_factor, ttt_rope, ttt_w0 and ttt_rate");
+}
+
 static ttt_status init(ttt_layer *layer, const ttt_config *config, const ttt_learner *learner)
 {
+    TTT_TRY(refuse_flags(config));
     const int64_t H = config->num_attention_heads, D = config->hidden_size / H;
     if (D > HEAD_SIZE_MAX)
         return ttt_fail(TTT_ERR_UNSUPPORTED,

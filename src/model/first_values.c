@@ -29,6 +29,28 @@ static double truncated(ttt_rng rng, uint64_t index)
     return x / cut_deviation;
 }
 
+/* MATH (init): what softplus turns into a time step. */
+static double time_step(const ttt_first *first, double uniform)
+{
+    const double dt = fmax(first->floor, exp(log(first->low) + uniform * (log(first->high) - log(first->low))));
+    return dt + log(-expm1(-dt));
+}
+
+/* Of the kinds without a normal distribution: the value at an index. */
+static double plain(const filling *f, uint64_t index)
+{
+    const ttt_first *first = &f->spec->first;
+    switch (first->init) {
+    case TTT_INIT_ONES: return 1;
+    case TTT_INIT_CONSTANT: return first->high;
+    case TTT_INIT_UNIFORM: return first->low + (first->high - first->low) * ttt_rng_uniform(f->rng, index);
+    case TTT_INIT_LOG_UNIFORM: return log(first->high + (first->low - first->high) * ttt_rng_uniform(f->rng, index));
+    case TTT_INIT_LOG_INDEX: return log1p((double)(index % (uint64_t)ttt_param_columns(f->spec)));
+    case TTT_INIT_TIME_STEP: return time_step(first, ttt_rng_uniform(f->rng, index));
+    default: return 0;
+    }
+}
+
 /* Values [first, first + count), first even. */
 static void fill(const filling *f, double *values, int64_t first, int64_t count)
 {
@@ -36,13 +58,12 @@ static void fill(const filling *f, double *values, int64_t first, int64_t count)
         double pair[2] = {0, 0};
         const uint64_t index = (uint64_t)(first + i);
         switch (f->spec->first.init) {
-        case TTT_INIT_ZEROS: break;
-        case TTT_INIT_ONES: pair[0] = pair[1] = 1; break;
         case TTT_INIT_NORMAL: ttt_rng_normal_pair(f->rng, index / 2, pair); break;
         case TTT_INIT_TRUNCATED:
             pair[0] = truncated(f->rng, index);
             pair[1] = truncated(f->rng, index + 1);
             break;
+        default: pair[0] = plain(f, index); pair[1] = plain(f, index + 1);
         }
         const double scale = f->spec->first.std > 0 ? f->spec->first.std : 1;
         values[i] = scale * pair[0];

@@ -60,6 +60,8 @@ static void test_list(void)
     ttt_stack_deinit(&stack, NULL);
 }
 
+#define EXT "{\"model_type\":\"ttt_ext\","
+
 static ttt_status parse(ttt_config *config, const char *text)
 {
     const ttt_status status = ttt_config_parse(config, text, strlen(text), "x/config.json");
@@ -125,9 +127,23 @@ static void test_refused(void)
         {"{\"model_type\":3}", TTT_ERR_FORMAT, "model_type must be ttt or ttt_ext"},
         {"{\"num_hidden_layers\":1025}", TTT_ERR_FORMAT, "num_hidden_layers is 1025, but must be from 1 to 1024"},
         {"{\"hidden_act\":\"gelu\"}", TTT_ERR_UNSUPPORTED, "hidden_act \"gelu\""},
-        {"{\"ttt_norm\":false}", TTT_ERR_UNSUPPORTED, "ttt_norm"},
-        {"{\"ttt_target\":\"v\"}", TTT_ERR_UNSUPPORTED, "ttt_target \"v\""},
-        {"{\"ttt_rate\":0.5}", TTT_ERR_UNSUPPORTED, "ttt_rate"},
+        {"{\"ttt_norm\":false}", TTT_ERR_UNSUPPORTED,
+         "x/config.json: ttt_norm false is not supported in the model_type ttt, only true"},
+        {"{\"ttt_target\":\"v\"}", TTT_ERR_UNSUPPORTED,
+         "ttt_target v is not supported in the model_type ttt, only v-k"},
+        {"{\"ttt_target\":\"w\"}", TTT_ERR_UNSUPPORTED, "ttt_target \"w\" is not supported, only v-k or v"},
+        {"{\"ttt_rate\":0.5}", TTT_ERR_UNSUPPORTED,
+         "ttt_rate 0.5 is not supported in the model_type ttt, only learned"},
+        {"{\"ttt_rate\":-0.5}", TTT_ERR_FORMAT, "ttt_rate must be a number from 0 to 1e+06, or learned"},
+        {EXT "\"ttt_rate\":\"fast\"}", TTT_ERR_FORMAT, "ttt_rate must be a number from 0"},
+        {EXT "\"sliding_window\":0}", TTT_ERR_FORMAT, "sliding_window must be a whole number from 1"},
+        {EXT "\"sliding_window\":\"null\"}", TTT_ERR_FORMAT, "sliding_window must be a whole number from 1"},
+        {EXT "\"num_key_value_heads\":2.0}", TTT_ERR_FORMAT, "num_key_value_heads must be a whole number"},
+        {EXT "\"time_step_rank\":null}", TTT_ERR_FORMAT,
+         "time_step_rank must be a whole number from 1 to 1048576, or auto"},
+        {EXT "\"delta_use_gate\":1}", TTT_ERR_FORMAT, "delta_use_gate must be true, false or null"},
+        {EXT "\"state_size\":0}", TTT_ERR_FORMAT, "state_size is 0"},
+        {EXT "\"linear_attention_feature_map\":\"relu\"}", TTT_ERR_UNSUPPORTED, "only elu1 or identity"},
         {"{\"layers\":[\"ttt_linear\"]}", TTT_ERR_FORMAT, "layers has 1 blocks and num_hidden_layers is 24"},
         {"{\"num_hidden_layers\":1,\"layers\":[\"mamba\"]}", TTT_ERR_UNSUPPORTED, "mamba"},
         {"{\"num_hidden_layers\":1,\"layers\":[1]}", TTT_ERR_FORMAT, "layers must be"},
@@ -153,8 +169,22 @@ static void test_set(void)
     CHECK_EQ(config.eos_token_id, -1);
     CHECK_OK(ttt_config_set(&config, "share_qk", "true"));
     CHECK(config.share_qk);
+    CHECK_OK(ttt_config_set(&config, "hidden_act", "silu"));
+    CHECK_FAILS(ttt_config_set(&config, "hidden_act", "gelu"), TTT_ERR_UNSUPPORTED, "hidden_act");
     CHECK_OK(ttt_config_set(&config, "ttt_rope", "true"));
-    CHECK_FAILS(ttt_config_set(&config, "ttt_rope", "false"), TTT_ERR_UNSUPPORTED, "ttt_rope");
+    CHECK_EQ(config.model_type, TTT_MODEL_TTT);
+    CHECK_OK(ttt_config_set(&config, "ttt_rope", "false"));
+    CHECK_EQ(config.model_type, TTT_MODEL_TTT_EXT); /* no ttt folder says so */
+    CHECK_OK(ttt_config_set(&config, "sliding_window", "7"));
+    CHECK_FAILS(ttt_config_set(&config, "sliding_window", "0"), TTT_ERR_ARGUMENT, "sliding_window=0: must be a whole");
+    CHECK_FAILS(ttt_config_set(&config, "sliding_window", "auto"), TTT_ERR_ARGUMENT, "or null");
+    CHECK_EQ(config.sliding_window, 7);
+    CHECK_FAILS(ttt_config_set(&config, "ttt_rate", "-1"), TTT_ERR_ARGUMENT, "a number from 0, or learned");
+    CHECK_FAILS(ttt_config_set(&config, "delta_use_gate", "auto"), TTT_ERR_ARGUMENT, "true, false or null");
+    CHECK_EQ(ttt_config_product(32, 0.75), 24);
+    CHECK_EQ(ttt_config_product(3, 1 / 3. * 4), 4);
+    CHECK_EQ(ttt_config_product(32, 0.7), 0);
+    CHECK_EQ(ttt_config_product(32, 1e-9), 0);
     CHECK_FAILS(ttt_config_set(&config, "hidden_size", "64x"), TTT_ERR_ARGUMENT,
                 "hidden_size=64x: must be a whole number");
     CHECK_FAILS(ttt_config_set(&config, "hidden_size", ""), TTT_ERR_ARGUMENT, "hidden_size");
@@ -163,6 +193,31 @@ static void test_set(void)
     CHECK_FAILS(ttt_config_set(&config, "use_gate", "yes"), TTT_ERR_ARGUMENT, "true or false");
     CHECK_FAILS(ttt_config_set(&config, "ttt_layer_type", "tree"), TTT_ERR_ARGUMENT, "linear or mlp");
     CHECK_FAILS(ttt_config_set(&config, "hiden_size", "64"), TTT_ERR_ARGUMENT, "hidden_size");
+}
+
+/* The keys of ttt_ext from JSON and back; in a ttt folder they are nobody's. */
+static void test_extended(void)
+{
+    static const char text[] = EXT
+        "\"num_key_value_heads\":null,\"sliding_window\":7,\"time_step_rank\":\"auto\",\"head_dim\":24,"
+        "\"delta_use_gate\":false,\"ttt_rate\":1,\"ttt_w0\":\"zero\",\"expand_v\":2,"
+        "\"time_step_init_scheme\":\"constant\",\"linear_attention_feature_map\":\"identity\"}";
+    ttt_config config, back;
+    ttt_buffer out = {0};
+    CHECK_OK(ttt_config_parse(&config, text, strlen(text), "x"));
+    CHECK(config.num_key_value_heads == 0 && config.sliding_window == 7 && config.time_step_rank == 0);
+    CHECK(config.head_dim == 24 && config.delta_use_gate == TTT_NO && config.ttt_w0 == TTT_W0_ZERO);
+    CHECK(config.ttt_rate == 1 && config.expand_v == 2 && config.time_step_init_scheme == TTT_STEP_CONSTANT);
+    CHECK_OK(ttt_config_print(&config, NULL, "float32", &out));
+    CHECK(strstr(out.data, "\"num_key_value_heads\": null") && strstr(out.data, "\"time_step_rank\": \"auto\""));
+    CHECK_OK(ttt_config_parse(&back, out.data, out.size, "x"));
+    for (int i = 0; i < TTT_KEY_COUNT; i++) CHECK(ttt_keys[i].kind->equal(&ttt_keys[i], &config, &back));
+    ttt_buffer_deinit(&out);
+    CHECK_OK(parse(&config, "{\"sliding_window\":\"whatever\",\"state_size\":3}"));
+    CHECK_EQ(config.state_size, 16);
+    CHECK_OK(ttt_config_print(&config, NULL, "float32", &out));
+    CHECK(!strstr(out.data, "state_size") && !strstr(out.data, "ttt_norm"));
+    ttt_buffer_deinit(&out);
 }
 
 /* Every key's text is what setting it takes, and a key is of one kind. */
@@ -353,8 +408,6 @@ static void test_layers_bad_text(void)
     CHECK_OK(ttt_config_check(&config, "x"));
 }
 
-#define EXT "{\"model_type\":\"ttt_ext\","
-
 static void test_layers_json(void)
 {
     static const struct {
@@ -484,6 +537,7 @@ int main(void)
     test_parse();
     test_refused();
     test_set();
+    test_extended();
     test_get();
     test_get_typed();
     test_layers_text();
