@@ -48,28 +48,41 @@ ttt_learner_work ttt_learner_work_of(const ttt_learner_ops *self, const ttt_lear
 
 /* ---- parts of a state ---- */
 
-typedef enum part_kind { PART_WEIGHTS, PART_SUMS, PART_ROWS } part_kind;
+static int kinds_of_weights(const ttt_learner_dims *dims) { return dims->mini_batch > TTT_LEARNER_TILE ? 2 : 1; }
+
+/* Parts of the weights, and of the sums. */
+static int weight_parts(const ttt_learner_ops *self, const ttt_learner_dims *dims)
+{
+    return (dims->flags & TTT_LEARNER_NO_BIAS ? 1 : 2) * self->maps->count;
+}
 
 int ttt_learner_part_count(const ttt_learner_ops *self, const ttt_learner_dims *dims)
 {
-    const int kinds = 1 + (dims->mini_batch > TTT_LEARNER_TILE) + (dims->mini_batch > 1);
-    return 2 * self->maps->count * kinds;
+    const int rows = dims->mini_batch > 1 ? 2 * self->maps->count : 0;
+    return kinds_of_weights(dims) * weight_parts(self, dims) + rows;
+}
+
+ttt_part_kind ttt_learner_part_kind(const ttt_learner_ops *self, const ttt_learner_dims *dims, int index, int *which)
+{
+    const int parts = weight_parts(self, dims), kinds = kinds_of_weights(dims);
+    const int kind = index / parts < kinds ? index / parts : kinds, place = index - kind * parts;
+    *which = kind < kinds && dims->flags & TTT_LEARNER_NO_BIAS ? 2 * place : place;
+    return kind == 0 ? TTT_PART_WEIGHTS : kind < kinds ? TTT_PART_SUMS : TTT_PART_ROWS;
 }
 
 ttt_learner_part ttt_learner_part_at(const ttt_learner_ops *self, const ttt_learner_dims *dims, int index,
                                      int64_t position)
 {
-    static const char *const names[][2 * TTT_LEARNER_MAPS] = {[PART_WEIGHTS] = {"W1", "b1", "W2", "b2"},
-                                                              [PART_SUMS] = {"W1_sum", "b1_sum", "W2_sum", "b2_sum"},
-                                                              [PART_ROWS] = {"x1", "g1", "x2", "g2"}};
+    static const char *const names[][2 * TTT_LEARNER_MAPS] = {
+        [TTT_PART_WEIGHTS] = {"W1", "b1", "W2", "b2"},
+        [TTT_PART_SUMS] = {"W1_sum", "b1_sum", "W2_sum", "b2_sum"},
+        [TTT_PART_ROWS] = {"x1", "g1", "x2", "g2"}};
     const ttt_learner_maps *maps = self->maps;
-    const int kinds = 2 * maps->count, which = index % kinds, m = which / 2;
-    const part_kind kind = index < kinds                                              ? PART_WEIGHTS
-                           : index < 2 * kinds && dims->mini_batch > TTT_LEARNER_TILE ? PART_SUMS
-                                                                                      : PART_ROWS;
-    const int64_t in = maps->in[m] * dims->key_size, out = maps->out[m] * dims->key_size;
+    int which;
+    const ttt_part_kind kind = ttt_learner_part_kind(self, dims, index, &which);
+    const int64_t in = maps->in[which / 2] * dims->key_size, out = maps->out[which / 2] * dims->key_size;
     ttt_learner_part part = {.name = names[kind][which], .rank = 3, .shape = {dims->heads}};
-    if (kind == PART_ROWS) {
+    if (kind == TTT_PART_ROWS) {
         part.shape[1] = ttt_learner_open_rows(dims, position);
         part.shape[2] = which % 2 == 0 ? in : out;
     } else if (which % 2 == 0) {
@@ -86,15 +99,11 @@ ttt_learner_part ttt_learner_part_at(const ttt_learner_ops *self, const ttt_lear
 
 ttt_status ttt_learner_supports(const ttt_learner_ops *self, const ttt_learner_dims *dims)
 {
-    static const struct {
-        unsigned flag;
-        const char *what;
-    } flags[] = {{TTT_LEARNER_NO_NORM, "without its norm"},       {TTT_LEARNER_NO_RESIDUAL, "without its residual"},
-                 {TTT_LEARNER_NO_BIAS, "without biases"},         {TTT_LEARNER_TARGET_V, "with v as its target"},
-                 {TTT_LEARNER_ZERO_START, "that begins as zero"}, {TTT_LEARNER_DECAY, "with decay"}};
-    for (size_t i = 0; i < sizeof flags / sizeof *flags; i++)
-        if (dims->flags & flags[i].flag)
-            return ttt_fail(TTT_ERR_UNSUPPORTED, "the learner \"%s\" %s is not computed", self->name, flags[i].what);
+    if (dims->flags & TTT_LEARNER_DECAY)
+        return ttt_fail(TTT_ERR_UNSUPPORTED, "the learner \"%s\" with decay is not computed", self->name);
+    if (dims->flags & TTT_LEARNER_ZERO_START && self->maps->count > 1)
+        return ttt_fail(TTT_ERR_UNSUPPORTED,
+                        "the learner \"%s\" cannot begin as zero: its two maps would never leave it", self->name);
     if (dims->key_size != dims->value_size)
         return ttt_fail(TTT_ERR_UNSUPPORTED,
                         "the learner \"%s\" has keys and values of one size, not of %" PRId64 " and %" PRId64,

@@ -22,7 +22,8 @@ typedef struct ttt_run ttt_run;
 typedef struct ttt_learner_ops ttt_learner_ops;
 
 /* The maps z = x W + b that a learner of docs/MATH.md is made of, with gelu between them. Its parameters are W and b of
- * each, [H, in, out] and [H, out], then weight and bias of the norm, [H, D]. */
+ * each, [H, in, out] and [H, out], then weight and bias of the norm, [H, D]; what a flag leaves out keeps its place,
+ * with values NULL. */
 enum { TTT_LEARNER_MAPS = 2 };
 typedef struct ttt_learner_maps {
     int count;
@@ -38,13 +39,13 @@ typedef enum ttt_learner_index { TTT_LINEAR_LEARNER, TTT_MLP_LEARNER, TTT_LEARNE
  * its sums. */
 enum { TTT_LEARNER_TILE = 16 };
 
-/* How a learner may depart from docs/MATH.md's; none is set for that one. */
+/* How a learner may depart from docs/MATH.md's: MATH (flags). None is set for that one. */
 typedef enum ttt_learner_flag {
     TTT_LEARNER_NO_NORM = 1,     /* z itself where LN(z) stands; no parameters of the norm */
     TTT_LEARNER_NO_RESIDUAL = 2, /* out without q */
-    TTT_LEARNER_NO_BIAS = 4,     /* no b1, b2 */
-    TTT_LEARNER_TARGET_V = 8,    /* the target is v, not v - k */
-    TTT_LEARNER_ZERO_START = 16, /* W and b of an empty sequence are zero: no parameters of them */
+    TTT_LEARNER_TARGET_V = 4,    /* the target is v, not v - k */
+    TTT_LEARNER_NO_BIAS = 8,     /* b1, b2 are zero and stay so: no parameters and no parts of them */
+    TTT_LEARNER_ZERO_START = 16, /* W and b of an empty sequence are zero: no parameters of them; one map alone */
     TTT_LEARNER_DECAY = 32       /* calls have `decay` */
 } ttt_learner_flag;
 
@@ -124,6 +125,7 @@ struct ttt_learner_ops {
      * backends know it by. For the learners of docs/MATH.md, m = 1 .. maps:
      *   Wm [H, in, out], bm [H, out]            weights at the start of the open mini-batch
      *   Wm_sum, bm_sum, as these                sums of x^T G and of G over its closed tiles; only where K > 16
+     *   (none of the b where there is no bias)
      *   xm [H, rows, in], gm [H, rows, out]     rows x_j and G_j of the open tile, position mod K mod 16 of them (none
      * at its start); only where K > 1 in this order: W1, b1, W2, b2, W1_sum, ..., x1, g1, x2, g2. What is computed from
      * an imported state has the same bits as from the one that was exported. */
@@ -134,13 +136,15 @@ struct ttt_learner_ops {
     void (*import_state)(const ttt_learner_ops *self, const ttt_backend *backend, const ttt_learner_dims *dims,
                          int64_t position, void *state, const void *const *parts);
 
-    /* For inspection. `weights` gets, per learner weight in the order W1, b1, W2, b2, its value at the start of the
-     * open mini-batch and then, in the same order, the sums over the open mini-batch of r_j times the gradients: [2,
-     * weights] reals of one head. weights_size is the reals of all weights. */
+    /* For inspection. `weights` gets, per learner weight in the order W1, b1, W2, b2 (zeros for a bias that there is
+     * not), its value at the start of the open mini-batch and then, in the same order, the sums over the open
+     * mini-batch of r_j times the gradients: [2, weights] reals of one head. weights_size is the reals of all weights.
+     */
     int64_t (*weights_size)(const ttt_learner_ops *self, const ttt_learner_dims *dims);
     void (*weights)(const ttt_learner_ops *self, const ttt_backend *backend, const ttt_learner_dims *dims,
                     const void *state, void *weights);
-    /* Mean over O of (LN(learner(k)) - (v - k))^2 of one head with the given weights (the first half of `weights`). */
+    /* Mean over O of (y - target)^2 of one head with the given weights (the first half of `weights`): without flags
+     * (LN(learner(k)) - (v - k))^2. */
     double (*loss)(const ttt_learner_ops *self, const ttt_backend *backend, const ttt_learner_dims *dims,
                    const ttt_param *params, int64_t head, const void *weights, const void *k, const void *v);
 };
@@ -153,12 +157,16 @@ static inline int64_t ttt_learner_part_size(const ttt_learner_part *part)
 
 /* ---- the learners of docs/MATH.md, whatever computes them: what their tables may have in these places ---- */
 
-ttt_status ttt_learner_supports(const ttt_learner_ops *self, const ttt_learner_dims *dims); /* one head size, no flag */
+ttt_status ttt_learner_supports(const ttt_learner_ops *self, const ttt_learner_dims *dims); /* all but decay */
 ttt_learner_work ttt_maps_work(const ttt_learner_maps *maps, const ttt_learner_dims *dims, bool backward);
 ttt_learner_work ttt_learner_work_of(const ttt_learner_ops *self, const ttt_learner_dims *dims, bool backward);
 int ttt_learner_part_count(const ttt_learner_ops *self, const ttt_learner_dims *dims);
 ttt_learner_part ttt_learner_part_at(const ttt_learner_ops *self, const ttt_learner_dims *dims, int index,
                                      int64_t position);
+
+/* What part `index` is: weights, sums or rows, and of these W1, b1, W2, b2 (or x1, g1, x2, g2) by number. */
+typedef enum ttt_part_kind { TTT_PART_WEIGHTS, TTT_PART_SUMS, TTT_PART_ROWS } ttt_part_kind;
+ttt_part_kind ttt_learner_part_kind(const ttt_learner_ops *self, const ttt_learner_dims *dims, int index, int *which);
 
 /* W [in, out] and b [out] of map m, of one head; all weights of one head. */
 static inline int64_t ttt_map_size(const ttt_learner_maps *maps, int m, int64_t head_size)

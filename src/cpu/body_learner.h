@@ -14,6 +14,9 @@
 
 static const float ones[TTT_LEARNER_TILE] = {1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1};
 
+/* Without biases b, s and their gradients are zero and are never added to. */
+static bool has_bias(const ttt_tile *t) { return !(t->flags & TTT_LEARNER_NO_BIAS); }
+
 /* z [count, out] = x W + b of the tile's new inputs, which lie in map.x */
 static void map_predict(const ttt_tile *t, int m, float *z)
 {
@@ -31,13 +34,13 @@ static void map_write(const ttt_tile *t, int m, const float *g)
     }
 }
 
-/* work.edge_ij = x_i . x_j + 1 for j <= i, else 0 */
+/* work.edge_ij = x_i . x_j + 1 for j <= i, else 0; without biases no 1 */
 static void map_edges(const ttt_tile *t, int m, view x)
 {
     const ttt_map *f = &t->map[m];
     const int64_t n = t->count, filled = t->first + n;
-    mm_turned(n, filled, f->in, 1, x, rows_of(f->x, f->in), same_row(ones), t->work.edge, TTT_LEARNER_TILE,
-              t->work.panel);
+    mm_turned(n, filled, f->in, 1, x, rows_of(f->x, f->in), has_bias(t) ? same_row(ones) : none(), t->work.edge,
+              TTT_LEARNER_TILE, t->work.panel);
     for (int64_t i = 0; i < n; i++)
         for (int64_t j = t->first + i + 1; j < filled; j++) t->work.edge[i * TTT_LEARNER_TILE + j] = 0;
 }
@@ -60,30 +63,31 @@ static void map_read(const ttt_tile *t, int m, view x, float *zbar)
 }
 
 /* w, b = init + alpha (x^T G, sum of G) over the filled slots of f */
-static void map_add_rows(const ttt_map *f, int64_t filled, float alpha, const float *init_w, const float *init_b,
+static void map_add_rows(const ttt_tile *t, const ttt_map *f, float alpha, const float *init_w, const float *init_b,
                          float *w, float *b)
 {
+    const int64_t filled = t->first + t->count;
     mm(f->in, f->out, filled, alpha, columns_of(f->x, f->in), rows_of(f->g, f->out), rows_of(init_w, f->out), w,
        f->out);
     if (b != init_b) memcpy(b, init_b, (size_t)f->out * sizeof *b);
-    add_rows(b, alpha, f->g, filled, f->out);
+    if (has_bias(t)) add_rows(b, alpha, f->g, filled, f->out);
 }
 
 /* The end of a tile: what holds after it goes to `next`, whose rows become free. */
 static void map_end(const ttt_tile *t, int m)
 {
     const ttt_map *f = &t->map[m], *next = &t->next[m];
-    const int64_t size = (f->in + 1) * f->out, filled = t->first + t->count;
+    const int64_t size = (f->in + 1) * f->out;
     if (t->end == TTT_TILE_OPEN || t->skip_end) return;
     if (next->w != f->w && (f->sw || t->end == TTT_TILE_FOLD)) memcpy(next->w, f->w, (size_t)size * sizeof(float));
-    if (f->sw) map_add_rows(f, filled, 1, f->sw, f->sb, next->sw, next->sb);
+    if (f->sw) map_add_rows(t, f, 1, f->sw, f->sb, next->sw, next->sb);
     if (t->end == TTT_TILE_UPDATE) {
         const float c = t->from.read[t->count - 1];
         if (f->sw) {
             row_add(next->w, -c, next->sw, size);
             memset(next->sw, 0, (size_t)size * sizeof(float));
         } else {
-            map_add_rows(f, filled, -c, f->w, f->b, next->w, next->b);
+            map_add_rows(t, f, -c, f->w, f->b, next->w, next->b);
         }
     }
     if (!t->replay) memset(next->g, 0, (size_t)(f->slots * f->out) * sizeof(float));
@@ -149,7 +153,7 @@ static void map_sums_backward(const ttt_tile *t, int m, view x, const float *dz,
     }
     for (int64_t i = 0; i < n; i++) row_scale(rows + i * f->out, -t->from.read[i], dz + i * f->out, f->out);
     mm(f->in, f->out, n, 1, columns_of(x.x, x.row), rows_of(rows, f->out), rows_of(d->sw, f->out), d->sw, f->out);
-    add_rows(d->sb, 1, rows, n, f->out);
+    if (has_bias(t)) add_rows(d->sb, 1, rows, n, f->out);
 }
 
 /* Backward of map_read: dx [count, in] gets the gradient of x, the rest is added to dmap and dread. work.rows is
@@ -160,7 +164,7 @@ static void map_read_backward(const ttt_tile *t, int m, view x, const float *dz,
     const int64_t n = t->count;
     mm_panels(n, f->in, f->out, 1, rows_of(dz, f->out), t->work.turned[m], none(), dx, f->in);
     mm(f->in, f->out, n, 1, columns_of(x.x, x.row), rows_of(dz, f->out), rows_of(d->w, f->out), d->w, f->out);
-    add_rows(d->b, 1, dz, n, f->out);
+    if (has_bias(t)) add_rows(d->b, 1, dz, n, f->out);
     map_edges_backward(t, m, x, dz, dx);
     if (f->sw) map_sums_backward(t, m, x, dz, dx);
 }
@@ -173,7 +177,7 @@ static void map_predict_backward(const ttt_tile *t, int m, const float *dz)
     float *dx = d->x + t->first * f->in;
     mm_panels(t->count, f->in, f->out, 1, rows_of(dz, f->out), t->work.turned[m], rows_of(dx, f->in), dx, f->in);
     mm(f->in, f->out, t->count, 1, columns_of(x, f->in), rows_of(dz, f->out), rows_of(d->w, f->out), d->w, f->out);
-    add_rows(d->b, 1, dz, t->count, f->out);
+    if (has_bias(t)) add_rows(d->b, 1, dz, t->count, f->out);
 }
 
 /* What the backward of a tile begins with: dread to zero, the end of the tile, and the weights turned. */
@@ -211,8 +215,10 @@ static void keys_in(const ttt_tile *t)
 static void inputs_backward(const ttt_tile *t, const float *dq)
 {
     const int64_t D = t->head_size;
-    add_tokens(t, t->to.dq, rows_of(t->from.dout, t->stride), rows_of(dq, D));
-    add_tokens(t, t->to.dk, rows_of(t->work.dk, D), rows_of(t->dmap[0].x + t->first * D, D));
+    const view from_out = rows_of(t->flags & NO_RESIDUAL ? NULL : t->from.dout, t->stride),
+               from_target = rows_of(t->flags & TARGET_V ? NULL : t->work.dk, D);
+    add_tokens(t, t->to.dq, from_out, rows_of(dq, D));
+    add_tokens(t, t->to.dk, from_target, rows_of(t->dmap[0].x + t->first * D, D));
 }
 
 #endif

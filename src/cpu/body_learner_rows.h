@@ -7,16 +7,22 @@
 #ifndef TTT_CPU_BODY_LEARNER_ROWS_H
 #define TTT_CPU_BODY_LEARNER_ROWS_H
 
+#include <string.h>
+
 #include "cpu/body_norm.h"
 #include "cpu/body_smallmm.h"
 
-/* The cases of a switch over the head size that are worth a body of their own: with D a constant, its loops have no
- * ends to be careful about. */
-#define HEAD_SIZES(body, ...)                                                                                          \
-    case 32: body(__VA_ARGS__, 32); return;                                                                            \
-    case 64: body(__VA_ARGS__, 64); return;                                                                            \
-    case 96: body(__VA_ARGS__, 96); return;                                                                            \
-    case 128: body(__VA_ARGS__, 128); return;
+/* A body for constant flags, and of the usual head sizes one each: with D a constant, its loops have no ends to be
+ * careful about. Flags that are not constants here are no branches either: the caller switches over them. */
+#define HEAD_SIZES(flags, body, ...)                                                                                   \
+    switch (t->head_size) {                                                                                            \
+    case 32: body(__VA_ARGS__, 32, flags); return;                                                                     \
+    case 64: body(__VA_ARGS__, 64, flags); return;                                                                     \
+    case 96: body(__VA_ARGS__, 96, flags); return;                                                                     \
+    case 128: body(__VA_ARGS__, 128, flags); return;                                                                   \
+    default: body(__VA_ARGS__, t->head_size, flags); return;                                                           \
+    }
+#define ANY_SIZE(flags, body, ...) body(__VA_ARGS__, t->head_size, flags)
 
 /* ---- rows ---- */
 
@@ -108,37 +114,44 @@ MM_INLINE void project(float *x, const float *normal, const float *scale, int64_
     }
 }
 
-/* ---- the loss 1/2 || LN(z) - (v - k) ||^2 that adapts the learner, and the norm of what is read ---- */
+/* ---- the loss 1/2 || y - target ||^2 that adapts the learner, and what is read. y = LN(z), or z with NO_NORM; the
+ * target is v - k, or v. MATH (flags) ---- */
 
-/* LN(z) - (v - k), at one vector of token i */
-MM_INLINE vf target_error(const ttt_tile *t, int64_t i, int64_t D, int64_t d, int64_t lanes)
+enum { NO_NORM = TTT_LEARNER_NO_NORM, NO_RESIDUAL = TTT_LEARNER_NO_RESIDUAL, TARGET_V = TTT_LEARNER_TARGET_V };
+
+/* y - target, at one vector of token i */
+MM_INLINE vf target_error(const ttt_tile *t, int64_t i, int64_t D, int64_t d, int64_t lanes, const unsigned flags)
 {
-    const vf normal = vf_load_n(t->trace.normal + i * D + d, lanes);
-    const vf value = vf_sub(vf_load_n(t->from.v + i * t->stride + d, lanes),
-                            vf_load_n(t->from.k + i * t->stride + d, lanes));
-    return vf_sub(vf_fma(vf_load_n(t->from.weight + d, lanes), normal, vf_load_n(t->from.bias + d, lanes)), value);
+    const vf z = vf_load_n(t->trace.normal + i * D + d, lanes);
+    const vf v = vf_load_n(t->from.v + i * t->stride + d, lanes);
+    const vf target = flags & TARGET_V ? v : vf_sub(v, vf_load_n(t->from.k + i * t->stride + d, lanes));
+    if (flags & NO_NORM) return vf_sub(z, target);
+    return vf_sub(vf_fma(vf_load_n(t->from.weight + d, lanes), z, vf_load_n(t->from.bias + d, lanes)), target);
 }
 
 /* z, which lies in trace.normal, to its normalised form and the gradient trace.g of the loss. */
-MM_INLINE void inner_gradient_body(const ttt_tile *t, const int64_t D)
+MM_INLINE void inner_gradient_body(const ttt_tile *t, const int64_t D, const unsigned flags)
 {
     const int64_t n = t->count;
-    standardise(t->trace.normal, t->trace.scale, n, D);
+    if (!(flags & NO_NORM)) standardise(t->trace.normal, t->trace.scale, n, D);
     for (int64_t i = 0; i < n; i++) {
         for (int64_t d = 0; d < D; d += VF) {
             const int64_t lanes = lanes_at(d, D);
-            const vf e = vf_mul(vf_load_n(t->from.weight + d, lanes), target_error(t, i, D, d, lanes));
+            vf e = target_error(t, i, D, d, lanes, flags);
+            if (!(flags & NO_NORM)) e = vf_mul(vf_load_n(t->from.weight + d, lanes), e);
             vf_store_n(t->trace.g + i * D + d, e, lanes);
         }
     }
-    project(t->trace.g, t->trace.normal, t->trace.scale, n, D);
+    if (!(flags & NO_NORM)) project(t->trace.g, t->trace.normal, t->trace.scale, n, D);
 }
 
 static void inner_gradient(const ttt_tile *t)
 {
-    switch (t->head_size) {
-        HEAD_SIZES(inner_gradient_body, t)
-    default: inner_gradient_body(t, t->head_size);
+    switch (t->flags & (NO_NORM | TARGET_V)) {
+    case NO_NORM: ANY_SIZE(NO_NORM, inner_gradient_body, t); return;
+    case TARGET_V: ANY_SIZE(TARGET_V, inner_gradient_body, t); return;
+    case NO_NORM | TARGET_V: ANY_SIZE(NO_NORM | TARGET_V, inner_gradient_body, t); return;
+    default: HEAD_SIZES(0, inner_gradient_body, t)
     }
 }
 
@@ -148,13 +161,13 @@ typedef struct inner_sums {
     float dsigma;                /* -sum(u g) / sigma */
 } inner_sums;
 
-MM_INLINE inner_sums inner_sums_of(const ttt_tile *t, int64_t i, const float *u, const int64_t D)
+MM_INLINE inner_sums inner_sums_of(const ttt_tile *t, int64_t i, const float *u, const int64_t D, const unsigned flags)
 {
     vf sum = vf_zero(), u_normal = vf_zero(), e_normal = vf_zero(), u_g = vf_zero();
     for (int64_t d = 0; d < D; d += VF) {
         const int64_t lanes = lanes_at(d, D);
         const vf ud = vf_load_n(u + d, lanes), xhat = vf_load_n(t->trace.normal + i * D + d, lanes);
-        const vf e = vf_mul(vf_load_n(t->from.weight + d, lanes), target_error(t, i, D, d, lanes));
+        const vf e = vf_mul(vf_load_n(t->from.weight + d, lanes), target_error(t, i, D, d, lanes, flags));
         sum = vf_add(sum, ud);
         u_normal = vf_fma(ud, xhat, u_normal);
         e_normal = vf_fma(e, xhat, e_normal);
@@ -166,13 +179,28 @@ MM_INLINE inner_sums inner_sums_of(const ttt_tile *t, int64_t i, const float *u,
                         .dsigma = -t->trace.scale[i] * vf_sum(u_g)};
 }
 
+/* dt, the gradient of token i's target with its sign turned: dv is written, and work.dk with what reaches k directly.
+ */
+MM_INLINE void target_backward(const ttt_tile *t, int64_t i, int64_t D, int64_t d, int64_t lanes, vf dt,
+                               const unsigned flags)
+{
+    vf_store_n(t->to.dv + i * t->stride + d, vf_sub(vf_zero(), dt), lanes);
+    if (!(flags & TARGET_V)) vf_store_n(t->work.dk + i * D + d, dt, lanes);
+}
+
 /* u [count, D], the gradient of trace.g, becomes that of z; dv is written, and work.dk with what reaches k directly.
- * With e = weight (LN(z) - (v - k)), g = (e - mean(e) - xhat mean(e xhat)) / sigma. */
-MM_INLINE void inner_gradient_backward_body(const ttt_tile *t, float *u, const int64_t D)
+ * With e = weight (LN(z) - target), g = (e - mean(e) - xhat mean(e xhat)) / sigma; without the norm g = z - target. */
+MM_INLINE void inner_gradient_backward_body(const ttt_tile *t, float *u, const int64_t D, const unsigned flags)
 {
     const int64_t n = t->count;
+    if (flags & NO_NORM) {
+        for (int64_t i = 0; i < n; i++)
+            for (int64_t d = 0; d < D; d += VF)
+                target_backward(t, i, D, d, lanes_at(d, D), vf_load_n(u + i * D + d, lanes_at(d, D)), flags);
+        return;
+    }
     inner_sums sums[TTT_LEARNER_TILE];
-    for (int64_t i = 0; i < n; i++) sums[i] = inner_sums_of(t, i, u + i * D, D);
+    for (int64_t i = 0; i < n; i++) sums[i] = inner_sums_of(t, i, u + i * D, D, flags);
     for (int64_t d = 0; d < D; d += VF) {
         const int64_t lanes = lanes_at(d, D);
         const vf weight = vf_load_n(t->from.weight + d, lanes);
@@ -180,15 +208,14 @@ MM_INLINE void inner_gradient_backward_body(const ttt_tile *t, float *u, const i
         for (int64_t i = 0; i < n; i++) {
             float *at = u + i * D + d;
             const vf ud = vf_load_n(at, lanes), xhat = vf_load_n(t->trace.normal + i * D + d, lanes),
-                     error = target_error(t, i, D, d, lanes), e = vf_mul(weight, error),
+                     error = target_error(t, i, D, d, lanes, flags), e = vf_mul(weight, error),
                      scale = vf_set(t->trace.scale[i]), along = vf_set(sums[i].u_normal);
             const vf de = vf_mul(scale, vf_fnma(xhat, along, vf_sub(ud, vf_set(sums[i].u))));
             const vf dy = vf_mul(de, weight), across = vf_fma(ud, vf_set(sums[i].e_normal), vf_mul(e, along));
             dweight = vf_add(dweight, vf_fma(de, error, vf_mul(dy, xhat)));
             dbias = vf_add(dbias, dy);
             vf_store_n(at, vf_fnma(scale, across, vf_mul(dy, weight)), lanes);
-            vf_store_n(t->to.dv + i * t->stride + d, vf_sub(vf_zero(), dy), lanes);
-            vf_store_n(t->work.dk + i * D + d, dy, lanes);
+            target_backward(t, i, D, d, lanes, dy, flags);
         }
         vf_store_n(t->to.dweight + d, dweight, lanes);
         vf_store_n(t->to.dbias + d, dbias, lanes);
@@ -199,38 +226,44 @@ MM_INLINE void inner_gradient_backward_body(const ttt_tile *t, float *u, const i
 
 static void inner_gradient_backward(const ttt_tile *t, float *u)
 {
-    switch (t->head_size) {
-        HEAD_SIZES(inner_gradient_backward_body, t, u)
-    default: inner_gradient_backward_body(t, u, t->head_size);
+    switch (t->flags & (NO_NORM | TARGET_V)) {
+    case NO_NORM: ANY_SIZE(NO_NORM, inner_gradient_backward_body, t, u); return;
+    case TARGET_V: ANY_SIZE(TARGET_V, inner_gradient_backward_body, t, u); return;
+    case NO_NORM | TARGET_V: ANY_SIZE(NO_NORM | TARGET_V, inner_gradient_backward_body, t, u); return;
+    default: HEAD_SIZES(0, inner_gradient_backward_body, t, u)
     }
 }
 
-/* out = q + LN(zbar); zbar lies in trace.normal_bar and becomes its normalised form. */
-MM_INLINE void read_norm_body(const ttt_tile *t, const int64_t D)
+/* out = q + LN(zbar), or less of it; zbar lies in trace.normal_bar and becomes its normalised form. */
+MM_INLINE void read_norm_body(const ttt_tile *t, const int64_t D, const unsigned flags)
 {
-    standardise(t->trace.normal_bar, t->trace.scale_bar, t->count, D);
+    if (!(flags & NO_NORM)) standardise(t->trace.normal_bar, t->trace.scale_bar, t->count, D);
     for (int64_t i = 0; i < t->count; i++) {
         for (int64_t d = 0; d < D; d += VF) {
             const int64_t lanes = lanes_at(d, D);
-            const vf y = vf_fma(vf_load_n(t->from.weight + d, lanes), vf_load_n(t->trace.normal_bar + i * D + d, lanes),
-                                vf_load_n(t->from.bias + d, lanes));
-            vf_store_n(t->to.out + i * t->stride + d, vf_add(vf_load_n(t->from.q + i * t->stride + d, lanes), y),
-                       lanes);
+            vf y = vf_load_n(t->trace.normal_bar + i * D + d, lanes);
+            if (!(flags & NO_NORM))
+                y = vf_fma(vf_load_n(t->from.weight + d, lanes), y, vf_load_n(t->from.bias + d, lanes));
+            if (!(flags & NO_RESIDUAL)) y = vf_add(vf_load_n(t->from.q + i * t->stride + d, lanes), y);
+            vf_store_n(t->to.out + i * t->stride + d, y, lanes);
         }
     }
 }
 
 static void read_norm(const ttt_tile *t)
 {
-    switch (t->head_size) {
-        HEAD_SIZES(read_norm_body, t)
-    default: read_norm_body(t, t->head_size);
+    switch (t->flags & (NO_NORM | NO_RESIDUAL)) {
+    case NO_NORM: ANY_SIZE(NO_NORM, read_norm_body, t); return;
+    case NO_RESIDUAL: ANY_SIZE(NO_RESIDUAL, read_norm_body, t); return;
+    case NO_NORM | NO_RESIDUAL: ANY_SIZE(NO_NORM | NO_RESIDUAL, read_norm_body, t); return;
+    default: HEAD_SIZES(0, read_norm_body, t)
     }
 }
 
 /* dzbar [count, D] from dout */
-MM_INLINE void read_norm_backward_body(const ttt_tile *t, float *dzbar, const int64_t D)
+MM_INLINE void read_norm_backward_body(const ttt_tile *t, float *dzbar, const int64_t D, const unsigned flags)
 {
+    (void)flags;
     for (int64_t d = 0; d < D; d += VF) {
         const int64_t lanes = lanes_at(d, D);
         const vf weight = vf_load_n(t->from.weight + d, lanes);
@@ -249,16 +282,23 @@ MM_INLINE void read_norm_backward_body(const ttt_tile *t, float *dzbar, const in
 
 static void read_norm_backward(const ttt_tile *t, float *dzbar)
 {
-    switch (t->head_size) {
-        HEAD_SIZES(read_norm_backward_body, t, dzbar)
-    default: read_norm_backward_body(t, dzbar, t->head_size);
+    const int64_t D = t->head_size;
+    if (t->flags & NO_NORM) {
+        for (int64_t i = 0; i < t->count; i++)
+            memcpy(dzbar + i * D, t->from.dout + i * t->stride, (size_t)D * sizeof *dzbar);
+        return;
     }
+    HEAD_SIZES(0, read_norm_backward_body, t, dzbar)
 }
 
-/* y [count, D] (rows t->stride apart) = a + b */
+/* y [count, D] (rows t->stride apart) = a + b, or b alone */
 static void add_tokens(const ttt_tile *t, float *y, view a, view b)
 {
     for (int64_t i = 0; i < t->count; i++) {
+        if (!a.x) {
+            memcpy(y + i * t->stride, b.x + i * b.row, (size_t)t->head_size * sizeof *y);
+            continue;
+        }
         for (int64_t d = 0; d < t->head_size; d += VF) {
             const int64_t lanes = lanes_at(d, t->head_size);
             const vf sum = vf_add(vf_load_n(a.x + i * a.row + d, lanes), vf_load_n(b.x + i * b.row + d, lanes));

@@ -194,8 +194,8 @@ static float *state_at(const scratch *s, int64_t i)
 
 static const float *params_at(const walk *w, int which, int64_t head)
 {
-    const int64_t D = w->call->dims.key_size;
-    return (const float *)w->call->params[2 * w->self->maps->count + which].values + head * D;
+    const float *values = w->call->params[2 * w->self->maps->count + which].values;
+    return values ? values + head * w->call->dims.key_size : NULL;
 }
 
 /* Tile `index` of the run, counted from the one it begins in; without its states. */
@@ -211,6 +211,7 @@ static ttt_tile tile_of(const walk *w, const ttt_run *run, int64_t head, int64_t
     return (ttt_tile){.head_size = D,
                       .stride = H * D,
                       .heads = H,
+                      .flags = call->dims.flags,
                       .first = from - start,
                       .count = to - from,
                       .end = to < end       ? TTT_TILE_OPEN
@@ -361,6 +362,7 @@ void ttt_cpu_learner_backward(const ttt_learner_ops *self, const ttt_backend *b,
     ttt_parallel(ttt_pool_of(b), call->run_count * H, backward_item, &w);
     for (int which = 0; which < 2; which++) {
         float *gradient = call->dparams[2 * self->maps->count + which].values;
+        if (!gradient) continue;
         for (int64_t item = 0; item < call->run_count * H; item++) {
             const float *partial = (const float *)call->partial + (item * 2 + which) * D;
             for (int64_t d = 0; d < D; d++) gradient[item % H * D + d] += partial[d];

@@ -50,7 +50,7 @@ typedef struct ttt_tile_work {
 /* Operands of the tile's tokens: row i is at i * stride, rates at i * heads. */
 typedef struct ttt_tile_from {
     const float *q, *k, *v, *write, *read;
-    const float *weight, *bias; /* of the norm, [D] */
+    const float *weight, *bias; /* of the norm, [D]; NULL without it */
     const float *dout;          /* backward */
 } ttt_tile_from;
 
@@ -71,6 +71,7 @@ typedef struct ttt_tile_to {
  * return `dmap` has those of the state before it: of the rows up to `first`; those from there on hold anything. */
 typedef struct ttt_tile {
     int64_t head_size, stride, heads;
+    unsigned flags;       /* of ttt_learner_flag */
     int64_t first, count; /* rows [0, first) of the tile are there; these tokens are the next `count` */
     ttt_tile_end end;
     bool skip_end; /* forward: nobody wants what holds after the tile */

@@ -64,8 +64,9 @@ void ttt_cpu_learner_reset(const ttt_learner_ops *self, const ttt_backend *b, co
         memset(state, 0, size);
         for (int m = 0; m < self->maps->count; m++) {
             const size_t out = (size_t)maps[m].out, n = (size_t)maps[m].in * out;
-            memcpy(maps[m].w, (const float *)call->params[2 * m].values + (size_t)head * n, n * sizeof(float));
-            memcpy(maps[m].b, (const float *)call->params[2 * m + 1].values + (size_t)head * out, out * sizeof(float));
+            const float *w = call->params[2 * m].values, *b0 = call->params[2 * m + 1].values;
+            if (w) memcpy(maps[m].w, w + (size_t)head * n, n * sizeof(float));
+            if (b0) memcpy(maps[m].b, b0 + (size_t)head * out, out * sizeof(float));
         }
     }
 }
@@ -80,10 +81,9 @@ void ttt_cpu_learner_reset_backward(const ttt_learner_ops *self, const ttt_backe
                           ttt_cpu_head_state(self, call, call->runs[item / call->dims.heads].dstate, head));
         for (int m = 0; m < self->maps->count; m++) {
             const int64_t out = maps[m].out, n = maps[m].in * out;
-            float *dw = (float *)call->dparams[2 * m].values + head * n;
-            float *db = (float *)call->dparams[2 * m + 1].values + head * out;
-            for (int64_t i = 0; i < n; i++) dw[i] += maps[m].w[i];
-            for (int64_t i = 0; i < out; i++) db[i] += maps[m].b[i];
+            float *dw = call->dparams[2 * m].values, *db = call->dparams[2 * m + 1].values;
+            for (int64_t i = 0; dw && i < n; i++) dw[head * n + i] += maps[m].w[i];
+            for (int64_t i = 0; db && i < out; i++) db[head * out + i] += maps[m].b[i];
         }
     }
 }
@@ -91,12 +91,14 @@ void ttt_cpu_learner_reset_backward(const ttt_learner_ops *self, const ttt_backe
 /* ---- its parts ---- */
 
 /* Where part `index` lies in a state whose maps these are. */
-static float *part_in(const ttt_map *maps, int count, const ttt_learner_dims *dims, int index)
+static float *part_in(const ttt_map *maps, const ttt_learner_ops *self, const ttt_learner_dims *dims, int index)
 {
-    const ttt_map *f = &maps[index % (2 * count) / 2];
-    const bool first = index % 2 == 0;
-    if (index < 2 * count) return first ? f->w : f->b;
-    if (index < 4 * count && has_sums(dims)) return first ? f->sw : f->sb;
+    int which;
+    const ttt_part_kind kind = ttt_learner_part_kind(self, dims, index, &which);
+    const ttt_map *f = &maps[which / 2];
+    const bool first = which % 2 == 0;
+    if (kind == TTT_PART_WEIGHTS) return first ? f->w : f->b;
+    if (kind == TTT_PART_SUMS) return first ? f->sw : f->sb;
     return first ? f->x : f->g;
 }
 
@@ -111,7 +113,7 @@ void ttt_cpu_learner_export(const ttt_learner_ops *self, const ttt_backend *b, c
         for (int i = 0; i < self->part_count(self, dims); i++) {
             const ttt_learner_part part = self->part(self, dims, i, position);
             const int64_t n = ttt_learner_part_size(&part);
-            memcpy((float *)parts[i] + h * n, part_in(maps, self->maps->count, dims, i), (size_t)n * sizeof(float));
+            memcpy((float *)parts[i] + h * n, part_in(maps, self, dims, i), (size_t)n * sizeof(float));
         }
     }
 }
@@ -128,8 +130,7 @@ void ttt_cpu_learner_import(const ttt_learner_ops *self, const ttt_backend *b, c
         for (int i = 0; i < self->part_count(self, dims); i++) {
             const ttt_learner_part part = self->part(self, dims, i, position);
             const int64_t n = ttt_learner_part_size(&part);
-            memcpy(part_in(maps, self->maps->count, dims, i), (const float *)parts[i] + h * n,
-                   (size_t)n * sizeof(float));
+            memcpy(part_in(maps, self, dims, i), (const float *)parts[i] + h * n, (size_t)n * sizeof(float));
         }
     }
 }
@@ -149,12 +150,13 @@ void ttt_cpu_learner_weights(const ttt_learner_ops *self, const ttt_backend *b, 
         memset(sum, 0, size * sizeof *sum);
     ttt_map maps[TTT_LEARNER_MAPS];
     ttt_cpu_find_maps(maps, self, dims, (float *)(uintptr_t)state);
+    const bool has_bias = !(dims->flags & TTT_LEARNER_NO_BIAS);
     for (int m = 0; m < self->maps->count; m++) {
         const ttt_map *f = &maps[m];
         for (int64_t j = 0; j < f->slots; j++) {
             for (int64_t i = 0; i < f->in; i++)
                 for (int64_t o = 0; o < f->out; o++) sum[i * f->out + o] += f->x[j * f->in + i] * f->g[j * f->out + o];
-            for (int64_t o = 0; o < f->out; o++) sum[f->in * f->out + o] += f->g[j * f->out + o];
+            for (int64_t o = 0; has_bias && o < f->out; o++) sum[f->in * f->out + o] += f->g[j * f->out + o];
         }
         sum += (f->in + 1) * f->out;
     }
@@ -174,7 +176,7 @@ static float gelu(float z)
     return (float)(0.5 * x * (1 + tanh(0.79788456080286536 * (x + 0.044715 * x * x * x))));
 }
 
-/* mean((LN(z) - (v - k))^2) */
+/* mean((y - target)^2): y = LN(z), or z where weight is NULL; the target is v - k, or v where k is NULL */
 static double target_loss(const float *z, const float *k, const float *v, const float *weight, const float *bias,
                           int64_t D)
 {
@@ -183,8 +185,8 @@ static double target_loss(const float *z, const float *k, const float *v, const 
     for (int64_t d = 0; d < D; d++) variance += ((double)z[d] - mean) * ((double)z[d] - mean) / (double)D;
     const double scale = 1 / sqrt(variance + 1e-6);
     for (int64_t d = 0; d < D; d++) {
-        const double y = (double)weight[d] * (((double)z[d] - mean) * scale) + (double)bias[d];
-        const double error = y - ((double)v[d] - (double)k[d]);
+        const double y = weight ? (double)weight[d] * (((double)z[d] - mean) * scale) + (double)bias[d] : (double)z[d];
+        const double error = y - (k ? (double)v[d] - (double)k[d] : (double)v[d]);
         loss += error * error / (double)D;
     }
     return loss;
@@ -194,8 +196,8 @@ double ttt_cpu_learner_loss(const ttt_learner_ops *self, const ttt_backend *b, c
                             const ttt_param *params, int64_t head, const void *weights, const void *k, const void *v)
 {
     const int64_t D = dims->key_size;
-    const int norm = 2 * self->maps->count;
-    const float *x = k, *w = weights;
+    const float *x = k, *w = weights, *weight = params[2 * self->maps->count].values,
+                *bias = params[2 * self->maps->count + 1].values;
     float *z = ttt_scratch(b, 0);
     for (int m = 0; m < self->maps->count; m++) {
         const int64_t in = self->maps->in[m] * D, out = self->maps->out[m] * D;
@@ -205,6 +207,6 @@ double ttt_cpu_learner_loss(const ttt_learner_ops *self, const ttt_backend *b, c
         w += (in + 1) * out;
         z += out;
     }
-    return target_loss(x, k, v, (const float *)params[norm].values + head * D,
-                       (const float *)params[norm + 1].values + head * D, D);
+    const float *target_k = dims->flags & TTT_LEARNER_TARGET_V ? NULL : k;
+    return target_loss(x, target_k, v, weight ? weight + head * D : NULL, bias ? bias + head * D : NULL, D);
 }

@@ -55,12 +55,12 @@ static ref_rows rows_at(const ttt_learner_ops *self, int64_t D, double *rows, in
 }
 
 /* S += x^T G, s += G */
-static void add_rows(const ttt_learner_ops *self, int64_t D, double *sum, const ref_rows *rows)
+static void add_rows(const ttt_learner_ops *self, const ttt_learner_dims *dims, double *sum, const ref_rows *rows)
 {
     for (int m = 0; m < self->maps->count; m++) {
-        const int64_t in = self->maps->in[m] * D, out = self->maps->out[m] * D;
+        const int64_t in = self->maps->in[m] * dims->key_size, out = self->maps->out[m] * dims->key_size;
         ref_outer(sum, 1, rows->x[m], rows->g[m], in, out);
-        ref_axpy(sum + in * out, 1, rows->g[m], out);
+        if (!(dims->flags & TTT_LEARNER_NO_BIAS)) ref_axpy(sum + in * out, 1, rows->g[m], out);
         sum += (in + 1) * out;
     }
 }
@@ -68,6 +68,12 @@ static void add_rows(const ttt_learner_ops *self, int64_t D, double *sum, const 
 /* ---- forward ---- */
 
 static const ref_learner *learner_of(const ttt_learner_ops *self) { return self->own; }
+
+/* Of head h; NULL if there is no such parameter. */
+static double *param_at(const ttt_param *param, int64_t h, int64_t size)
+{
+    return param->values ? (double *)param->values + h * size : NULL;
+}
 
 static ref_token token_at(const ttt_learner_ops *self, const ttt_backend *b, const ttt_learner_call *call, int64_t row,
                           int64_t h)
@@ -77,8 +83,9 @@ static ref_token token_at(const ttt_learner_ops *self, const ttt_backend *b, con
     return (ref_token){.q = (const double *)call->q + at,
                        .k = (const double *)call->k + at,
                        .v = (const double *)call->v + at,
-                       .gamma = (const double *)norm[0].values + h * D,
-                       .beta = (const double *)norm[1].values + h * D,
+                       .gamma = param_at(&norm[0], h, D),
+                       .beta = param_at(&norm[1], h, D),
+                       .flags = call->dims.flags,
                        .r = ((const double *)call->write)[row * H + h],
                        .c = ((const double *)call->read)[row],
                        .work = ttt_scratch(b, 0),
@@ -99,7 +106,7 @@ static void forward_head(const ttt_learner_ops *self, const ttt_backend *b, cons
         ref_token x = token_at(self, b, call, run->row + t, h);
         x.out = (double *)call->out + ((run->row + t) * H + h) * D;
         learner_of(self)->write(&x, s.start, &rows);
-        add_rows(self, D, s.sum, &rows);
+        add_rows(self, &call->dims, s.sum, &rows);
         learner_of(self)->read(&x, s.start, s.sum);
         if (slot == TTT_LEARNER_TILE - 1) memcpy(s.closed, s.sum, bytes);
         if (place != K - 1) continue;
@@ -118,10 +125,17 @@ static void forward(const ttt_learner_ops *self, const ttt_backend *b, const ttt
                      call->saved ? (double *)call->saved + i * call->saved_stride : NULL);
 }
 
-/* The start and sum on entry and after every mini-batch that closes. */
-static int64_t saved_size(const ttt_learner_ops *self, const ttt_learner_dims *dims, int64_t tokens)
+/* The start and sum on entry and after every mini-batch that closes, and for the backward the sums at the start of
+ * every tile of a mini-batch. */
+static int64_t kept_starts(const ttt_learner_ops *self, const ttt_learner_dims *dims, int64_t tokens)
 {
     return (tokens / dims->mini_batch + 2) * 2 * ttt_learner_weights_size(self, dims);
+}
+
+static int64_t saved_size(const ttt_learner_ops *self, const ttt_learner_dims *dims, int64_t tokens)
+{
+    const int64_t together = tokens < dims->mini_batch ? tokens : dims->mini_batch;
+    return kept_starts(self, dims, tokens) + (together / TTT_LEARNER_TILE + 2) * ttt_learner_weights_size(self, dims);
 }
 
 /* ---- backward ---- */
@@ -138,8 +152,8 @@ static ref_token token_backward_at(const ttt_learner_ops *self, const ttt_backen
     x.dv = (double *)call->dv + at;
     x.dr = (double *)call->dwrite + row * H + h;
     x.dc = (double *)call->dread + row * H + h;
-    x.dgamma = (double *)norm[0].values + h * D;
-    x.dbeta = (double *)norm[1].values + h * D;
+    x.dgamma = param_at(&norm[0], h, D);
+    x.dbeta = param_at(&norm[1], h, D);
     memset(x.dq, 0, (size_t)D * sizeof *x.dq);
     memset(x.dk, 0, (size_t)D * sizeof *x.dk);
     memset(x.dv, 0, (size_t)D * sizeof *x.dv);
@@ -147,10 +161,9 @@ static ref_token token_backward_at(const ttt_learner_ops *self, const ttt_backen
     return x;
 }
 
-/* Scratch: that of a token, one row of every map, and sums: at the start of every tile of a mini-batch, and of one tile
- * before its tokens and after each. */
+/* Scratch: that of a token, one row of every map, and the sums of one tile before its tokens and after each. */
 typedef struct backward_scratch {
-    double *rows, *tiles, *sums;
+    double *rows, *sums;
 } backward_scratch;
 
 static backward_scratch carve(const ttt_learner_ops *self, const ttt_learner_dims *dims, void *base, size_t *bytes)
@@ -160,10 +173,8 @@ static backward_scratch carve(const ttt_learner_ops *self, const ttt_learner_dim
     int64_t rows = 0;
     for (int m = 0; m < self->maps->count; m++) rows += (self->maps->in[m] + self->maps->out[m]) * D;
     (void)ttt_arena_push(&arena, REF_WORK * D, sizeof(double));
-    const backward_scratch s = {
-        .rows = ttt_arena_push(&arena, rows, sizeof(double)),
-        .tiles = ttt_arena_push(&arena, (dims->mini_batch / TTT_LEARNER_TILE + 2) * n, sizeof(double)),
-        .sums = ttt_arena_push(&arena, (TTT_LEARNER_TILE + 1) * n, sizeof(double))};
+    const backward_scratch s = {.rows = ttt_arena_push(&arena, rows, sizeof(double)),
+                                .sums = ttt_arena_push(&arena, (TTT_LEARNER_TILE + 1) * n, sizeof(double))};
     *bytes = arena.used;
     return s;
 }
@@ -183,6 +194,7 @@ typedef struct walk {
     const ttt_run *run;
     int64_t h;
     const double *start; /* the weights */
+    double *tiles;       /* the sums at the start of every tile */
     backward_scratch scratch;
 } walk;
 
@@ -193,7 +205,7 @@ static void add_token(const walk *w, int64_t t, double *sum)
     const ref_token x = token_at(w->self, w->b, w->call, w->run->row + t, w->h);
     const ref_rows rows = rows_at(w->self, D, w->scratch.rows, 1, 0);
     learner_of(w->self)->write(&x, w->start, &rows);
-    add_rows(w->self, D, sum, &rows);
+    add_rows(w->self, &w->call->dims, sum, &rows);
 }
 
 /* Tokens [first, last) of a run, at most TTT_LEARNER_TILE, all in one mini-batch, backwards; `sum`: before the first.
@@ -226,7 +238,7 @@ static void tile_backward(const walk *w, int64_t first, int64_t last, const doub
 static void mini_batch_backward(walk *w, int64_t first, int64_t last, const double *start)
 {
     const int64_t n = ttt_learner_weights_size(w->self, &w->call->dims);
-    double *tiles = w->scratch.tiles;
+    double *tiles = w->tiles;
     w->start = start;
     memcpy(tiles, start + n, (size_t)n * sizeof *tiles);
     int64_t tile = 0;
@@ -247,8 +259,9 @@ static void backward(const ttt_learner_ops *self, const ttt_backend *b, const tt
     size_t bytes;
     for (int64_t i = 0; i < call->run_count * H; i++) {
         const ttt_run *run = &call->runs[i / H];
-        const double *saved = (const double *)call->saved + i * call->saved_stride;
+        double *saved = (double *)call->saved + i * call->saved_stride;
         walk w = {.self = self, .b = b, .call = call, .run = run, .h = i % H};
+        w.tiles = saved + kept_starts(self, &call->dims, run->count);
         w.scratch = carve(self, &call->dims, ttt_scratch(b, 0), &bytes);
         for (int64_t last = run->count, first; last > 0; last = first) {
             const int64_t open = (run->position + last - 1) % K + 1; /* tokens of the mini-batch that ends at `last` */
@@ -267,6 +280,13 @@ static int64_t partial_size(const ttt_learner_ops *self, const ttt_learner_dims 
 
 /* ---- the empty sequence ---- */
 
+/* Of W or b in one head: parameter p. */
+static int64_t param_size(const ttt_learner_ops *self, const ttt_learner_dims *dims, int p)
+{
+    const int64_t out = self->maps->out[p / 2] * dims->key_size;
+    return p % 2 == 0 ? self->maps->in[p / 2] * dims->key_size * out : out;
+}
+
 static void reset(const ttt_learner_ops *self, const ttt_backend *b, const ttt_learner_call *call)
 {
     (void)b;
@@ -275,9 +295,9 @@ static void reset(const ttt_learner_ops *self, const ttt_backend *b, const ttt_l
         double *start = state_of(self, call, call->runs[i / H].state, i % H).start;
         memset(start, 0, (size_t)state_size(self, &call->dims) * sizeof *start);
         for (int p = 0; p < 2 * self->maps->count; p++) {
-            const ttt_learner_part part = self->part(self, &call->dims, p, 0);
-            const int64_t n = ttt_learner_part_size(&part);
-            memcpy(start, (const double *)call->params[p].values + i % H * n, (size_t)n * sizeof *start);
+            const int64_t n = param_size(self, &call->dims, p);
+            const double *first = param_at(&call->params[p], i % H, n);
+            if (first) memcpy(start, first, (size_t)n * sizeof *start);
             start += n;
         }
     }
@@ -290,9 +310,9 @@ static void reset_backward(const ttt_learner_ops *self, const ttt_backend *b, co
     for (int64_t i = 0; i < call->run_count * H; i++) {
         const double *dstart = state_of(self, call, call->runs[i / H].dstate, i % H).start;
         for (int p = 0; p < 2 * self->maps->count; p++) {
-            const ttt_learner_part part = self->part(self, &call->dims, p, 0);
-            const int64_t n = ttt_learner_part_size(&part);
-            ref_axpy((double *)call->dparams[p].values + i % H * n, 1, dstart, n);
+            const int64_t n = param_size(self, &call->dims, p);
+            double *gradient = param_at(&call->dparams[p], i % H, n);
+            if (gradient) ref_axpy(gradient, 1, dstart, n);
             dstart += n;
         }
     }
@@ -300,25 +320,16 @@ static void reset_backward(const ttt_learner_ops *self, const ttt_backend *b, co
 
 /* ---- parts of a state ---- */
 
-/* Where the parts of a head lie, in their order. */
-static void find_parts(const ttt_learner_ops *self, const ttt_learner_dims *dims, const head_state *s,
-                       double *found[6 * TTT_LEARNER_MAPS])
+/* Where part `index` of a head lies. */
+static double *find_part(const ttt_learner_ops *self, const ttt_learner_dims *dims, const head_state *s, int index)
 {
     const ref_rows rows = rows_at(self, dims->key_size, s->rows, ttt_learner_slots(dims), 0);
-    double *const blocks[2] = {s->start, s->closed};
-    int count = 0;
-    for (int which = 0; which < (dims->mini_batch > TTT_LEARNER_TILE ? 2 : 1); which++) {
-        double *at = blocks[which];
-        for (int p = 0; p < 2 * self->maps->count; p++) {
-            const ttt_learner_part part = self->part(self, dims, p, 0);
-            found[count++] = at;
-            at += ttt_learner_part_size(&part);
-        }
-    }
-    for (int m = 0; m < self->maps->count; m++) {
-        found[count++] = rows.x[m];
-        found[count++] = rows.g[m];
-    }
+    int which;
+    const ttt_part_kind kind = ttt_learner_part_kind(self, dims, index, &which);
+    if (kind == TTT_PART_ROWS) return which % 2 == 0 ? rows.x[which / 2] : rows.g[which / 2];
+    double *at = kind == TTT_PART_WEIGHTS ? s->start : s->closed;
+    for (int p = 0; p < which; p++) at += param_size(self, dims, p);
+    return at;
 }
 
 static void export_state(const ttt_learner_ops *self, const ttt_backend *b, const ttt_learner_dims *dims,
@@ -327,12 +338,10 @@ static void export_state(const ttt_learner_ops *self, const ttt_backend *b, cons
     (void)b;
     for (int64_t h = 0; h < dims->heads; h++) {
         const head_state s = state_at(self, dims, state, h);
-        double *found[6 * TTT_LEARNER_MAPS];
-        find_parts(self, dims, &s, found);
         for (int p = 0; p < self->part_count(self, dims); p++) {
             const ttt_learner_part part = self->part(self, dims, p, position);
             const int64_t n = ttt_learner_part_size(&part);
-            memcpy((double *)parts[p] + h * n, found[p], (size_t)n * sizeof(double));
+            memcpy((double *)parts[p] + h * n, find_part(self, dims, &s, p), (size_t)n * sizeof(double));
         }
     }
 }
@@ -345,17 +354,15 @@ static void import_state(const ttt_learner_ops *self, const ttt_backend *b, cons
     memset(state, 0, (size_t)(dims->heads * state_size(self, dims)) * sizeof(double));
     for (int64_t h = 0; h < dims->heads; h++) {
         const head_state s = state_at(self, dims, state, h);
-        double *found[6 * TTT_LEARNER_MAPS];
-        find_parts(self, dims, &s, found);
         for (int p = 0; p < self->part_count(self, dims); p++) {
             const ttt_learner_part part = self->part(self, dims, p, position);
             const int64_t n = ttt_learner_part_size(&part);
-            memcpy(found[p], (const double *)parts[p] + h * n, (size_t)n * sizeof(double));
+            memcpy(find_part(self, dims, &s, p), (const double *)parts[p] + h * n, (size_t)n * sizeof(double));
         }
         memcpy(s.sum, s.closed, (size_t)weights * sizeof(double));
         for (int64_t slot = 0; slot < ttt_learner_open_rows(dims, position); slot++) {
             const ref_rows rows = rows_at(self, D, s.rows, ttt_learner_slots(dims), slot);
-            add_rows(self, D, s.sum, &rows);
+            add_rows(self, dims, s.sum, &rows);
         }
     }
 }
@@ -376,8 +383,9 @@ static double loss(const ttt_learner_ops *self, const ttt_backend *b, const ttt_
     const ttt_param *norm = params + 2 * self->maps->count;
     const ref_token x = {.k = k,
                          .v = v,
-                         .gamma = (const double *)norm[0].values + h * D,
-                         .beta = (const double *)norm[1].values + h * D,
+                         .gamma = param_at(&norm[0], h, D),
+                         .beta = param_at(&norm[1], h, D),
+                         .flags = dims->flags,
                          .work = ttt_scratch(b, 0),
                          .D = D};
     return learner_of(self)->loss(&x, weights);

@@ -17,6 +17,7 @@
 typedef struct ref_token {
     const double *q, *k, *v, *gamma, *beta, *dout; /* [D]; dout in a backward */
     double r, c;
+    unsigned flags;                                        /* of ttt_learner_flag */
     double *out, *dq, *dk, *dv, *dr, *dc, *dgamma, *dbeta; /* out in a forward, the gradients (all +=) in a backward */
     double *work;                                          /* [REF_WORK, D] for what is computed on the way */
     int64_t D;
@@ -83,14 +84,38 @@ static inline void ref_axpy(double *y, double factor, const double *x, int64_t n
     for (int64_t i = 0; i < n; i++) y[i] += factor * x[i];
 }
 
-/* g = d/dz of 1/2 || LN(z; gamma, beta) - (v - k) ||^2: e = gamma (LN(z) - (v - k)), g = standardise_backward(e). */
+/* db += factor dy, where there is a bias */
+static inline void ref_bias_add(const ref_token *x, double *db, double factor, const double *dy, int64_t n)
+{
+    if (!(x->flags & TTT_LEARNER_NO_BIAS)) ref_axpy(db, factor, dy, n);
+}
+
+/* What y is to become: v - k, or v */
+static inline double ref_target(const ref_token *x, int64_t d)
+{
+    return x->flags & TTT_LEARNER_TARGET_V ? x->v[d] : x->v[d] - x->k[d];
+}
+
+/* g = d/dz of 1/2 || LN(z; gamma, beta) - target ||^2: e = gamma (LN(z) - target), g = standardise_backward(e). Without
+ * the norm g = z - target. */
 static inline void ref_inner_gradient(const ref_token *x, double *g, const double *z, double *work)
 {
     const int64_t D = x->D;
+    if (x->flags & TTT_LEARNER_NO_NORM) {
+        for (int64_t d = 0; d < D; d++) g[d] = z[d] - ref_target(x, d);
+        return;
+    }
     double *xhat = ref_take(&work, D), *e = ref_take(&work, D);
     const double sigma = ref_standardise(xhat, z, D);
-    for (int64_t d = 0; d < D; d++) e[d] = (x->gamma[d] * xhat[d] + x->beta[d] - (x->v[d] - x->k[d])) * x->gamma[d];
+    for (int64_t d = 0; d < D; d++) e[d] = (x->gamma[d] * xhat[d] + x->beta[d] - ref_target(x, d)) * x->gamma[d];
     ref_standardise_backward(g, e, xhat, sigma, D);
+}
+
+/* dv and dk of the token, from the gradient dt of the target */
+static inline void ref_target_backward(const ref_token *x, int64_t d, double dt)
+{
+    x->dv[d] += dt;
+    if (!(x->flags & TTT_LEARNER_TARGET_V)) x->dk[d] -= dt;
 }
 
 /* Given u = d loss / d g: dz is overwritten; dk, dv, dgamma, dbeta of the token are added to. */
@@ -98,11 +123,18 @@ static inline void ref_inner_gradient_backward(const ref_token *x, double *dz, c
                                                double *work)
 {
     const int64_t D = x->D;
-    const double *gamma = x->gamma, *beta = x->beta, *k = x->k, *v = x->v;
+    if (x->flags & TTT_LEARNER_NO_NORM) {
+        for (int64_t d = 0; d < D; d++) {
+            dz[d] = u[d];
+            ref_target_backward(x, d, -u[d]);
+        }
+        return;
+    }
+    const double *gamma = x->gamma, *beta = x->beta;
     double *xhat = ref_take(&work, D), *e = ref_take(&work, D), *g = ref_take(&work, D), *de = ref_take(&work, D),
            *dxhat = ref_take(&work, D);
     const double sigma = ref_standardise(xhat, z, D), n = (double)D;
-    for (int64_t d = 0; d < D; d++) e[d] = (gamma[d] * xhat[d] + beta[d] - (v[d] - k[d])) * gamma[d];
+    for (int64_t d = 0; d < D; d++) e[d] = (gamma[d] * xhat[d] + beta[d] - ref_target(x, d)) * gamma[d];
     ref_standardise_backward(g, e, xhat, sigma, D);
 
     /* g = (e - mean(e) - xhat mean(e xhat)) / sigma, a symmetric projection of e */
@@ -111,30 +143,37 @@ static inline void ref_inner_gradient_backward(const ref_token *x, double *dz, c
     const double dsigma = -ref_dot(u, g, D) / sigma;
     for (int64_t d = 0; d < D; d++) {
         dxhat[d] = -(u[d] * e_along + e[d] * u_along) / sigma + de[d] * gamma[d] * gamma[d];
-        x->dgamma[d] += de[d] * (gamma[d] * xhat[d] + beta[d] - (v[d] - k[d])) + de[d] * gamma[d] * xhat[d];
+        x->dgamma[d] += de[d] * (gamma[d] * xhat[d] + beta[d] - ref_target(x, d)) + de[d] * gamma[d] * xhat[d];
         x->dbeta[d] += de[d] * gamma[d];
-        x->dv[d] -= de[d] * gamma[d];
-        x->dk[d] += de[d] * gamma[d];
+        ref_target_backward(x, d, -de[d] * gamma[d]);
     }
     ref_standardise_backward(dz, dxhat, xhat, sigma, D);
     for (int64_t d = 0; d < D; d++) dz[d] += dsigma * xhat[d] / n;
 }
 
-/* out = q + LN(zbar) */
+/* out = q + LN(zbar), with zbar itself without the norm and without q without the residual */
 static inline void ref_inner_read(const ref_token *x, const double *zbar, double *work)
 {
     double *xhat = ref_take(&work, x->D);
-    ref_standardise(xhat, zbar, x->D);
-    for (int64_t d = 0; d < x->D; d++) x->out[d] = x->q[d] + x->gamma[d] * xhat[d] + x->beta[d];
+    const bool norm = !(x->flags & TTT_LEARNER_NO_NORM), residual = !(x->flags & TTT_LEARNER_NO_RESIDUAL);
+    if (norm) ref_standardise(xhat, zbar, x->D);
+    for (int64_t d = 0; d < x->D; d++) {
+        const double y = norm ? x->gamma[d] * xhat[d] : zbar[d];
+        x->out[d] = (residual ? x->q[d] + y : y) + (norm ? x->beta[d] : 0);
+    }
 }
 
 /* dzbar is overwritten; dq, dgamma, dbeta of the token are added to. */
 static inline void ref_inner_read_backward(const ref_token *x, double *dzbar, const double *zbar, double *work)
 {
+    if (!(x->flags & TTT_LEARNER_NO_RESIDUAL)) ref_axpy(x->dq, 1, x->dout, x->D);
+    if (x->flags & TTT_LEARNER_NO_NORM) {
+        memcpy(dzbar, x->dout, (size_t)x->D * sizeof *dzbar);
+        return;
+    }
     double *xhat = ref_take(&work, x->D), *dxhat = ref_take(&work, x->D);
     const double sigma = ref_standardise(xhat, zbar, x->D);
     for (int64_t d = 0; d < x->D; d++) {
-        x->dq[d] += x->dout[d];
         x->dgamma[d] += x->dout[d] * xhat[d];
         x->dbeta[d] += x->dout[d];
         dxhat[d] = x->dout[d] * x->gamma[d];
@@ -142,14 +181,15 @@ static inline void ref_inner_read_backward(const ref_token *x, double *dzbar, co
     ref_standardise_backward(dzbar, dxhat, xhat, sigma, x->D);
 }
 
-/* mean over D of (LN(z) - (v - k))^2 */
+/* mean over D of (y - target)^2, y = LN(z) or z */
 static inline double ref_inner_loss(const ref_token *x, const double *z, double *work)
 {
     double *xhat = ref_take(&work, x->D), sum = 0;
-    ref_standardise(xhat, z, x->D);
+    const bool norm = !(x->flags & TTT_LEARNER_NO_NORM);
+    if (norm) ref_standardise(xhat, z, x->D);
     for (int64_t d = 0; d < x->D; d++) {
-        const double error = x->gamma[d] * xhat[d] + x->beta[d] - (x->v[d] - x->k[d]);
-        sum += error * error;
+        const double y = norm ? x->gamma[d] * xhat[d] + x->beta[d] : z[d];
+        sum += (y - ref_target(x, d)) * (y - ref_target(x, d));
     }
     return sum / (double)x->D;
 }

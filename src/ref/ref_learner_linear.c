@@ -54,9 +54,9 @@ static void read_backward(const ref_token *x, const double *start, const double 
     ref_axpy(x->dq, -x->c, through, D);
     *x->dc -= ref_dot(dzbar, written, D);
     ref_outer(dstart, 1, x->q, dzbar, D, D);
-    ref_axpy(dstart + D * D, 1, dzbar, D);
+    ref_bias_add(x, dstart + D * D, 1, dzbar, D);
     ref_outer(dsum, -x->c, x->q, dzbar, D, D);
-    ref_axpy(dsum + D * D, -x->c, dzbar, D);
+    ref_bias_add(x, dsum + D * D, -x->c, dzbar, D);
 }
 
 static void write_backward(const ref_token *x, const double *start, double *dstart, const double *dsum)
@@ -79,7 +79,7 @@ static void write_backward(const ref_token *x, const double *start, double *dsta
     ref_inner_gradient_backward(x, dz, dg, z, work);
     ref_times_column(x->dk, start, dz, D, D);
     ref_outer(dstart, 1, x->k, dz, D, D);
-    ref_axpy(dstart + D * D, 1, dz, D);
+    ref_bias_add(x, dstart + D * D, 1, dz, D);
 }
 
 static void backward_token(const ref_token *x, const double *start, const double *sum, double *dstart, double *dsum)

@@ -107,19 +107,20 @@ static void read_token(const ref_token *x, const double *start, const double *su
 }
 
 /* Backward of y = x (W - c S) + b - c s: dx +=, gradients of W, b, S, s +=; returns that of c. `sum` is x S + s. */
-static double read_layer_backward(double *dx, const double *dy, const double *x, double c, const double *W,
-                                  const double *S, const double *sum, double *dW, double *db, double *dS, double *ds,
-                                  int64_t n, int64_t m, double *work)
+static double read_layer_backward(const ref_token *token, double *dx, const double *dy, const double *x,
+                                  const double *W, const double *S, const double *sum, double *dW, double *db,
+                                  double *dS, double *ds, int64_t n, int64_t m, double *work)
 {
+    const double c = token->c;
     double *through = ref_take(&work, n);
     memset(through, 0, (size_t)n * sizeof *through);
     ref_times_column(dx, W, dy, n, m);
     ref_times_column(through, S, dy, n, m);
     ref_axpy(dx, -c, through, n);
     ref_outer(dW, 1, x, dy, n, m);
-    ref_axpy(db, 1, dy, m);
+    ref_bias_add(token, db, 1, dy, m);
     ref_outer(dS, -c, x, dy, n, m);
-    ref_axpy(ds, -c, dy, m);
+    ref_bias_add(token, ds, -c, dy, m);
     return -ref_dot(dy, sum, m);
 }
 
@@ -131,11 +132,11 @@ static void read_backward(const ref_token *x, const weights *w, const weights *s
     const read_trace o = read_out(x, w, s, &work);
     memset(dz1, 0, (size_t)E * sizeof *dz1);
     ref_inner_read_backward(x, dz2, o.z2, work);
-    *x->dc += read_layer_backward(dz1, dz2, o.a, x->c, w->W2, s->W2, o.written2, dw->W2, dw->b2, ds->W2, ds->b2, E, D,
+    *x->dc += read_layer_backward(x, dz1, dz2, o.a, w->W2, s->W2, o.written2, dw->W2, dw->b2, ds->W2, ds->b2, E, D,
                                   work);
     for (int64_t e = 0; e < E; e++) dz1[e] *= ref_gelu_slope(o.z1[e]);
-    *x->dc += read_layer_backward(x->dq, dz1, x->q, x->c, w->W1, s->W1, o.written1, dw->W1, dw->b1, ds->W1, ds->b1, D,
-                                  E, work);
+    *x->dc += read_layer_backward(x, x->dq, dz1, x->q, w->W1, s->W1, o.written1, dw->W1, dw->b1, ds->W1, ds->b1, D, E,
+                                  work);
 }
 
 /* Backward of S += r x^T g, s += r g: dx += ; dg overwritten; returns the gradient of r. */
@@ -178,11 +179,11 @@ static void write_backward(const ref_token *x, const weights *w, const weights *
     ref_inner_gradient_backward(x, dz2, dg2, t.z2, work);
     ref_times_column(da, w->W2, dz2, E, D);
     ref_outer(dw->W2, 1, t.a, dz2, E, D);
-    ref_axpy(dw->b2, 1, dz2, D);
+    ref_bias_add(x, dw->b2, 1, dz2, D);
     for (int64_t e = 0; e < E; e++) dz1[e] += da[e] * ref_gelu_slope(t.z1[e]);
     ref_times_column(x->dk, w->W1, dz1, D, E);
     ref_outer(dw->W1, 1, x->k, dz1, D, E);
-    ref_axpy(dw->b1, 1, dz1, E);
+    ref_bias_add(x, dw->b1, 1, dz1, E);
 }
 
 static void backward_token(const ref_token *x, const double *start, const double *sum, double *dstart, double *dsum)

@@ -37,23 +37,26 @@ static void *reals(const ttt_backend *b, int64_t n, double mean, double deviatio
     return y;
 }
 
-static learner learner_new(const char *backend, int which, int64_t D, int64_t H, int64_t K, int64_t tokens)
+static learner learner_new(const char *backend, int which, int64_t D, int64_t H, int64_t K, int64_t tokens,
+                           unsigned flags)
 {
     learner l = {.tokens = tokens};
     drawn = 0; /* both backends get the same */
     CHECK_OK(ttt_backend_new(&l.b, backend, 2));
     l.ops = l.b->ops->learner[which];
-    l.dims = (ttt_learner_dims){.heads = H, .key_size = D, .value_size = D, .mini_batch = K, .group = 2};
+    l.dims = (ttt_learner_dims){
+        .heads = H, .key_size = D, .value_size = D, .mini_batch = K, .group = 2, .flags = flags};
     CHECK_OK(l.ops->supports(l.ops, &l.dims));
     CHECK_OK(ttt_backend_reserve(l.b, l.ops->scratch_bytes(l.ops, &l.dims)));
     l.state_size = H * l.ops->state_size(l.ops, &l.dims) + OFFSET;
-    const int norm = 2 * l.ops->maps->count;
-    for (int p = 0; p < norm; p++) {
-        const ttt_learner_part part = l.ops->part(l.ops, &l.dims, p, 0);
-        l.params[p].values = reals(l.b, H * ttt_learner_part_size(&part), 0, 0.4);
+    const ttt_learner_maps *maps = l.ops->maps;
+    for (int m = 0; m < maps->count && !(flags & TTT_LEARNER_ZERO_START); m++) {
+        const int64_t out = maps->out[m] * D;
+        l.params[2 * m].values = reals(l.b, H * maps->in[m] * D * out, 0, 0.4);
+        if (!(flags & TTT_LEARNER_NO_BIAS)) l.params[2 * m + 1].values = reals(l.b, H * out, 0, 0.4);
     }
-    l.params[norm].values = reals(l.b, H * D, 1, 0.2);
-    l.params[norm + 1].values = reals(l.b, H * D, 0, 0.2);
+    for (int i = 0; i < 2 && !(flags & TTT_LEARNER_NO_NORM); i++)
+        l.params[2 * maps->count + i].values = reals(l.b, H * D, i == 0 ? 1 : 0, 0.2);
     l.q = reals(l.b, tokens * H * D, 0, 1);
     l.k = reals(l.b, tokens * H * D, 0, 1);
     l.v = reals(l.b, tokens * H * D, 0, 1);
@@ -242,9 +245,10 @@ static void check_both(const learner *ref, const void *ref_state, const learner 
     parts_free(cpu, &c);
 }
 
-static void check_learner(int which, int64_t D, int64_t H, int64_t K, int64_t tokens)
+static void check_learner(int which, int64_t D, int64_t H, int64_t K, int64_t tokens, unsigned flags)
 {
-    learner both[2] = {learner_new("ref", which, D, H, K, tokens), learner_new("cpu", which, D, H, K, tokens)};
+    learner both[2] = {learner_new("ref", which, D, H, K, tokens, flags),
+                       learner_new("cpu", which, D, H, K, tokens, flags)};
     void *state[2];
     for (int i = 0; i < 2; i++) {
         state[i] = reals(both[i].b, both[i].state_size, 0, 100);
@@ -278,7 +282,7 @@ static void check_part(const learner *l, int index, int64_t position, const char
 
 static void check_names(void)
 {
-    learner l = learner_new("ref", TTT_MLP_LEARNER, 6, 2, 40, 1);
+    learner l = learner_new("ref", TTT_MLP_LEARNER, 6, 2, 40, 1, 0);
     CHECK_EQ(l.ops->part_count(l.ops, &l.dims), 12);
     check_part(&l, 0, 27, "W1", 6, 24);
     check_part(&l, 3, 27, "b2", 6, 0);
@@ -288,6 +292,13 @@ static void check_names(void)
     check_part(&l, 9, 40 + 35, "g1", 3, 24);
     check_part(&l, 10, 16, "x2", 0, 24);
     check_part(&l, 11, 39, "g2", 7, 6);
+    l.dims.flags = TTT_LEARNER_NO_BIAS;
+    CHECK_EQ(l.ops->part_count(l.ops, &l.dims), 8);
+    check_part(&l, 1, 27, "W2", 24, 6);
+    check_part(&l, 3, 27, "W2_sum", 24, 6);
+    check_part(&l, 4, 27, "x1", 11, 6);
+    check_part(&l, 7, 27, "g2", 11, 6);
+    l.dims.flags = 0;
     l.dims.mini_batch = 16;
     CHECK_EQ(l.ops->part_count(l.ops, &l.dims), 8);
     check_part(&l, 4, 31, "x1", 15, 6);
@@ -299,21 +310,17 @@ static void check_names(void)
 /* What they do not compute they refuse, each with its own words. */
 static void check_supports(void)
 {
-    static const struct {
-        unsigned flag;
-        const char *words;
-    } cases[] = {{TTT_LEARNER_NO_NORM, "norm"},       {TTT_LEARNER_NO_RESIDUAL, "residual"},
-                 {TTT_LEARNER_NO_BIAS, "biases"},     {TTT_LEARNER_TARGET_V, "v as its target"},
-                 {TTT_LEARNER_ZERO_START, "as zero"}, {TTT_LEARNER_DECAY, "decay"}};
     static const char *const backends[] = {"ref", "cpu"};
     for (int i = 0; i < 2; i++) {
-        learner l = learner_new(backends[i], TTT_LINEAR_LEARNER, 4, 1, 4, 1);
-        for (size_t c = 0; c < sizeof cases / sizeof *cases; c++) {
-            ttt_learner_dims dims = l.dims;
-            dims.flags = cases[c].flag;
-            CHECK_FAILS(l.ops->supports(l.ops, &dims), TTT_ERR_UNSUPPORTED, cases[c].words);
-        }
+        learner l = learner_new(backends[i], TTT_LINEAR_LEARNER, 4, 1, 4, 1, 0);
+        const ttt_learner_ops *mlp = l.b->ops->learner[TTT_MLP_LEARNER];
         ttt_learner_dims dims = l.dims;
+        dims.flags = TTT_LEARNER_DECAY;
+        CHECK_FAILS(l.ops->supports(l.ops, &dims), TTT_ERR_UNSUPPORTED, "decay");
+        dims.flags = TTT_LEARNER_ZERO_START;
+        CHECK_OK(l.ops->supports(l.ops, &dims));
+        CHECK_FAILS(mlp->supports(mlp, &dims), TTT_ERR_UNSUPPORTED, "cannot begin as zero");
+        dims = l.dims;
         dims.value_size = 8;
         CHECK_FAILS(l.ops->supports(l.ops, &dims), TTT_ERR_UNSUPPORTED, "4 and 8");
         learner_free(&l);
@@ -325,10 +332,14 @@ int main(void)
     static const int64_t batches[] = {1, 4, 16, 17, 64};
     for (size_t i = 0; i < sizeof batches / sizeof *batches; i++) {
         const int64_t K = batches[i];
-        check_learner(TTT_LINEAR_LEARNER, 6, 2, K, K < 16 ? 2 * K + 3 : 2 * K + 1);
-        check_learner(TTT_MLP_LEARNER, 4, 2, K, K + 5);
+        check_learner(TTT_LINEAR_LEARNER, 6, 2, K, K < 16 ? 2 * K + 3 : 2 * K + 1, 0);
+        check_learner(TTT_MLP_LEARNER, 4, 2, K, K + 5, 0);
+        check_learner(TTT_LINEAR_LEARNER, 6, 2, K, K + 5, TTT_LEARNER_NO_BIAS | TTT_LEARNER_TARGET_V);
+        check_learner(TTT_LINEAR_LEARNER, 6, 1, K, K + 5,
+                      TTT_LEARNER_NO_NORM | TTT_LEARNER_NO_RESIDUAL | TTT_LEARNER_ZERO_START);
+        check_learner(TTT_MLP_LEARNER, 4, 2, K, K + 5, TTT_LEARNER_NO_BIAS | TTT_LEARNER_NO_NORM);
     }
-    check_learner(TTT_LINEAR_LEARNER, 32, 1, 20, 45);
+    check_learner(TTT_LINEAR_LEARNER, 32, 1, 20, 45, 0);
     check_names();
     check_supports();
     return test_end();
