@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
  *
- * The memory operations: conversion, zero, copy, transpose, add.
+ * The memory operations: conversion, zero, fill, copy, transpose, add.
  */
 #include <string.h>
 
@@ -71,6 +71,13 @@ static void add_part(void *context, int64_t begin, int64_t end)
     v->kernels->add(v->y + begin, v->x + begin, end - begin);
 }
 
+static void fill(const ttt_backend *b, void *xv, double value, int64_t n)
+{
+    float *x = xv; /* few numbers: a rate for each row and head */
+    (void)b;
+    for (int64_t i = 0; i < n; i++) x[i] = (float)value;
+}
+
 static void zero(const ttt_backend *b, void *x, int64_t n)
 {
     vectors v = {.y = x};
@@ -127,6 +134,7 @@ void ttt_cpu_ops_memory(ttt_ops *ops)
     ops->from = from;
     ops->to = to;
     ops->zero = zero;
+    ops->fill = fill;
     ops->copy = copy;
     ops->copy_rows = copy_rows;
     ops->transpose = transpose;

@@ -13,36 +13,49 @@ enum { HEAD_SIZE_MAX = 1024 };
 
 /* ---- what it is ---- */
 
-/* The learners compute nothing but the defaults of these keys: a value that would be ignored is refused. */
-static ttt_status refuse_flags(const ttt_config *config)
+/* Positions of a mini-batch up to which their rotations lie in a table; beyond it angles are computed as they come. */
+enum { ROTATION_TABLE_MOST = 4096 };
+
+static unsigned flags_of(const ttt_config *config)
 {
-    if (config->ttt_norm && config->ttt_residual && config->ttt_target == TTT_TARGET_DIFFERENCE && config->ttt_bias &&
-        config->ttt_position_factor && config->ttt_rope && config->ttt_w0 == TTT_W0_LEARNED && config->ttt_rate < 0)
-        return TTT_OK;
-    return ttt_fail(TTT_ERR_UNSUPPORTED, "TTT layers are computed only with the defaults of ttt_norm, ttt_residual, "
-                                         "ttt_target, ttt_bias, ttt_position_factor, ttt_rope, ttt_w0 and ttt_rate");
+    return (config->ttt_norm ? 0 : TTT_LEARNER_NO_NORM) | (config->ttt_residual ? 0 : TTT_LEARNER_NO_RESIDUAL) |
+           (config->ttt_target == TTT_TARGET_V ? TTT_LEARNER_TARGET_V : 0) |
+           (config->ttt_bias ? 0 : TTT_LEARNER_NO_BIAS) | (config->ttt_w0 == TTT_W0_ZERO ? TTT_LEARNER_ZERO_START : 0);
 }
 
 static ttt_status init(ttt_layer *layer, const ttt_config *config, const ttt_learner *learner)
 {
-    TTT_TRY(refuse_flags(config));
     const int64_t H = config->num_attention_heads, D = config->hidden_size / H;
     if (D > HEAD_SIZE_MAX)
         return ttt_fail(TTT_ERR_UNSUPPORTED,
                         "heads of size %lld are not supported: use more heads, at most %d columns "
                         "each",
                         (long long)D, HEAD_SIZE_MAX);
+    if (config->ttt_w0 == TTT_W0_ZERO && learner->maps->count > 1)
+        return ttt_fail(TTT_ERR_UNSUPPORTED,
+                        "ttt_w0 \"zero\" is not supported with ttt_mlp, whose two maps would never leave zero");
     ttt_shape *s = ttt_alloc(1, sizeof *s);
     if (!s) return TTT_ERR_MEMORY;
     *s = (ttt_shape){.learner = learner,
-                     .dims = {.heads = H, .key_size = D, .value_size = D, .mini_batch = config->mini_batch_size},
+                     .dims = {.heads = H,
+                              .key_size = D,
+                              .value_size = D,
+                              .mini_batch = config->mini_batch_size,
+                              .flags = flags_of(config)},
                      .taps = config->conv_kernel,
                      .share_qk = config->share_qk,
                      .use_gate = config->use_gate,
+                     .rotates = config->ttt_rope,
+                     .has_factor = config->ttt_position_factor,
+                     .constant_rate = config->ttt_rate,
                      .base_lr = config->ttt_base_lr,
                      .rope_theta = config->rope_theta,
                      .std = config->initializer_range};
     layer->shape = s;
+    if (!s->rotates || s->dims.mini_batch <= ROTATION_TABLE_MOST) return TTT_OK;
+    s->frequencies = ttt_alloc((size_t)(D / 2), sizeof *s->frequencies);
+    if (!s->frequencies) return TTT_ERR_MEMORY;
+    ttt_rotation_frequencies(s->frequencies, D, s->rope_theta);
     return TTT_OK;
 }
 
@@ -53,7 +66,11 @@ static ttt_status init_linear(ttt_layer *layer, const ttt_config *config)
 
 static ttt_status init_mlp(ttt_layer *layer, const ttt_config *config) { return init(layer, config, &ttt_learner_mlp); }
 
-static void deinit(ttt_layer *layer) { ttt_free(layer->shape); }
+static void deinit(ttt_layer *layer)
+{
+    if (layer->shape) ttt_free(ttt_shape_of(layer)->frequencies);
+    ttt_free(layer->shape);
+}
 
 static void declare_convolutions(const ttt_layer *layer, ttt_params *params)
 {
@@ -76,9 +93,12 @@ static void declare(const ttt_layer *layer, ttt_params *params)
     ttt_params_add(params, TTT_O, "o_proj.weight", TTT_ROLE_MATRIX, normal, TTT_SHAPE(C, C));
     if (s->use_gate) ttt_params_add(params, TTT_GATE, "g_proj.weight", TTT_ROLE_MATRIX, normal, TTT_SHAPE(C, C));
     if (s->share_qk) declare_convolutions(layer, params);
-    ttt_params_add(params, TTT_RATE, "learnable_ttt_lr_weight", TTT_ROLE_PRODUCT, normal, TTT_SHAPE(H, 1, C));
-    ttt_params_add(params, TTT_RATE_BIAS, "learnable_ttt_lr_bias", TTT_ROLE_VALUES, zeros, TTT_SHAPE(H, 1));
-    ttt_params_add(params, TTT_TOKEN_IDX, "learnable_token_idx", TTT_ROLE_VALUES, zeros, TTT_SHAPE(K));
+    if (s->constant_rate < 0) {
+        ttt_params_add(params, TTT_RATE, "learnable_ttt_lr_weight", TTT_ROLE_PRODUCT, normal, TTT_SHAPE(H, 1, C));
+        ttt_params_add(params, TTT_RATE_BIAS, "learnable_ttt_lr_bias", TTT_ROLE_VALUES, zeros, TTT_SHAPE(H, 1));
+    }
+    if (s->has_factor)
+        ttt_params_add(params, TTT_TOKEN_IDX, "learnable_token_idx", TTT_ROLE_VALUES, zeros, TTT_SHAPE(K));
     s->learner->declare(&s->dims, s->std, params, TTT_LEARNER);
     ttt_params_add(params, TTT_POST, "post_norm.weight", TTT_ROLE_VALUES, ttt_first_ones(), TTT_SHAPE(C));
     ttt_params_add(params, TTT_POST_BIAS, "post_norm.bias", TTT_ROLE_VALUES, zeros, TTT_SHAPE(C));
@@ -89,7 +109,7 @@ static ttt_layer_work work(const ttt_layer *layer, bool backward)
 {
     const ttt_shape *s = ttt_shape_of(layer);
     const double C = (double)layer->width, squares = 3 + (s->share_qk ? 0 : 1) + (s->use_gate ? 1 : 0);
-    const double forward = 2 * (squares * C * C + (double)s->dims.heads * C);
+    const double forward = 2 * (squares * C * C + (s->constant_rate < 0 ? (double)s->dims.heads * C : 0));
     return (ttt_layer_work){.products = backward ? 2 * forward : forward,
                             .others = ttt_maps_work(s->learner->maps, &s->dims, backward).flops};
 }
@@ -100,6 +120,7 @@ static ttt_status attach(ttt_layer *layer, const ttt_backend *backend, ttt_rotat
     const ttt_learner_ops *ops = s->learner->ops(backend);
     s->dims.group = group;
     TTT_TRY(ops->supports(ops, &s->dims));
+    if (!s->rotates || s->frequencies) return TTT_OK;
     return ttt_rotations_find(rotations, backend, s->dims.mini_batch, s->dims.key_size, s->rope_theta, &s->rotation);
 }
 
@@ -226,10 +247,33 @@ static void reset_backward(const ttt_layer *layer, const ttt_pass *pass, const t
 
 /* ---- forward ---- */
 
+/* MATH (rotate) without a table: the part of a run in one mini-batch after the other. */
+static void rotate_at(const ttt_shape *s, const ttt_pass *pass, void *x, bool inverse)
+{
+    const ttt_backend *b = pass->backend;
+    const int64_t K = s->dims.mini_batch;
+    for (int64_t n = 0; n < pass->run_count; n++) {
+        ttt_run left = pass->runs[n];
+        while (left.count > 0) {
+            const int64_t place = left.position % K, count = left.count < K - place ? left.count : K - place;
+            const ttt_run part = {.row = left.row, .count = count, .position = place};
+            b->ops->rotate_at(b, x, s->frequencies, &part, 1, s->dims.heads, s->dims.key_size, false, inverse);
+            left.row += count;
+            left.count -= count;
+            left.position += count;
+        }
+    }
+}
+
 static void rotate(const ttt_layer *layer, const ttt_pass *pass, void *x, bool inverse)
 {
     const ttt_shape *s = ttt_shape_of(layer);
     const ttt_learner_dims *d = &s->dims;
+    if (!s->rotates) return;
+    if (s->frequencies) {
+        rotate_at(s, pass, x, inverse);
+        return;
+    }
     pass->backend->ops->rotate(pass->backend, x, s->rotation, pass->runs, pass->run_count, d->heads, d->key_size,
                                d->mini_batch, inverse);
 }
@@ -266,25 +310,36 @@ static void project(const ttt_layer *layer, const ttt_pass *pass, const ttt_para
     rotate(layer, pass, kept->k, false);
 }
 
+/* Of the rate: learned, base_lr / D; or constant. */
 static double rate_scale(const ttt_layer *layer, const ttt_pass *pass)
 {
     const ttt_shape *s = ttt_shape_of(layer);
-    const double base_lr = s->learner->warmed_up ? s->base_lr * pass->rate_factor : s->base_lr;
-    return base_lr / (double)s->dims.key_size;
+    const bool learned = s->constant_rate < 0;
+    const double rate = learned ? s->base_lr : s->constant_rate, D = learned ? (double)s->dims.key_size : 1;
+    return (s->learner->warmed_up ? rate * pass->rate_factor : rate) / D;
 }
 
-/* r_j = base_lr sigmoid(x_j . w_lr + b_lr) / D and c_i */
+/* r_j = base_lr sigmoid(x_j . w_lr + b_lr) / D, or a constant, and c_i */
 static void rates(const ttt_layer *layer, const ttt_pass *pass, const ttt_param *w, const saved *kept, const void *x)
 {
     const ttt_backend *b = pass->backend;
-    const ttt_learner_dims *d = &ttt_shape_of(layer)->dims;
-    b->ops->linear(b, kept->rate, x, &w[TTT_RATE], pass->rows, false);
-    b->ops->rate(b, kept->rate, w[TTT_RATE_BIAS].values, pass->rows, d->heads, rate_scale(layer, pass));
+    const ttt_shape *s = ttt_shape_of(layer);
+    const ttt_learner_dims *d = &s->dims;
+    const double scale = rate_scale(layer, pass);
+    if (s->constant_rate < 0) {
+        b->ops->linear(b, kept->rate, x, &w[TTT_RATE], pass->rows, false);
+        b->ops->rate(b, kept->rate, w[TTT_RATE_BIAS].values, pass->rows, d->heads, scale);
+    } else {
+        b->ops->fill(b, kept->rate, scale, pass->rows * d->heads);
+    }
     for (int64_t n = 0; n < pass->run_count; n++) {
         const ttt_run *run = &pass->runs[n];
         if (run->frozen) b->ops->zero(b, ttt_at(b, kept->rate, run->row * d->heads), run->count * d->heads);
     }
-    b->ops->position_factor(b, kept->factor, w[TTT_TOKEN_IDX].values, pass->runs, pass->run_count, d->mini_batch);
+    if (s->has_factor)
+        b->ops->position_factor(b, kept->factor, w[TTT_TOKEN_IDX].values, pass->runs, pass->run_count, d->mini_batch);
+    else
+        b->ops->fill(b, kept->factor, 1, pass->rows);
 }
 
 static void forward(const ttt_layer *layer, const ttt_pass *pass, const ttt_param *w, void *saved_memory,
@@ -358,9 +413,12 @@ static void rates_backward(const ttt_layer *layer, const ttt_pass *pass, const t
                            const saved *kept, const scratch *t, void *dx, const void *x)
 {
     const ttt_backend *b = pass->backend;
-    const ttt_learner_dims *d = &ttt_shape_of(layer)->dims;
-    b->ops->position_factor_backward(b, g[TTT_TOKEN_IDX].values, t->dfactor, w[TTT_TOKEN_IDX].values, pass->runs,
-                                     pass->run_count, d->mini_batch, d->heads);
+    const ttt_shape *s = ttt_shape_of(layer);
+    const ttt_learner_dims *d = &s->dims;
+    if (s->has_factor)
+        b->ops->position_factor_backward(b, g[TTT_TOKEN_IDX].values, t->dfactor, w[TTT_TOKEN_IDX].values, pass->runs,
+                                         pass->run_count, d->mini_batch, d->heads);
+    if (s->constant_rate >= 0) return;
     b->ops->rate_backward(b, t->drate, g[TTT_RATE_BIAS].values, kept->rate, pass->rows, d->heads,
                           rate_scale(layer, pass));
     b->ops->linear_backward_weight(b, &g[TTT_RATE], t->drate, x, pass->rows);

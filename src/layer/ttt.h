@@ -34,9 +34,12 @@ typedef struct ttt_shape {
     ttt_learner_dims dims;
     int64_t taps; /* of the convolutions of q and k */
     bool share_qk, use_gate;
+    bool rotates, has_factor; /* q and k by position; c_i, else 1 */
+    double constant_rate;     /* below 0: learned */
     double base_lr, rope_theta;
     double std;           /* of first values */
-    const void *rotation; /* [K, D/2, 2] cos and sin, reals */
+    const void *rotation; /* [K, D/2, 2] cos and sin, reals; NULL: */
+    double *frequencies;  /* [D/2], where a table would be too long */
 } ttt_shape;
 
 static inline const ttt_shape *ttt_shape_of(const ttt_layer *layer) { return layer->shape; }

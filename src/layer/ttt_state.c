@@ -51,6 +51,12 @@ void ttt_inner_import(const ttt_layer *layer, const ttt_backend *b, const ttt_ru
 
 /* ---- as other programs hold it: weights at the start of the open mini-batch, open sums, the tail ---- */
 
+/* Whether the weight, W1, b1, W2, b2 by number, is there to be seen. */
+static bool is_seen(const ttt_shape *s, int weight)
+{
+    return weight % 2 == 0 || !(s->dims.flags & TTT_LEARNER_NO_BIAS);
+}
+
 int ttt_inner_view_pieces(const ttt_layer *layer, const ttt_backend *b, ttt_state_piece list[TTT_STATE_PIECES])
 {
     const ttt_shape *s = ttt_shape_of(layer);
@@ -59,6 +65,7 @@ int ttt_inner_view_pieces(const ttt_layer *layer, const ttt_backend *b, ttt_stat
     (void)b;
     for (int i = 0; i < 2 * learner->weights; i++) {
         const int weight = i % learner->weights;
+        if (!is_seen(s, weight)) continue;
         list[count++] = (ttt_state_piece){.name = i < learner->weights ? learner->names[weight] : learner->sums[weight],
                                           .rank = 2,
                                           .shape = {s->dims.heads, learner->weight_size(&s->dims, weight)}};
@@ -73,20 +80,24 @@ ttt_status ttt_inner_view(const ttt_layer *layer, const ttt_backend *b, const tt
     const ttt_shape *s = ttt_shape_of(layer);
     const ttt_learner_ops *ops = ttt_learner_of(layer, b);
     const int64_t H = s->dims.heads, of_head = 2 * ops->weights_size(ops, &s->dims);
+    int64_t to = 0;
     void *head = b->ops->alloc(b, of_head, b->real);
     if (!head) return TTT_ERR_MEMORY;
     for (int64_t h = 0; h < H; h++) {
         ops->weights(ops, b, &s->dims, ttt_at(b, run->state, layer->state_offset + h * ops->state_size(ops, &s->dims)),
                      head);
-        int64_t from = 0, to = 0;
+        int64_t from = 0;
+        to = 0;
         for (int i = 0; i < 2 * s->learner->weights; i++) {
-            const int64_t size = s->learner->weight_size(&s->dims, i % s->learner->weights);
-            b->ops->copy(b, ttt_at(b, values, to + h * size), ttt_at(b, head, from), size);
+            const int weight = i % s->learner->weights;
+            const int64_t size = s->learner->weight_size(&s->dims, weight);
             from += size;
+            if (!is_seen(s, weight)) continue;
+            b->ops->copy(b, ttt_at(b, values, to + h * size), ttt_at(b, head, from - size), size);
             to += H * size;
         }
     }
     b->ops->free(b, head);
-    b->ops->copy(b, ttt_at(b, values, H * of_head), tail_of(layer, b, run), ttt_tail_reals(layer));
+    b->ops->copy(b, ttt_at(b, values, to), tail_of(layer, b, run), ttt_tail_reals(layer));
     return TTT_OK;
 }

@@ -24,6 +24,13 @@ static void zero(const ttt_backend *b, void *x, int64_t n)
     memset(x, 0, (size_t)n * sizeof(double));
 }
 
+static void fill(const ttt_backend *b, void *xv, double value, int64_t n)
+{
+    (void)b;
+    double *x = xv;
+    for (int64_t i = 0; i < n; i++) x[i] = value;
+}
+
 static void copy(const ttt_backend *b, void *y, const void *x, int64_t n)
 {
     (void)b;
@@ -60,6 +67,7 @@ ttt_status ttt_backend_init_ref(ttt_backend *backend)
         .from = from,
         .to = to,
         .zero = zero,
+        .fill = fill,
         .copy = copy,
         .copy_rows = copy_rows,
         .transpose = transpose,

@@ -16,7 +16,10 @@ static const char *const folders[] = {"linear_transformer",
                                       "linear_k64_batch",
                                       "linear_d96",
                                       "mlp_d64",
-                                      "linear_small"};
+                                      "linear_small",
+                                      "ext_ttt_ablation_a",
+                                      "ext_ttt_ablation_b",
+                                      "ext_ttt_theorem1"};
 
 static void verify(const char *folder, const char *name, const ttt_model_options *options)
 {

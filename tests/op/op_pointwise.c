@@ -10,7 +10,7 @@
 #include "op.h"
 #include "test.h"
 
-/* ---- add, copy, zero: y, x, copy of x, zeros ---- */
+/* ---- add, copy, zero, fill: y, x, copy of x, zeros, a number ---- */
 
 static void run_memory(const ttt_backend *b, const op_case *c, void *const *x, int64_t begin, int64_t end)
 {
@@ -18,6 +18,7 @@ static void run_memory(const ttt_backend *b, const op_case *c, void *const *x, i
     b->ops->add(b, x[0], x[1], c->dims[0]);
     b->ops->copy(b, x[2], x[1], c->dims[0]);
     b->ops->zero(b, x[3], c->dims[0]);
+    b->ops->fill(b, x[4], 0.3, c->dims[0]);
 }
 
 /* from and to by way of F16 and of BF16, and back: x, y, z */
@@ -133,9 +134,9 @@ static void terms_rate_backward(const op_case *c, double *const *before, double 
 
 static void check_sizes(int64_t n)
 {
-    const op_case memory = {.name = "add, copy, zero",
+    const op_case memory = {.name = "add, copy, zero, fill",
                             .dims = {n},
-                            .operands = {{OP_ADD, n, 1}, {OP_IN, n, 1}, {OP_OUT, n, 1}, {OP_OUT, n, 1}},
+                            .operands = {{OP_ADD, n, 1}, {OP_IN, n, 1}, {OP_OUT, n, 1}, {OP_OUT, n, 1}, {OP_OUT, n, 1}},
                             .run = run_memory,
                             .c = 1};
     op_check(&memory);
