@@ -24,6 +24,7 @@
 #include <stdint.h>
 
 #include "backend/learner_ops.h"
+#include "backend/scan.h"
 #include "base/error.h"
 #include "tensor/dtype.h"
 #include "tensor/precision.h"

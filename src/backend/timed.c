@@ -23,6 +23,14 @@ static int64_t rows_of(const ttt_run *runs, int64_t run_count)
 
 static int64_t size_of(const ttt_param *w) { return w->rows * w->columns; }
 
+/* Steps of one channel's states, and the bytes of what they come from and make. */
+static int64_t scan_size(const ttt_scan *s) { return rows_of(s->runs, s->run_count) * s->channels * s->states; }
+static double scan_bytes(const ttt_backend *b, const ttt_scan *s)
+{
+    const int64_t row = 3 * s->channels + 2 * s->states, state = 2 * s->channels * s->states;
+    return REALS(rows_of(s->runs, s->run_count) * row + s->run_count * state);
+}
+
 /* Bytes that are read of a matrix. */
 static double matrix_bytes(const ttt_backend *b, const ttt_param *w)
 {

@@ -117,6 +117,7 @@ ttt_status ttt_time_ops(const ttt_config *config, const ttt_op_options *options,
     if (status == TTT_OK) {
         ttt_suite_products(&s);
         ttt_suite_learners(&s, config);
+        ttt_suite_scan(&s, config);
         ttt_suite_rest(&s);
         if (s.failed) status = TTT_ERR_MEMORY;
     }

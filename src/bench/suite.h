@@ -32,6 +32,8 @@ struct ttt_suite {
     ttt_run sequence; /* all rows */
     ttt_learner_call call;
     const ttt_learner_ops *learner;
+    ttt_scan scan;
+    ttt_scan_gradients dscan;
 
     void *blocks[TTT_SUITE_BLOCKS];
     int block_count;
@@ -47,6 +49,7 @@ void ttt_suite_time(ttt_suite *s, const char *name, const char *shape, ttt_preci
 
 void ttt_suite_products(ttt_suite *s);
 void ttt_suite_learners(ttt_suite *s, const ttt_config *config);
+void ttt_suite_scan(ttt_suite *s, const ttt_config *config);
 void ttt_suite_rest(ttt_suite *s);
 
 #endif

@@ -20,6 +20,7 @@
 #include "cpu/body_optim.h"
 #include "cpu/body_pointwise.h"
 #include "cpu/body_product.h"
+#include "cpu/body_scan.h"
 #include "cpu/body_sequence.h"
 #include "cpu/body_tiles.h"
 
@@ -31,7 +32,8 @@
         .swiglu_backward = swiglu_backward, .silu = silu, .silu_backward = silu_backward, .rmsnorm = rmsnorm,          \
         .rmsnorm_backward = rmsnorm_backward, .norm_gate = norm_gate, .norm_gate_backward = norm_gate_backward,        \
         .rotate = rotate, .rotate_pairs = rotate_pairs, .conv = conv, .conv_backward = conv_backward, .rate = rate,    \
-        .cross_entropy = cross_entropy, .sum_squares = sum_squares, .adamw = adamw,                                    \
+        .scan_rates = scan_rates, .scan = scan, .scan_backward = scan_backward, .cross_entropy = cross_entropy,        \
+        .sum_squares = sum_squares, .adamw = adamw,                                                                    \
         .learner = {[TTT_LINEAR_LEARNER] = {learner_linear_forward, learner_linear_backward},                          \
                     [TTT_MLP_LEARNER] = {learner_mlp_forward, learner_mlp_backward}},                                  \
     }

@@ -19,6 +19,7 @@ ttt_status ttt_backend_init_cpu(ttt_backend *backend)
     ttt_cpu_ops_product(ops);
     ttt_cpu_ops_norm(ops);
     ttt_cpu_ops_pointwise(ops);
+    ttt_cpu_ops_scan(ops);
     ttt_cpu_ops_sequence(ops);
     ttt_cpu_ops_optim(ops);
     backend->products = ttt_products_best->name;

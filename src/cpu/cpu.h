@@ -14,6 +14,7 @@ void ttt_cpu_ops_memory(ttt_ops *ops);
 void ttt_cpu_ops_product(ttt_ops *ops);
 void ttt_cpu_ops_norm(ttt_ops *ops);
 void ttt_cpu_ops_pointwise(ttt_ops *ops);
+void ttt_cpu_ops_scan(ttt_ops *ops);
 void ttt_cpu_ops_sequence(ttt_ops *ops);
 void ttt_cpu_ops_optim(ttt_ops *ops);
 

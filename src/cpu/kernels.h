@@ -92,6 +92,22 @@ typedef struct ttt_conv {
     int64_t first, last; /* conv: the rows to compute; conv_backward computes all */
 } ttt_conv;
 
+/* Some channels of one run of a selective scan and its backward; pointers are to the first of these. */
+typedef struct ttt_scan_part {
+    const float *u, *l;               /* [rows, stride] */
+    const float *b, *c;               /* [rows, small_stride], of them [rows, states] */
+    const float *rates, *bias, *skip; /* [states, stride], [columns], [columns] */
+    float *h;                         /* [states, stride]: the state; backward: its gradient */
+    float *kept;                      /* NULL, or [chunks, states, stride] */
+    float *out;
+    const float *dout;
+    float *du, *dl;                /* overwritten */
+    float *drates, *dbias, *dskip; /* += */
+    float *partial;                /* [rows, 2 states]: these channels' part of db and dc */
+    int64_t rows, columns;         /* columns <= TTT_SCAN_CHANNELS */
+    int64_t stride, small_stride, states;
+} ttt_scan_part;
+
 /* One row of norm_gate and its backward; dw and dbias +=. */
 typedef struct ttt_norm_row {
     const float *x, *w, *bias, *gate; /* gate may be NULL */
@@ -137,6 +153,10 @@ typedef struct ttt_kernels {
                          int64_t pairs, bool halves);
     void (*conv)(const ttt_conv *c);
     void (*conv_backward)(const ttt_conv *c);
+    /* rates [states, stride] = -exp(a_log [channels, states]), transposed */
+    void (*scan_rates)(float *rates, int64_t stride, const float *a_log, int64_t channels, int64_t states);
+    void (*scan)(const ttt_scan_part *s);
+    void (*scan_backward)(const ttt_scan_part *s);
     /* One row: logits to scale * sigmoid(logit + bias) */
     void (*rate)(float *r, const float *bias, int64_t heads, float scale);
 

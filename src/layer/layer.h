@@ -134,6 +134,7 @@ typedef struct ttt_layer_ops {
 /* The layers that a configuration can name, NULL after the last: table.c, where nothing else is, so that a program
  * linked with the static library may have a table of its own. */
 extern const ttt_layer_ops *const ttt_layer_table[];
+extern const ttt_layer_ops ttt_layer_mamba;
 extern const ttt_layer_ops ttt_layer_ttt_linear, ttt_layer_ttt_mlp, ttt_layer_conv, ttt_layer_ffn;
 
 static inline ttt_state_size ttt_layer_state(const ttt_layer *layer, const ttt_backend *backend)

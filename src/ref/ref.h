@@ -11,6 +11,7 @@
 void ttt_ref_ops_product(ttt_ops *ops);
 void ttt_ref_ops_norm(ttt_ops *ops);
 void ttt_ref_ops_pointwise(ttt_ops *ops);
+void ttt_ref_ops_scan(ttt_ops *ops);
 void ttt_ref_ops_sequence(ttt_ops *ops);
 void ttt_ref_ops_optim(ttt_ops *ops);
 

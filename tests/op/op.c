@@ -237,6 +237,7 @@ int main(void)
     op_product_tests();
     op_norm_tests();
     op_pointwise_tests();
+    op_scan_tests();
     op_sequence_tests();
     op_optim_tests();
     ttt_backend_free(ref);

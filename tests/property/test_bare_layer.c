@@ -227,9 +227,9 @@ int main(void)
         const char *name;
         bool mamba;
         int64_t K;
-    } cases[] = {{"ttt_linear", true, 16}, {"ttt_linear", false, 5}, {"ttt_linear", true, 1},
-                 {"ttt_linear", true, 41}, {"ttt_mlp", true, 16},    {"ttt_mlp", false, 3},
-                 {"ttt_mlp", false, 38},   {"conv", false, 16},      {"ffn", false, 16}};
+    } cases[] = {{"ttt_linear", true, 16}, {"ttt_linear", false, 5}, {"ttt_linear", true, 1}, {"ttt_linear", true, 41},
+                 {"ttt_mlp", true, 16},    {"ttt_mlp", false, 3},    {"ttt_mlp", false, 38},  {"conv", false, 16},
+                 {"ffn", false, 16},       {"mamba", false, 16}};
     fill();
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
         static const char *const backends[] = {"ref", "cpu"};

@@ -28,7 +28,7 @@ static ttt_config mixed_config(int64_t K)
     config.mini_batch_size = K;
     config.initializer_range = 0.3;
     config.use_gate = config.share_qk = true;
-    CHECK_OK(ttt_config_set(&config, "layers", "conv+ttt_linear+ffn,ttt_mlp+ffn,ttt_linear"));
+    CHECK_OK(ttt_config_set(&config, "layers", "conv+ttt_linear+ffn,ttt_mlp+ffn,ttt_linear,mamba"));
     return config;
 }
 

@@ -34,11 +34,21 @@ static ttt_config small_config(ttt_learner_kind learner, bool mamba)
     return config;
 }
 
-static void setup(model *m, ttt_learner_kind learner, bool mamba, const char *backend)
+/* Blocks of other layers, with sizes that divide nothing. */
+static ttt_config layers_config(const char *layers)
 {
-    const ttt_config config = small_config(learner, mamba);
+    ttt_config config = small_config(TTT_LEARNER_LINEAR, false);
+    config.state_size = 5;
+    config.time_step_rank = 3;
+    config.mamba_conv_kernel = 3;
+    CHECK_OK(ttt_config_set(&config, "layers", layers));
+    return config;
+}
+
+static void setup(model *m, const ttt_config *config, const char *backend)
+{
     CHECK_OK(ttt_backend_new(&m->backend, backend, 1));
-    CHECK_OK(ttt_lm_init(&m->lm, &config, m->backend, 2));
+    CHECK_OK(ttt_lm_init(&m->lm, config, m->backend, 2));
     CHECK_OK(ttt_stack_reserve(&m->lm.stack, m->backend));
     CHECK_OK(ttt_optimizer_init(&m->optimizer, &m->lm, TTT_PRECISION_F32));
     const ttt_rng rng = {.seed = 7, .stream = TTT_RNG_TEST};
@@ -142,20 +152,70 @@ static void test_direction(model *m)
     ttt_free(direction);
 }
 
+/* The difference quotient of the loss along the gradient of parameter i, made a unit vector; it is the gradient's norm.
+ */
+static double quotient(model *m, int64_t i, const double *direction, double step)
+{
+    const int64_t first = m->lm.stack.params.specs[i].offset, count = ttt_param_elements(&m->lm.stack.params.specs[i]);
+    double *values = (double *)(void *)m->optimizer.values + first, change = 0;
+    for (int sign = 1; sign >= -1; sign -= 2) {
+        for (int64_t n = 0; n < count; n++) values[n] += sign * step * direction[n];
+        change += sign * run(m, 0, false, NULL);
+        for (int64_t n = 0; n < count; n++) values[n] -= sign * step * direction[n];
+    }
+    return change / (2 * step);
+}
+
+/* Every parameter's gradient by central differences of two steps, which together are off by the step's fourth power. */
+static void test_differences(model *m)
+{
+    const double step = 5e-4, scale = 0.01, rounding = 20 * 2.2e-16 / step;
+    const ttt_params *params = &m->lm.stack.params;
+    double *grads = ttt_alloc((size_t)params->size, sizeof *grads);
+    const double loss = run(m, 0, false, NULL) * scale;
+    memcpy(grads, m->optimizer.grads, (size_t)params->size * sizeof *grads);
+    for (int64_t i = 0; i < params->count; i++) {
+        double *direction = grads + params->specs[i].offset, norm = 0;
+        const int64_t count = ttt_param_elements(&params->specs[i]);
+        for (int64_t n = 0; n < count; n++) norm += direction[n] * direction[n];
+        norm = sqrt(norm);
+        CHECK(norm > 0);
+        for (int64_t n = 0; n < count; n++) direction[n] /= norm;
+        const double wide = quotient(m, i, direction, step), narrow = quotient(m, i, direction, step / 2);
+        const double found = (4 * narrow - wide) / 3 * scale;
+        const double tolerance = 1e-6 + rounding * loss / norm;
+        if (!(fabs(found / norm - 1) <= tolerance)) fprintf(stderr, "%s:\n", params->specs[i].name);
+        CHECK_NEAR(found / norm, 1, tolerance);
+    }
+    ttt_free(grads);
+}
+
+static void test_all(const ttt_config *config)
+{
+    static model m;
+    setup(&m, config, "cpu");
+    test_recompute(&m);
+    teardown(&m);
+    setup(&m, config, "ref");
+    test_segments(&m);
+    test_recompute(&m);
+    test_direction(&m);
+    test_differences(&m);
+    teardown(&m);
+}
+
 int main(void)
 {
+    static const char *const others[] = {"mamba,conv+mamba+ffn"};
     for (int learner = TTT_LEARNER_LINEAR; learner <= TTT_LEARNER_MLP; learner++) {
         for (int mamba = 0; mamba < 2; mamba++) {
-            static model m;
-            setup(&m, (ttt_learner_kind)learner, mamba, "cpu");
-            test_recompute(&m);
-            teardown(&m);
-            setup(&m, (ttt_learner_kind)learner, mamba, "ref");
-            test_segments(&m);
-            test_recompute(&m);
-            test_direction(&m);
-            teardown(&m);
+            const ttt_config config = small_config((ttt_learner_kind)learner, mamba);
+            test_all(&config);
         }
+    }
+    for (size_t i = 0; i < sizeof others / sizeof *others; i++) {
+        const ttt_config config = layers_config(others[i]);
+        test_all(&config);
     }
     return test_end();
 }

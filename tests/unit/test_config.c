@@ -390,9 +390,9 @@ static void test_layers_bad_text(void)
     CHECK_STR(ttt_config_block(&config, 0), SIXTEEN SIXTEEN SIXTEEN "aaaaaaaaaaa+ffn");
     CHECK_OK(set_layers(&config, "a,b,c,d,e,f,g,h,i,j,k,l,m,n,o,p", false));
     CHECK_FAILS(ttt_config_check(&config, "x"), TTT_ERR_UNSUPPORTED, "block 0 of layers has the part \"a\"");
-    CHECK_OK(set_layers(&config, "ttt_linear,mamba", false));
+    CHECK_OK(set_layers(&config, "ttt_linear,rwkv", false));
     CHECK_OK(ttt_config_check_keys(&config, "x"));
-    CHECK_FAILS(ttt_config_check(&config, "x"), TTT_ERR_UNSUPPORTED, "x: block 1 of layers has the part \"mamba\"");
+    CHECK_FAILS(ttt_config_check(&config, "x"), TTT_ERR_UNSUPPORTED, "x: block 1 of layers has the part \"rwkv\"");
     CHECK_OK(ttt_config_set(&config, "num_hidden_layers", "3"));
     CHECK_FAILS(ttt_config_check(&config, "x"), TTT_ERR_FORMAT, "layers has 2 blocks and num_hidden_layers is 3");
     CHECK_OK(ttt_config_set(&config, "num_hidden_layers", "2"));
