@@ -41,15 +41,16 @@ TTT_API const char *ttt_config_key(int64_t index);
  *
  * "layers" takes the blocks of the model as `ttt train --layers` does: "3*ttt_linear,ttt_mlp" is a list of N*BLOCK or
  * BLOCK. A BLOCK with "+", or in double quotes, is literal: the parts of the block, from first to last. A bare name is
- * its usual block: NAME+ffn, before it conv+ for a TTT layer if pre_conv is true. num_hidden_layers follows, and where
- * the usual ttt_base_lr of the layers is another than before, so does that. */
+ * its usual block: NAME+ffn, before it conv+ for a TTT layer if pre_conv is true; mamba alone. num_hidden_layers
+ * follows, and where the usual ttt_base_lr of the layers is another than before, so does that. */
 TTT_API TTT_NODISCARD ttt_status ttt_config_set(ttt_config *config, const char *key, const char *value);
 
 /* The value of a key as text that ttt_config_set takes, of "layers" also where all blocks are alike. *value is NULL on
  * failure; release with ttt_string_free. A key that does not exist is TTT_ERR_ARGUMENT, as in the next three. */
 TTT_API TTT_NODISCARD ttt_status ttt_config_get(const ttt_config *config, const char *key, char **value);
 
-/* The value of a key that is a whole number (true is 1, false 0, no token -1), a real number, or a name such as
+/* The value of a key that is a whole number (true is 1, false 0, no token -1, a size left to its
+ * default 0), a real number (a rate that is learned: -1), or a name such as
  * ttt_layer_type's "linear" (static storage). A key of another kind is TTT_ERR_ARGUMENT; *value is then 0, or NULL. */
 TTT_API TTT_NODISCARD ttt_status ttt_config_get_integer(const ttt_config *config, const char *key, int64_t *value);
 TTT_API TTT_NODISCARD ttt_status ttt_config_get_real(const ttt_config *config, const char *key, double *value);
@@ -64,14 +65,15 @@ TTT_API const char *ttt_config_block(const ttt_config *config, int64_t block);
 TTT_API TTT_NODISCARD ttt_status ttt_config_check(const ttt_config *config, const char *where);
 
 /* Reads and checks a config.json; defaults where keys are absent; keys this version does not know are left alone. On
- * failure what `config` holds is not specified. A model_type other than "ttt" and "ttt_ext" is TTT_ERR_UNSUPPORTED and
- * named. */
+ * failure what `config` holds is not specified. A model_type that is none of ttt, ttt_ext, llama, mistral, mamba,
+ * delta_net and gated_deltanet, or a key with a value that would change numbers and is not supported, is
+ * TTT_ERR_UNSUPPORTED and named. */
 TTT_API TTT_NODISCARD ttt_status ttt_config_load(ttt_config *config, const char *path);
 
-/* Checks `config` and writes a config.json: one that ttt-lm-pytorch reads (model_type "ttt") where that can say it,
- * and the configuration was not read from a "ttt_ext" one. `base` (NULL: none) is an existing config.json whose keys
- * that this version does not know are kept. `dtype` is the torch_dtype: "float32", "bfloat16" or "float16"; or "q8" or
- * "q4", float32 with quantised matrices. */
+/* Checks `config` and writes a config.json of its model_type: for a new model the first of ttt, llama, mistral, mamba,
+ * delta_net, gated_deltanet and ttt_ext that can say what it is; for one that was read the one that it had. `base`
+ * (NULL: none) is an existing config.json whose keys that this version does not know are kept. `dtype` is the
+ * torch_dtype: "float32", "bfloat16" or "float16"; or "q8" or "q4", float32 with quantised matrices. */
 TTT_API TTT_NODISCARD ttt_status ttt_config_save(const ttt_config *config, const char *path, const char *base,
                                                  const char *dtype);
 

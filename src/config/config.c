@@ -10,7 +10,7 @@
 
 #include "base/alloc.h"
 #include "base/error.h"
-#include "config/keys.h"
+#include "config/forms.h"
 
 void ttt_config_init(ttt_config *config)
 {
@@ -59,6 +59,19 @@ int64_t ttt_config_product(int64_t size, double factor)
     return (int64_t)whole;
 }
 
+void ttt_config_resolve(ttt_config *config)
+{
+    const int64_t heads = config->num_attention_heads, C = config->hidden_size;
+    const char *block = config->layers.kinds == 1 ? config->layers.kind[0] : "";
+    if (config->num_key_value_heads == 0) config->num_key_value_heads = heads;
+    if (config->head_dim == 0 && heads > 0) config->head_dim = C / heads;
+    if (config->time_step_rank == 0) config->time_step_rank = (C + 15) / 16;
+    if (config->delta_use_gate == TTT_UNSAID && strstr(block, "gated_deltanet"))
+        config->delta_use_gate = TTT_YES;
+    else if (config->delta_use_gate == TTT_UNSAID && strstr(block, "delta_net"))
+        config->delta_use_gate = TTT_NO;
+}
+
 ttt_status ttt_config_new(ttt_config **config)
 {
     *config = ttt_alloc(1, sizeof **config);
@@ -92,11 +105,20 @@ static ttt_status no_key(const char *name)
     return status;
 }
 
-static const ttt_fixed_key *find_fixed(const char *name)
+/* Among the keys of one value that a model of this form has. */
+static const ttt_fixed_key *find_fixed(const ttt_config *config, const char *name)
 {
-    for (int i = 0; i < TTT_FIXED_COUNT; i++)
-        if (strcmp(ttt_fixed_keys[i].name, name) == 0) return &ttt_fixed_keys[i];
+    for (const ttt_fixed_key *fixed = ttt_form_of(config)->fixed; fixed->name; fixed++)
+        if (strcmp(fixed->name, name) == 0) return fixed;
     return NULL;
+}
+
+/* Blocks that are all alike are as many as num_hidden_layers says. */
+static void fit_blocks(ttt_config *config)
+{
+    const int64_t count = config->num_hidden_layers;
+    if (config->layers.kinds == 1 && count >= 1 && count <= TTT_BLOCKS_MAX)
+        ttt_layers_fill(&config->layers, config->layers.kind[0], count);
 }
 
 ttt_status ttt_config_set(ttt_config *config, const char *name, const char *value)
@@ -104,34 +126,38 @@ ttt_status ttt_config_set(ttt_config *config, const char *name, const char *valu
     const ttt_key *key = ttt_key_find(name);
     if (key) {
         TTT_TRY(key->kind->parse(key, config, value));
-        if (key->of == TTT_KEY_FLAG && !ttt_key_is_default(key, config)) config->model_type = TTT_MODEL_TTT_EXT;
+        fit_blocks(config);
+        if (key->offset != offsetof(ttt_config, model_type)) ttt_config_settle(config);
         return TTT_OK;
     }
-    const ttt_fixed_key *fixed = find_fixed(name);
+    const ttt_fixed_key *fixed = find_fixed(config, name);
     if (!fixed) return no_key(name);
-    if (strcmp(fixed->value, value) == 0) return TTT_OK;
-    return ttt_fail(TTT_ERR_UNSUPPORTED, "%s=%s: this version supports only %s", name, value, fixed->value);
+    const size_t length = strcspn(fixed->values, "|");
+    if (strlen(value) == length && memcmp(fixed->values, value, length) == 0) return TTT_OK;
+    return ttt_fail(TTT_ERR_UNSUPPORTED, "%s=%s: this version supports only %.*s", name, value, (int)length,
+                    fixed->values);
 }
 
 ttt_status ttt_config_get(const ttt_config *config, const char *name, char **value)
 {
     *value = NULL;
     const ttt_key *key = ttt_key_find(name);
-    const ttt_fixed_key *fixed = key ? NULL : find_fixed(name);
+    const ttt_fixed_key *fixed = key ? NULL : find_fixed(config, name);
     if (!key && !fixed) return no_key(name);
     ttt_buffer text = {0};
     ttt_status status = ttt_buffer_append(&text, "", 0); /* a text, even if there is nothing to print */
     if (status == TTT_OK)
-        status = key ? key->kind->print(key, config, &text) : ttt_buffer_print(&text, "%s", fixed->value);
+        status = key ? key->kind->print(key, config, &text)
+                     : ttt_buffer_append(&text, fixed->values, strcspn(fixed->values, "|"));
     if (status == TTT_OK) *value = text.data;
     if (status != TTT_OK) ttt_buffer_deinit(&text);
     return status;
 }
 
-static ttt_status other_kind(const char *name, const char *wanted)
+static ttt_status other_kind(const ttt_config *config, const char *name, const char *wanted)
 {
     const ttt_key *key = ttt_key_find(name);
-    if (!key && !find_fixed(name)) return no_key(name);
+    if (!key && !find_fixed(config, name)) return no_key(name);
     return ttt_fail(TTT_ERR_ARGUMENT, "%s is asked for as %s, but is %s", name, wanted,
                     key ? key->kind->must_be : "a key of one value");
 }
@@ -146,7 +172,7 @@ ttt_status ttt_config_get_integer(const ttt_config *config, const char *name, in
     else if (key && (key->kind == &ttt_key_integer || key->kind == &ttt_key_size || key->kind == &ttt_key_token))
         *value = *(const int64_t *)place;
     else
-        return other_kind(name, ttt_key_integer.must_be);
+        return other_kind(config, name, ttt_key_integer.must_be);
     return TTT_OK;
 }
 
@@ -155,7 +181,7 @@ ttt_status ttt_config_get_real(const ttt_config *config, const char *name, doubl
     const ttt_key *key = ttt_key_find(name);
     *value = 0;
     if (!key || (key->kind != &ttt_key_real && key->kind != &ttt_key_rate))
-        return other_kind(name, ttt_key_real.must_be);
+        return other_kind(config, name, ttt_key_real.must_be);
     *value = *(const double *)ttt_key_place(key, config);
     return TTT_OK;
 }
@@ -164,45 +190,41 @@ ttt_status ttt_config_get_string(const ttt_config *config, const char *name, con
 {
     const ttt_key *key = ttt_key_find(name);
     *value = NULL;
-    if (!key || key->kind != &ttt_key_choice) return other_kind(name, ttt_key_choice.must_be);
+    if (!key || key->kind != &ttt_key_choice) return other_kind(config, name, ttt_key_choice.must_be);
     *value = key->names[*(const int *)ttt_key_place(key, config)];
     return TTT_OK;
 }
 
 /* ---- checks ---- */
 
-/* What the authors' class does not compute belongs to no ttt folder. */
-static ttt_status check_flag(const ttt_key *key, const ttt_config *config, const char *where)
+/* Heads share the width, where a layer of the model needs it. */
+static ttt_status check_heads(const ttt_config *config, const char *where)
 {
-    ttt_config defaults;
-    ttt_buffer text = {0};
-    ttt_config_init(&defaults);
-    if (key->kind->equal(key, config, &defaults)) return TTT_OK;
-    ttt_status status = ttt_buffer_print(&text, "%s ", key->name);
-    if (status == TTT_OK) status = key->kind->print(key, config, &text);
-    if (status == TTT_OK) status = ttt_buffer_print(&text, " is not supported in the model_type ttt, only ");
-    if (status == TTT_OK) status = key->kind->print(key, &defaults, &text);
-    if (status == TTT_OK)
-        status = ttt_fail(TTT_ERR_UNSUPPORTED, "%s: %s; the model_type ttt_ext has both", where, text.data);
-    ttt_buffer_deinit(&text);
-    return status;
+    const char *name = ttt_form_of(config)->whole_heads;
+    const int64_t width = config->hidden_size, heads = config->num_attention_heads;
+    if (name && width % heads != 0)
+        return ttt_fail(TTT_ERR_FORMAT, "%s: %s %" PRId64 " does not divide hidden_size %" PRId64, where, name, heads,
+                        width);
+    if (name && width / heads % 2 != 0)
+        return ttt_fail(TTT_ERR_FORMAT,
+                        "%s: hidden_size %" PRId64 " over %s %" PRId64 " gives heads of odd size %" PRId64
+                        ", and rotary embedding turns pairs",
+                        where, width, name, heads, width / heads);
+    return TTT_OK;
 }
 
 ttt_status ttt_config_check_keys(const ttt_config *config, const char *where)
 {
-    for (int i = 0; i < TTT_KEY_COUNT; i++) {
-        const ttt_key *key = &ttt_keys[i];
-        if (key->kind->check) TTT_TRY(key->kind->check(key, config, where));
-        if (key->of == TTT_KEY_FLAG && config->model_type == TTT_MODEL_TTT) TTT_TRY(check_flag(key, config, where));
+    const ttt_form *form = ttt_form_of(config);
+    for (int i = 0; i < form->key_count; i++) { /* by the names of the file first */
+        const ttt_key key = ttt_form_key_at(form, i);
+        if (key.kind->check) TTT_TRY(key.kind->check(&key, config, where));
     }
-    const int64_t width = config->hidden_size, heads = config->num_attention_heads;
-    if (width % heads != 0)
-        return ttt_fail(TTT_ERR_FORMAT, "%s: num_attention_heads %" PRId64 " does not divide hidden_size %" PRId64,
-                        where, heads, width);
-    if (width / heads % 2 != 0)
-        return ttt_fail(TTT_ERR_FORMAT,
-                        "%s: hidden_size %" PRId64 " over num_attention_heads %" PRId64
-                        " gives heads of odd size %" PRId64 ", and rotary embedding turns pairs",
-                        where, width, heads, width / heads);
-    return TTT_OK;
+    for (int i = 0; i < TTT_KEY_COUNT; i++)
+        if (ttt_keys[i].kind->check) TTT_TRY(ttt_keys[i].kind->check(&ttt_keys[i], config, where));
+    TTT_TRY(check_heads(config, where));
+    const char *lacking = ttt_form_lacks(form, config);
+    if (!lacking) return TTT_OK;
+    return ttt_fail(TTT_ERR_FORMAT, "%s: a model of model_type %s cannot have this %s, only one of ttt_ext", where,
+                    form->name, lacking);
 }

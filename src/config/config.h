@@ -19,7 +19,16 @@ typedef enum ttt_feature_map { TTT_FEATURE_ELU1, TTT_FEATURE_IDENTITY } ttt_feat
 typedef enum ttt_target { TTT_TARGET_DIFFERENCE, TTT_TARGET_V } ttt_target; /* "v-k", "v" */
 typedef enum ttt_w0 { TTT_W0_LEARNED, TTT_W0_ZERO } ttt_w0;
 typedef enum ttt_maybe { TTT_UNSAID, TTT_NO, TTT_YES } ttt_maybe; /* null, false, true */
-typedef enum ttt_model_type { TTT_MODEL_TTT, TTT_MODEL_TTT_EXT } ttt_model_type;
+typedef enum ttt_model_type {
+    TTT_MODEL_TTT,
+    TTT_MODEL_LLAMA,
+    TTT_MODEL_MISTRAL,
+    TTT_MODEL_MAMBA,
+    TTT_MODEL_DELTA_NET,
+    TTT_MODEL_GATED_DELTANET,
+    TTT_MODEL_TTT_EXT,
+    TTT_MODEL_TYPES
+} ttt_model_type; /* forms.h */
 
 /* What each block is made of, where that is not the same everywhere: the distinct ones, and which of them each is. */
 enum { TTT_BLOCKS_MAX = 1024, TTT_BLOCK_KINDS = 16, TTT_BLOCK_TEXT = 64 };
@@ -51,7 +60,7 @@ struct ttt_config {
     bool share_qk;                   /* mamba backbone: q and k are two convolutions of one projection */
     bool pre_conv;                   /* a convolution before the TTT layer of every block */
     bool tie_word_embeddings;        /* the output head is the embedding */
-    ttt_model_type model_type;       /* what config.json calls it: "ttt", or with `layers` "ttt_ext" */
+    ttt_model_type model_type;       /* the form of its folder: config.json and names of parameters */
     ttt_layers layers;               /* what a block is, ttt_config_block says */
 
     /* attention */
@@ -95,6 +104,9 @@ struct ttt_config {
 /* size x factor where that is a whole number from 1 to 2^40, as expand and expand_v must make it; else 0. */
 int64_t ttt_config_product(int64_t size, double factor);
 
+/* What is left to defaults that depend on other keys (such as head_dim null), made explicit where all blocks agree. */
+void ttt_config_resolve(ttt_config *config);
+
 /* The defaults. */
 void ttt_config_init(ttt_config *config);
 
@@ -119,11 +131,14 @@ TTT_NODISCARD ttt_status ttt_layers_add(ttt_layers *layers, const char *text, si
  * `conv`, mamba alone. */
 TTT_NODISCARD ttt_status ttt_layers_parse(ttt_layers *layers, const char *text, bool conv);
 
+/* Makes the list `count` blocks of one kind; empty where `count` is no number of blocks. */
+void ttt_layers_fill(ttt_layers *layers, const char *block, int64_t count);
+
 /* The text that ttt_layers_parse reads as the blocks of a configuration. */
 TTT_NODISCARD ttt_status ttt_layers_print(const ttt_config *config, ttt_buffer *out);
 
 /* Makes these the blocks of a configuration, at least one: by ttt_layer_type and pre_conv where these can say it, else
- * by `layers`, and then model_type is ttt_ext. num_hidden_layers follows. */
+ * by `layers`. num_hidden_layers follows, and model_type if the one that it has cannot say it. */
 void ttt_config_take_layers(ttt_config *config, const ttt_layers *layers);
 
 #endif

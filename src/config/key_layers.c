@@ -24,6 +24,7 @@ static ttt_status layers_parse(const ttt_key *key, ttt_config *config, const cha
     const ttt_status status = ttt_layers_parse(&layers, text, config->pre_conv);
     const double before = ttt_config_usual_rate(config);
     if (status == TTT_OK) ttt_config_take_layers(config, &layers);
+    if (config->model_type == TTT_MODEL_MAMBA) config->rescale_prenorm_residual = true; /* as mamba_ssm trains */
     if (ttt_config_usual_rate(config) != before) config->ttt_base_lr = ttt_config_usual_rate(config);
     return status == TTT_ERR_FORMAT ? TTT_ERR_ARGUMENT : status;
 }
@@ -97,8 +98,6 @@ static ttt_status layers_check(const ttt_key *key, const ttt_config *config, con
     const int64_t count = config->layers.count;
     (void)key;
     if (count == 0) return TTT_OK;
-    if (config->model_type != TTT_MODEL_TTT_EXT)
-        return ttt_fail(TTT_ERR_FORMAT, "%s: layers needs the model_type ttt_ext", where);
     if (config->ttt_layer_type != TTT_LEARNER_LINEAR || config->pre_conv)
         return ttt_fail(TTT_ERR_FORMAT,
                         "%s: layers says what the blocks are: leave ttt_layer_type linear and pre_conv false", where);

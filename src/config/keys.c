@@ -6,6 +6,8 @@
 
 #include <string.h>
 
+#include "config/forms.h"
+
 static const char *const layer_types[] = {[TTT_LEARNER_LINEAR] = "linear", [TTT_LEARNER_MLP] = "mlp", NULL};
 static const char *const time_step_schemes[] = {[TTT_STEP_RANDOM] = "random", [TTT_STEP_CONSTANT] = "constant", NULL};
 static const char *const feature_maps[] = {[TTT_FEATURE_ELU1] = "elu1", [TTT_FEATURE_IDENTITY] = "identity", NULL};
@@ -13,18 +15,15 @@ static const char *const targets[] = {[TTT_TARGET_DIFFERENCE] = "v-k", [TTT_TARG
 static const char *const starts[] = {[TTT_W0_LEARNED] = "learned", [TTT_W0_ZERO] = "zero", NULL};
 static const char *const null[] = {"null", NULL}, *const automatic[] = {"auto", NULL},
                          *const learned[] = {"learned", NULL};
-static const char *const model_types[] = {[TTT_MODEL_TTT] = "ttt", [TTT_MODEL_TTT_EXT] = "ttt_ext", NULL};
 
 #define KEY(kind_name, member, ...)                                                                                    \
     {                                                                                                                  \
         .name = #member, .kind = &ttt_key_##kind_name, .offset = offsetof(ttt_config, member), __VA_ARGS__             \
     }
-#define EXTENDED(kind_name, member, ...) KEY(kind_name, member, .of = TTT_KEY_EXTENDED, __VA_ARGS__)
-#define FLAG(kind_name, member, ...)     KEY(kind_name, member, .of = TTT_KEY_FLAG, __VA_ARGS__)
-#define BOUNDS(least, most)              .low = least, .high = most
+#define BOUNDS(least, most) .low = least, .high = most
 
 const ttt_key ttt_keys[TTT_KEY_COUNT] = {
-    KEY(choice, model_type, .names = model_types),
+    KEY(choice, model_type, .names = ttt_form_names),
     KEY(integer, vocab_size, BOUNDS(1, INT32_MAX)),
     KEY(integer, hidden_size, BOUNDS(2, 1 << 20)),
     KEY(integer, intermediate_size, BOUNDS(1, 1 << 24)),
@@ -47,40 +46,35 @@ const ttt_key ttt_keys[TTT_KEY_COUNT] = {
     KEY(real, ttt_base_lr, BOUNDS(0, 1e6)),
     KEY(boolean, tie_word_embeddings, BOUNDS(0, 1)),
 
-    EXTENDED(size, num_key_value_heads, BOUNDS(0, 1 << 20), .names = null),
-    EXTENDED(size, sliding_window, BOUNDS(0, INT32_MAX), .names = null),
-    EXTENDED(integer, state_size, BOUNDS(1, 1 << 12)),
-    EXTENDED(real, expand, BOUNDS(1e-3, 1e3)),
-    EXTENDED(size, time_step_rank, BOUNDS(0, 1 << 20), .names = automatic),
-    EXTENDED(integer, mamba_conv_kernel, BOUNDS(1, 1 << 10)),
-    EXTENDED(real, time_step_min, BOUNDS(1e-30, 1e3)),
-    EXTENDED(real, time_step_max, BOUNDS(1e-30, 1e3)),
-    EXTENDED(real, time_step_floor, BOUNDS(1e-30, 1e3)),
-    EXTENDED(real, time_step_scale, BOUNDS(0, 1e3)),
-    EXTENDED(choice, time_step_init_scheme, .names = time_step_schemes),
-    EXTENDED(boolean, rescale_prenorm_residual, BOUNDS(0, 1)),
-    EXTENDED(size, head_dim, BOUNDS(0, 1 << 20), .names = null),
-    EXTENDED(real, expand_v, BOUNDS(1e-3, 1e3)),
-    EXTENDED(integer, conv_size, BOUNDS(1, 1 << 10)),
-    EXTENDED(maybe, delta_use_gate, BOUNDS(0, 1)),
-    EXTENDED(choice, linear_attention_feature_map, .names = feature_maps),
-    EXTENDED(boolean, linear_attention_normalise, BOUNDS(0, 1)),
-    EXTENDED(boolean, linear_attention_post_norm, BOUNDS(0, 1)),
-    EXTENDED(boolean, linear_attention_rope, BOUNDS(0, 1)),
+    KEY(size, num_key_value_heads, BOUNDS(0, 1 << 20), .names = null),
+    KEY(size, sliding_window, BOUNDS(0, INT32_MAX), .names = null),
+    KEY(integer, state_size, BOUNDS(1, 1 << 12)),
+    KEY(real, expand, BOUNDS(1e-3, 1e3)),
+    KEY(size, time_step_rank, BOUNDS(0, 1 << 20), .names = automatic),
+    KEY(integer, mamba_conv_kernel, BOUNDS(1, 1 << 10)),
+    KEY(real, time_step_min, BOUNDS(1e-30, 1e3)),
+    KEY(real, time_step_max, BOUNDS(1e-30, 1e3)),
+    KEY(real, time_step_floor, BOUNDS(1e-30, 1e3)),
+    KEY(real, time_step_scale, BOUNDS(0, 1e3)),
+    KEY(choice, time_step_init_scheme, .names = time_step_schemes),
+    KEY(boolean, rescale_prenorm_residual, BOUNDS(0, 1)),
+    KEY(size, head_dim, BOUNDS(0, 1 << 20), .names = null),
+    KEY(real, expand_v, BOUNDS(1e-3, 1e3)),
+    KEY(integer, conv_size, BOUNDS(1, 1 << 10)),
+    KEY(maybe, delta_use_gate, BOUNDS(0, 1)),
+    KEY(choice, linear_attention_feature_map, .names = feature_maps),
+    KEY(boolean, linear_attention_normalise, BOUNDS(0, 1)),
+    KEY(boolean, linear_attention_post_norm, BOUNDS(0, 1)),
+    KEY(boolean, linear_attention_rope, BOUNDS(0, 1)),
 
-    FLAG(boolean, ttt_norm, BOUNDS(0, 1)),
-    FLAG(boolean, ttt_residual, BOUNDS(0, 1)),
-    FLAG(choice, ttt_target, .names = targets),
-    FLAG(boolean, ttt_bias, BOUNDS(0, 1)),
-    FLAG(boolean, ttt_position_factor, BOUNDS(0, 1)),
-    FLAG(boolean, ttt_rope, BOUNDS(0, 1)),
-    FLAG(choice, ttt_w0, .names = starts),
-    FLAG(rate, ttt_rate, BOUNDS(0, 1e6), .names = learned),
-};
-
-const ttt_fixed_key ttt_fixed_keys[TTT_FIXED_COUNT] = {
-    {"hidden_act", "silu"},
-    {"rope_scaling", "null"},
+    KEY(boolean, ttt_norm, BOUNDS(0, 1)),
+    KEY(boolean, ttt_residual, BOUNDS(0, 1)),
+    KEY(choice, ttt_target, .names = targets),
+    KEY(boolean, ttt_bias, BOUNDS(0, 1)),
+    KEY(boolean, ttt_position_factor, BOUNDS(0, 1)),
+    KEY(boolean, ttt_rope, BOUNDS(0, 1)),
+    KEY(choice, ttt_w0, .names = starts),
+    KEY(rate, ttt_rate, BOUNDS(0, 1e6), .names = learned),
 };
 
 bool ttt_key_is_default(const ttt_key *key, const ttt_config *config)

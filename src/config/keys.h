@@ -25,16 +25,12 @@ typedef struct ttt_key_kind {
     bool (*equal)(const ttt_key *key, const ttt_config *a, const ttt_config *b);
 } ttt_key_kind;
 
-/* Which model_types know a key: all; only ttt_ext; or only ttt_ext, and in another the default is all that may be. */
-typedef enum ttt_key_of { TTT_KEY_EVERYWHERE, TTT_KEY_EXTENDED, TTT_KEY_FLAG } ttt_key_of;
-
 struct ttt_key {
     const char *name;
     const ttt_key_kind *kind;
     size_t offset;            /* in ttt_config */
     double low, high;         /* of numbers: allowed values, both included */
     const char *const *names; /* of a choice: its values, NULL after the last; else the one word beside the numbers */
-    ttt_key_of of;
 };
 
 /* A size: a whole number from 1, or one word, which is stored as 0. A rate: a number from 0, or one word, stored as -1.
@@ -44,15 +40,6 @@ extern const ttt_key_kind ttt_key_integer, ttt_key_size, ttt_key_token, ttt_key_
 
 enum { TTT_KEY_COUNT = 50 };
 extern const ttt_key ttt_keys[TTT_KEY_COUNT];
-
-/* A key of which only one value is supported, as JSON text without quotes: what an absent key means. */
-typedef struct ttt_fixed_key {
-    const char *name;
-    const char *value;
-} ttt_fixed_key;
-
-enum { TTT_FIXED_COUNT = 2 };
-extern const ttt_fixed_key ttt_fixed_keys[TTT_FIXED_COUNT];
 
 /* The key of that name, or NULL. */
 const ttt_key *ttt_key_find(const char *name);

@@ -7,7 +7,7 @@
 #include <string.h>
 
 #include "base/error.h"
-#include "config/config.h"
+#include "config/forms.h"
 
 typedef struct span {
     const char *text;
@@ -86,6 +86,17 @@ static ttt_status add(ttt_layers *layers, span block, const char *where)
 ttt_status ttt_layers_add(ttt_layers *layers, const char *text, size_t length, const char *where)
 {
     return add(layers, (span){text, length}, where);
+}
+
+void ttt_layers_fill(ttt_layers *layers, const char *block, int64_t count)
+{
+    ttt_layers filled = {0};
+    if (count >= 1 && count <= TTT_BLOCKS_MAX) {
+        filled.count = count;
+        filled.kinds = 1;
+        snprintf(filled.kind[0], sizeof filled.kind[0], "%s", block);
+    }
+    *layers = filled;
 }
 
 /* ---- the command line ---- */
@@ -183,5 +194,5 @@ void ttt_config_take_layers(ttt_config *config, const ttt_layers *layers)
     config->ttt_layer_type = TTT_LEARNER_LINEAR;
     config->pre_conv = false;
     config->layers = *layers;
-    config->model_type = TTT_MODEL_TTT_EXT;
+    ttt_config_settle(config);
 }

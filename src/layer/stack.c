@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "base/alloc.h"
+#include "config/forms.h"
 
 enum { PART_NAME = 64, KNOWN_NAMES = 512 };
 static const int64_t most_elements = INT64_C(1) << 42;
@@ -18,16 +19,25 @@ static const ttt_layer_ops *find_layer(const char *name, size_t length)
 
 /* ---- parameters ---- */
 
+/* What a layer's parameters are called: as it says, or as the model's form does. */
+static ttt_part_names names_of(const ttt_stack *stack, const ttt_layer *layer)
+{
+    for (const ttt_part_names *names = stack->form->parts; names->part; names++)
+        if (strcmp(names->part, layer->ops->name) == 0) return *names;
+    return (ttt_part_names){layer->ops->name, layer->ops->norm, layer->ops->prefix};
+}
+
 static void declare_norm(ttt_stack *stack, const ttt_layer *layer)
 {
     stack->params.first_slot = layer->norm_slot;
-    ttt_params_add(&stack->params, 0, layer->ops->norm, TTT_ROLE_VALUES, ttt_first_ones(), TTT_SHAPE(layer->width));
+    ttt_params_add(&stack->params, 0, names_of(stack, layer).norm, TTT_ROLE_VALUES, ttt_first_ones(),
+                   TTT_SHAPE(layer->width));
 }
 
 static void declare_own(ttt_stack *stack, const ttt_layer *layer, const char *prefix)
 {
     char own[TTT_PARAM_NAME];
-    snprintf(own, sizeof own, "%s%s", prefix, layer->ops->prefix);
+    snprintf(own, sizeof own, "%s%s", prefix, names_of(stack, layer).prefix);
     stack->params.prefix = own;
     stack->params.first_slot = layer->slot;
     layer->ops->declare(layer, &stack->params);
@@ -70,16 +80,16 @@ static ttt_status declare(ttt_stack *stack, const ttt_config *config)
 
     params->prefix = "";
     params->first_slot = own;
-    ttt_params_add(params, EMBEDDING, "model.embed_tokens.weight", TTT_ROLE_MATRIX, normal, TTT_SHAPE(V, C));
+    ttt_params_add(params, EMBEDDING, stack->form->embedding, TTT_ROLE_MATRIX, normal, TTT_SHAPE(V, C));
     for (int64_t i = 0; i < stack->block_count; i++) {
         char prefix[PART_NAME];
-        snprintf(prefix, sizeof prefix, "model.layers.%lld.", (long long)i);
+        snprintf(prefix, sizeof prefix, "%s%lld.", stack->form->blocks, (long long)i);
         params->prefix = prefix;
         declare_block(stack, &stack->blocks[i], prefix);
     }
     params->prefix = "";
     params->first_slot = own;
-    ttt_params_add(params, NORM, "model.norm.weight", TTT_ROLE_VALUES, ttt_first_ones(), TTT_SHAPE(C));
+    ttt_params_add(params, NORM, stack->form->norm, TTT_ROLE_VALUES, ttt_first_ones(), TTT_SHAPE(C));
     if (!config->tie_word_embeddings)
         ttt_params_add(params, HEAD, "lm_head.weight", TTT_ROLE_MATRIX, normal, TTT_SHAPE(V, C));
     TTT_TRY(params->status);
@@ -132,6 +142,7 @@ static ttt_status init_block(ttt_stack *stack, const ttt_config *config, int64_t
 
 static ttt_status init(ttt_stack *stack, const ttt_config *config)
 {
+    stack->form = ttt_form_of(config);
     stack->blocks = ttt_alloc((size_t)config->num_hidden_layers, sizeof *stack->blocks);
     stack->layers = ttt_alloc((size_t)config->num_hidden_layers * TTT_BLOCK_PARTS, sizeof *stack->layers);
     if (!stack->blocks || !stack->layers) return TTT_ERR_MEMORY;

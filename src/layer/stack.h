@@ -12,6 +12,7 @@ typedef struct ttt_stack {
     int64_t block_count;
     ttt_layer *layers; /* [layer_count]: the parts of all blocks, in order */
     int64_t layer_count;
+    const struct ttt_form *form; /* what parameters are called; NULL: one layer by itself */
     ttt_params params;
     int64_t embedding, norm, head; /* slots of the model's own parameters; a tied head is the embedding */
     ttt_rotations rotations;

@@ -85,12 +85,21 @@ static ttt_status match_one(const ttt_param_spec *spec, const ttt_tensor *tensor
     return TTT_OK;
 }
 
+/* Old releases of transformers stored the angles of the rotation, which follow from the configuration. */
+static bool is_angles(const char *name)
+{
+    static const char end[] = ".rotary_emb.inv_freq";
+    const size_t length = strlen(name);
+    return length >= sizeof end - 1 && strcmp(name + length - (sizeof end - 1), end) == 0;
+}
+
 /* A tensor that no parameter asked for: allowed only if it is the tied head, stored once more. */
 static ttt_status match_extra(const ttt_param_spec *embedding, const ttt_tensor *tensors, int64_t count,
                               const ttt_tensor *extra, const char *where)
 {
     char shape[TTT_SHAPE_TEXT];
     ttt_shape_print(shape, extra->shape, extra->rank);
+    if (is_angles(extra->name)) return TTT_OK;
     if (strcmp(extra->name, "lm_head.weight") != 0)
         return ttt_fail(TTT_ERR_FORMAT, "%s: tensor %s of shape %s is no parameter of this configuration", where,
                         extra->name, shape);

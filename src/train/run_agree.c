@@ -10,7 +10,7 @@
 
 #include "base/error.h"
 #include "base/number.h"
-#include "config/keys.h"
+#include "config/forms.h"
 #include "train/run_note.h"
 #include "train/run_plan.h"
 #include "train/trainer.h"
@@ -65,9 +65,13 @@ static ttt_status agree_config(const ttt_train_run_options *options, const ttt_c
     ttt_config config = *run;
     TTT_TRY(ttt_run_plan_config(options, &config));
     if (options->layers) TTT_TRY(agree_key(ttt_key_find("layers"), run, &config)); /* before what follows from it */
+    ttt_config explicit = *run;
+    ttt_config_resolve(&explicit);
+    ttt_config_resolve(&config);
     for (int i = 0; i < TTT_KEY_COUNT; i++)
-        if (ttt_keys[i].offset != offsetof(ttt_config, model_type)) /* a name for the same */
-            TTT_TRY(agree_key(&ttt_keys[i], run, &config));
+        if (ttt_keys[i].offset != offsetof(ttt_config, model_type) && /* a name for the same */
+            ttt_form_key_name(ttt_form_of(run), &ttt_keys[i]))
+            TTT_TRY(agree_key(&ttt_keys[i], &explicit, &config));
     return TTT_OK;
 }
 

@@ -8,7 +8,7 @@
 
 #include "base/alloc.h"
 #include "base/file.h"
-#include "config/keys.h"
+#include "config/forms.h"
 #include "config/standard.h"
 #include "data/record.h"
 #include "train/trainer.h"
@@ -110,6 +110,17 @@ static ttt_status set_layer(ttt_config *config, const char *name)
     return ttt_config_set(config, "layers", text);
 }
 
+/* A key that the model's form does not have would be set, and mean nothing. */
+static ttt_status check_settings(const ttt_train_run_options *options, const ttt_config *config)
+{
+    for (int i = 1; i < TTT_KEY_COUNT; i++) /* the first is the model_type */
+        if (is_set(options, ttt_keys[i].name) && !ttt_form_key_name(ttt_form_of(config), &ttt_keys[i]))
+            return ttt_fail(TTT_ERR_ARGUMENT,
+                            "%s means nothing in a model of model_type %s: no part of it has this key",
+                            ttt_keys[i].name, ttt_form_of(config)->name);
+    return TTT_OK;
+}
+
 /* Backbone, layers and single keys, over what came before. */
 static ttt_status adapt_config(const ttt_train_run_options *options, ttt_config *config)
 {
@@ -117,7 +128,7 @@ static ttt_status adapt_config(const ttt_train_run_options *options, ttt_config 
     if (options->layer) TTT_TRY(set_layer(config, options->layer));
     if (options->layers) TTT_TRY(ttt_config_set(config, "layers", options->layers));
     for (size_t i = 0; i < options->setting_count; i++) TTT_TRY(apply_setting(config, options->settings[i]));
-    return TTT_OK;
+    return check_settings(options, config);
 }
 
 /* Whether a run's blocks are those of the list. Of a list of unlike blocks pre_conv says nothing any more, so that a

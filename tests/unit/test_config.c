@@ -6,7 +6,7 @@
 
 #include "base/alloc.h"
 #include "base/file.h"
-#include "config/keys.h"
+#include "config/forms.h"
 #include "config/standard.h"
 #include "layer/stack.h"
 #include "test.h"
@@ -123,18 +123,18 @@ static void test_refused(void)
         {"{\"ttt_layer_type\":\"conv\"}", TTT_ERR_UNSUPPORTED,
          "ttt_layer_type \"conv\" is not supported, only linear or mlp"},
         {"{\"ttt_layer_type\":1}", TTT_ERR_FORMAT, "ttt_layer_type"},
-        {"{\"model_type\":\"llama\"}", TTT_ERR_UNSUPPORTED, "model_type \"llama\""},
-        {"{\"model_type\":3}", TTT_ERR_FORMAT, "model_type must be ttt or ttt_ext"},
+        {"{\"model_type\":\"gpt2\"}", TTT_ERR_UNSUPPORTED, "model_type \"gpt2\""},
+        {"{\"model_type\":3}", TTT_ERR_FORMAT, "model_type must be ttt or llama or mistral"},
         {"{\"num_hidden_layers\":1025}", TTT_ERR_FORMAT, "num_hidden_layers is 1025, but must be from 1 to 1024"},
         {"{\"hidden_act\":\"gelu\"}", TTT_ERR_UNSUPPORTED, "hidden_act \"gelu\""},
         {"{\"ttt_norm\":false}", TTT_ERR_UNSUPPORTED,
-         "x/config.json: ttt_norm false is not supported in the model_type ttt, only true"},
+         "x/config.json: ttt_norm false is not supported in a model of model_type ttt, only true"},
         {"{\"ttt_target\":\"v\"}", TTT_ERR_UNSUPPORTED,
-         "ttt_target v is not supported in the model_type ttt, only v-k"},
-        {"{\"ttt_target\":\"w\"}", TTT_ERR_UNSUPPORTED, "ttt_target \"w\" is not supported, only v-k or v"},
+         "ttt_target \"v\" is not supported in a model of model_type ttt, only v-k"},
+        {EXT "\"ttt_target\":\"w\"}", TTT_ERR_UNSUPPORTED, "ttt_target \"w\" is not supported, only v-k or v"},
         {"{\"ttt_rate\":0.5}", TTT_ERR_UNSUPPORTED,
-         "ttt_rate 0.5 is not supported in the model_type ttt, only learned"},
-        {"{\"ttt_rate\":-0.5}", TTT_ERR_FORMAT, "ttt_rate must be a number from 0 to 1e+06, or learned"},
+         "ttt_rate 0.5 is not supported in a model of model_type ttt, only learned"},
+        {EXT "\"ttt_rate\":-0.5}", TTT_ERR_FORMAT, "ttt_rate must be a number from 0 to 1e+06, or learned"},
         {EXT "\"ttt_rate\":\"fast\"}", TTT_ERR_FORMAT, "ttt_rate must be a number from 0"},
         {EXT "\"sliding_window\":0}", TTT_ERR_FORMAT, "sliding_window must be a whole number from 1"},
         {EXT "\"sliding_window\":\"null\"}", TTT_ERR_FORMAT, "sliding_window must be a whole number from 1"},
@@ -329,7 +329,7 @@ static void test_layers_text(void)
         CHECK_OK(set_layers(&config, cases[i].text, cases[i].conv));
         CHECK_EQ(config.layers.count > 0, cases[i].printed != NULL);
         if (!cases[i].printed) continue;
-        CHECK_EQ(config.model_type, TTT_MODEL_TTT_EXT);
+        CHECK(config.model_type != TTT_MODEL_TTT);
         CHECK_EQ(config.num_hidden_layers, config.layers.count);
         CHECK_OK(ttt_layers_print(&config, &text));
         CHECK_STR(text.data, cases[i].printed);
@@ -482,7 +482,12 @@ static void test_documented(void)
         if (rows != 1) fprintf(stderr, "%s:\n", ttt_keys[i].name);
         CHECK_EQ(rows, 1);
     }
-    for (int i = 0; i < TTT_FIXED_COUNT && end; i++) CHECK(strstr(page, ttt_fixed_keys[i].name));
+    for (int type = 0; type < TTT_MODEL_TYPES && end; type++) {
+        CHECK(strstr(page, ttt_forms[type].name) && strstr(page, ttt_forms[type].architecture));
+        for (int i = 0; i < ttt_forms[type].key_count; i++)
+            CHECK(strstr(page, ttt_form_key_at(&ttt_forms[type], i).name));
+        for (const ttt_fixed_key *fixed = ttt_forms[type].fixed; fixed->name; fixed++) CHECK(strstr(page, fixed->name));
+    }
     ttt_buffer_deinit(&text);
 }
 

@@ -114,9 +114,9 @@ static void test_folder(void)
 {
     char *model = shared("goldens/linear_mamba_preconv/model.safetensors");
     char *config = shared("goldens/linear_mamba_preconv/config.json");
+    static const char foreign[] = "{\"model_type\":\"gpt2\"}";
     char *other = shared("goldens/linear_mamba/config.json"), *k4 = shared("goldens/linear_k4/config.json");
-    char *llama = shared("goldens/llama/config.json");
-    if (!model || !config || !other || !k4 || !llama) {
+    if (!model || !config || !other || !k4) {
         SKIP("no ../shared/goldens");
         return;
     }
@@ -130,8 +130,8 @@ static void test_folder(void)
     copy(k4, FOLDER "/in/config.json");
     CHECK_FAILS(ttt_convert(FOLDER "/in", OUT, NULL, NULL), TTT_ERR_FORMAT,
                 "has shape [16] where the configuration needs [4]");
-    copy(llama, FOLDER "/in/config.json");
-    CHECK_FAILS(ttt_convert(FOLDER "/in", OUT, NULL, NULL), TTT_ERR_UNSUPPORTED, "llama");
+    CHECK_OK(ttt_file_write(FOLDER "/in/config.json", foreign, strlen(foreign)));
+    CHECK_FAILS(ttt_convert(FOLDER "/in", OUT, NULL, NULL), TTT_ERR_UNSUPPORTED, "gpt2");
     copy(config, FOLDER "/in/config.json");
     CHECK_OK(ttt_file_write(FOLDER "/in/tokenizer.json", "{}", 2));
     CHECK_OK(ttt_convert(FOLDER "/in", OUT "/", NULL, NULL));
@@ -153,7 +153,6 @@ static void test_folder(void)
     ttt_free(config);
     ttt_free(other);
     ttt_free(k4);
-    ttt_free(llama);
 }
 
 /* A full disk and short memory at each moment: an error, and no OUT. */
@@ -345,10 +344,10 @@ static void test_match_codes(void)
     CHECK_FAILS(ttt_param_match(specs, 2, sound, 4, "m", &found, &stored), TTT_ERR_FORMAT, "a.scales holds a scale");
 }
 
-/* A tied head may be stored once more, and only if it is the same. */
+/* A tied head may be stored once more, and only if it is the same; old folders hold the angles of a rotation. */
 static void test_match(void)
 {
-    float embedding[4] = {1, 2, 3, 4}, same[4] = {1, 2, 3, 4}, other[4] = {1, 2, 3, 5};
+    float embedding[4] = {1, 2, 3, 4}, same[4] = {1, 2, 3, 4}, other[4] = {1, 2, 3, 5}, angles[2] = {1, 0.5F};
     const ttt_param_spec spec = {.name = "model.embed_tokens.weight", .rank = 2, .shape = {2, 2}};
     ttt_tensor tensors[] = {{"lm_head.weight", TTT_F32, 2, {2, 2}, same, 16},
                             {"model.embed_tokens.weight", TTT_F32, 2, {2, 2}, embedding, 16}};
@@ -361,6 +360,11 @@ static void test_match(void)
     CHECK_FAILS(ttt_param_match(&spec, 1, tensors, 2, "m", &found, &stored), TTT_ERR_FORMAT, "lm_head.weight differs");
     CHECK_FAILS(ttt_param_match(&spec, 1, tensors, 1, "m", &found, &stored), TTT_ERR_FORMAT,
                 "of shape [2, 2], which is missing");
+    ttt_tensor old[] = {tensors[1], {"model.layers.0.self_attn.rotary_emb.inv_freq", TTT_F32, 1, {2}, angles, 8}};
+    CHECK_OK(ttt_param_match(&spec, 1, old, 2, "m", &found, &stored));
+    ttt_free(found);
+    old[1].name = "model.layers.0.self_attn.rotary_emb.inv_freq2";
+    CHECK_FAILS(ttt_param_match(&spec, 1, old, 2, "m", &found, &stored), TTT_ERR_FORMAT, "inv_freq2 of shape [2]");
     tensors[1].dtype = TTT_I32;
     CHECK_FAILS(ttt_param_match(&spec, 1, tensors + 1, 1, "m", &found, &stored), TTT_ERR_FORMAT, "type I32");
 }

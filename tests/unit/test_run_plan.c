@@ -59,6 +59,26 @@ static void test_layers(void)
     CHECK_NEAR(config.ttt_base_lr, 0.1, 0);
 }
 
+/* A key that no part of the model has is refused. */
+static void test_useless_setting(void)
+{
+    static const struct {
+        const char *layers, *setting, *sentence;
+    } cases[] = {{"3*ttt_mlp", "state_size=8", "state_size means nothing in a model of model_type ttt"},
+                 {"3*mamba", "rope_theta=5", "rope_theta means nothing in a model of model_type mamba"},
+                 {"3*mamba", "conv_kernel=5", "conv_kernel means nothing"},
+                 {"3*attention", "use_gate=true", "use_gate means nothing in a model of model_type llama"},
+                 {"3*delta_net", "sliding_window=7", "sliding_window means nothing"}};
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        ttt_train_run_options options = options_of(cases[i].layers);
+        ttt_config config;
+        ttt_train_options train;
+        options.settings = &cases[i].setting;
+        options.setting_count = 1;
+        CHECK_FAILS(ttt_train_run_plan(&options, &config, &train), TTT_ERR_ARGUMENT, cases[i].sentence);
+    }
+}
+
 /* A list agrees with the run that it began, whose configuration no longer knows what pre_conv was. */
 static void test_agree(void)
 {
@@ -92,6 +112,7 @@ int main(void)
 {
     test_standard();
     test_layers();
+    test_useless_setting();
     test_agree();
     return test_end();
 }
