@@ -12,6 +12,51 @@
 
 /* ---- one map ---- */
 
+/* Whether a mini-batch is one token, so that a tile never has more. */
+static bool is_online(const ttt_tile *t) { return t->map[0].slots == 1; }
+
+/* VF numbers: a [k] times as many rows of b */
+MM_INLINE vf dots(const float *a, view b, int64_t k)
+{
+    vf sum[VF];
+    for (int r = 0; r < VF; r++) sum[r] = vf_zero();
+    for (int64_t l = 0; l < k; l += VF) {
+        const vf x = vf_load_n(a + l, lanes_at(l, k));
+#pragma GCC unroll 16
+        for (int r = 0; r < VF; r++) sum[r] = vf_fma(x, vf_load_n(b.x + r * b.row + l, lanes_at(l, k)), sum[r]);
+    }
+    vf_transpose(sum);
+    for (int half = VF / 2; half > 0; half /= 2)
+        for (int r = 0; r < half; r++) sum[r] = vf_add(sum[r], sum[r + half]);
+    return sum[0];
+}
+
+/* c [m, n] = init + alpha a [m, k] b^T, b [n, k] by rows. For a single token turning b is not worth while. */
+static void times_turned(const ttt_tile *t, int64_t m, int64_t n, int64_t k, float alpha, view a, view b, view init,
+                         float *c, int64_t c_row)
+{
+    int64_t j = 0;
+    if (!is_online(t)) {
+        mm_turned(m, n, k, alpha, a, b, init, c, c_row, t->work.panel);
+        return;
+    }
+    for (; j + VF <= n; j += VF) {
+        const vf from = init.x ? vf_load(init.x + j) : vf_zero();
+        vf_store(c + j, vf_fma(vf_set(alpha), dots(a.x, rows_of(b.x + j * b.row, b.row), k), from));
+    }
+    for (; j < n; j++) c[j] = (init.x ? init.x[j] : 0) + alpha * row_dot(a.x, b.x + j * b.row, k);
+}
+
+/* dx [count, in] = init + dz W^T */
+static void times_weights_turned(const ttt_tile *t, int m, const float *dz, view init, float *dx)
+{
+    const ttt_map *f = &t->map[m];
+    if (is_online(t))
+        times_turned(t, 1, f->in, f->out, 1, rows_of(dz, f->out), rows_of(f->w, f->out), init, dx, f->in);
+    else
+        mm_panels(t->count, f->in, f->out, 1, rows_of(dz, f->out), t->work.turned[m], init, dx, f->in);
+}
+
 static const float ones[TTT_LEARNER_TILE] = {1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1};
 
 /* Without biases b, s and their gradients are zero and are never added to. */
@@ -23,6 +68,20 @@ static void map_predict(const ttt_tile *t, int m, float *z)
     const ttt_map *f = &t->map[m];
     mm(t->count, f->out, f->in, 1, rows_of(f->x + t->first * f->in, f->in), rows_of(f->w, f->out), same_row(f->b), z,
        f->out);
+}
+
+/* The same of a single token, and x W + b of the input that it is read with: one way through W. work.rows and work.dx
+ * are overwritten. */
+static void map_predict_both(const ttt_tile *t, int m, float *z, const float *x, float *zbar)
+{
+    const ttt_map *f = &t->map[m];
+    const size_t in = (size_t)f->in * sizeof(float), out = (size_t)f->out * sizeof(float);
+    float *rows = t->work.rows, *both = t->work.dx;
+    memcpy(rows, f->x, in);
+    memcpy(rows + f->in, x, in);
+    mm(2, f->out, f->in, 1, rows_of(rows, f->in), rows_of(f->w, f->out), same_row(f->b), both, f->out);
+    memcpy(z, both, out);
+    memcpy(zbar, both + f->out, out);
 }
 
 /* G = r g */
@@ -39,13 +98,21 @@ static void map_edges(const ttt_tile *t, int m, view x)
 {
     const ttt_map *f = &t->map[m];
     const int64_t n = t->count, filled = t->first + n;
-    mm_turned(n, filled, f->in, 1, x, rows_of(f->x, f->in), has_bias(t) ? same_row(ones) : none(), t->work.edge,
-              TTT_LEARNER_TILE, t->work.panel);
+    times_turned(t, n, filled, f->in, 1, x, rows_of(f->x, f->in), has_bias(t) ? same_row(ones) : none(), t->work.edge,
+                 TTT_LEARNER_TILE);
     for (int64_t i = 0; i < n; i++)
         for (int64_t j = t->first + i + 1; j < filled; j++) t->work.edge[i * TTT_LEARNER_TILE + j] = 0;
 }
 
-/* zbar_i = x_i W + b - c_i (x_i S + s + sum over j <= i of (x_i . x_j + 1) G_j). work.rows is overwritten. */
+/* zbar [count, out] = x W + b */
+static void map_apply(const ttt_tile *t, int m, view x, float *zbar)
+{
+    const ttt_map *f = &t->map[m];
+    mm(t->count, f->out, f->in, 1, x, rows_of(f->w, f->out), same_row(f->b), zbar, f->out);
+}
+
+/* zbar_i -= c_i (x_i S + s + sum over j <= i of (x_i . x_j + 1) G_j), where it is x_i W + b. work.rows is overwritten.
+ */
 static void map_read(const ttt_tile *t, int m, view x, float *zbar)
 {
     const ttt_map *f = &t->map[m];
@@ -54,7 +121,6 @@ static void map_read(const ttt_tile *t, int m, view x, float *zbar)
     map_edges(t, m, x);
     for (int64_t i = 0; i < n; i++)
         row_scale(edge + i * TTT_LEARNER_TILE, -t->from.read[i], edge + i * TTT_LEARNER_TILE, TTT_LEARNER_TILE);
-    mm(n, f->out, f->in, 1, x, rows_of(f->w, f->out), same_row(f->b), zbar, f->out);
     mm(n, f->out, t->first + n, 1, rows_of(edge, TTT_LEARNER_TILE), rows_of(f->g, f->out), rows_of(zbar, f->out), zbar,
        f->out);
     if (!f->sw) return;
@@ -107,8 +173,7 @@ static void map_end_backward(const ttt_tile *t, int m)
     mm(filled, f->out, f->in, 1, rows_of(f->x, f->in), rows_of(dw, f->out), same_row(db), along, f->out);
     if (update) *dread -= row_dot(along, f->g, filled * f->out);
     row_scale(d->g, alpha, along, filled * f->out);
-    mm_turned(filled, f->in, f->out, alpha, rows_of(f->g, f->out), rows_of(dw, f->out), none(), d->x, f->in,
-              t->work.panel);
+    times_turned(t, filled, f->in, f->out, alpha, rows_of(f->g, f->out), rows_of(dw, f->out), none(), d->x, f->in);
     if (update && f->sw) {
         *dread -= row_dot(f->sw, d->w, size);
         row_scale(d->sw, alpha, d->w, size);
@@ -122,8 +187,7 @@ static void map_edges_backward(const ttt_tile *t, int m, view x, const float *dz
     const int64_t n = t->count, filled = t->first + n;
     float *edge = t->work.edge, *dedge = t->work.dedge;
     map_edges(t, m, x);
-    mm_turned(n, filled, f->out, 1, rows_of(dz, f->out), rows_of(f->g, f->out), none(), dedge, TTT_LEARNER_TILE,
-              t->work.panel);
+    times_turned(t, n, filled, f->out, 1, rows_of(dz, f->out), rows_of(f->g, f->out), none(), dedge, TTT_LEARNER_TILE);
     for (int64_t i = 0; i < n; i++) {
         float *e = edge + i * TTT_LEARNER_TILE, *de = dedge + i * TTT_LEARNER_TILE;
         const float c = t->from.read[i];
@@ -162,7 +226,7 @@ static void map_read_backward(const ttt_tile *t, int m, view x, const float *dz,
 {
     const ttt_map *f = &t->map[m], *d = &t->dmap[m];
     const int64_t n = t->count;
-    mm_panels(n, f->in, f->out, 1, rows_of(dz, f->out), t->work.turned[m], none(), dx, f->in);
+    times_weights_turned(t, m, dz, none(), dx);
     mm(f->in, f->out, n, 1, columns_of(x.x, x.row), rows_of(dz, f->out), rows_of(d->w, f->out), d->w, f->out);
     if (has_bias(t)) add_rows(d->b, 1, dz, n, f->out);
     map_edges_backward(t, m, x, dz, dx);
@@ -175,7 +239,7 @@ static void map_predict_backward(const ttt_tile *t, int m, const float *dz)
     const ttt_map *f = &t->map[m], *d = &t->dmap[m];
     const float *x = f->x + t->first * f->in;
     float *dx = d->x + t->first * f->in;
-    mm_panels(t->count, f->in, f->out, 1, rows_of(dz, f->out), t->work.turned[m], rows_of(dx, f->in), dx, f->in);
+    times_weights_turned(t, m, dz, rows_of(dx, f->in), dx);
     mm(f->in, f->out, t->count, 1, columns_of(x, f->in), rows_of(dz, f->out), rows_of(d->w, f->out), d->w, f->out);
     if (has_bias(t)) add_rows(d->b, 1, dz, t->count, f->out);
 }
@@ -187,7 +251,7 @@ static void tile_backward_begin(const ttt_tile *t, int maps)
     for (int m = 0; m < maps; m++) {
         const ttt_map *f = &t->map[m];
         map_end_backward(t, m);
-        turn_all(t->work.turned[m], rows_of(f->w, f->out), f->in, f->out);
+        if (!is_online(t)) turn_all(t->work.turned[m], rows_of(f->w, f->out), f->in, f->out);
     }
 }
 

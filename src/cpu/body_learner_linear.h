@@ -11,7 +11,12 @@ static void learner_linear_forward(const ttt_tile *t)
 {
     keys_in(t);
     if (!t->replay) {
-        map_predict(t, 0, t->trace.normal);
+        if (is_online(t)) {
+            map_predict_both(t, 0, t->trace.normal, t->from.q, t->trace.normal_bar);
+        } else {
+            map_predict(t, 0, t->trace.normal);
+            map_apply(t, 0, rows_of(t->from.q, t->stride), t->trace.normal_bar);
+        }
         inner_gradient(t);
     }
     map_write(t, 0, t->trace.g);

@@ -52,20 +52,25 @@ static void learner_mlp_forward(const ttt_tile *t)
     const ttt_map *second = &t->map[1];
     const int64_t hidden = second->in, n = t->count;
     keys_in(t);
-    map_predict(t, 0, t->work.z);
+    if (!t->replay && is_online(t))
+        map_predict_both(t, 0, t->work.z, t->from.q, s->z_bar);
+    else
+        map_predict(t, 0, t->work.z);
     gelu_rows(second->x + t->first * hidden, t->work.sigmoid, t->work.z, n * hidden);
     if (!t->replay) {
         map_predict(t, 1, s->normal);
         inner_gradient(t);
-        mm_turned(n, hidden, second->out, 1, rows_of(s->g, second->out), rows_of(second->w, second->out), none(),
-                  s->back, hidden, t->work.panel);
+        times_turned(t, n, hidden, second->out, 1, rows_of(s->g, second->out), rows_of(second->w, second->out), none(),
+                     s->back, hidden);
     }
     map_write(t, 1, s->g);
     hidden_write(t);
 
     if (!t->replay) {
+        if (!is_online(t)) map_apply(t, 0, rows_of(t->from.q, t->stride), s->z_bar);
         map_read(t, 0, rows_of(t->from.q, t->stride), s->z_bar);
         gelu_rows(t->work.abar, t->work.sigmoid_bar, s->z_bar, n * hidden);
+        map_apply(t, 1, rows_of(t->work.abar, hidden), s->normal_bar);
         map_read(t, 1, rows_of(t->work.abar, hidden), s->normal_bar);
         read_norm(t);
     }

@@ -105,6 +105,7 @@ MM_INLINE void mm_columns(const mm_product *p, int64_t j, const int vectors, con
         mm_block(p, i, j, mm_height(vectors), vectors, partial, lanes, by_rows);
     }
     for (; i + 4 <= p->m; i += 4) mm_block(p, i, j, 4, vectors, partial, lanes, by_rows);
+    for (; i + 2 <= p->m; i += 2) mm_block(p, i, j, 2, vectors, partial, lanes, by_rows);
     for (; i < p->m; i++) mm_block(p, i, j, 1, vectors, partial, lanes, by_rows);
 }
 

@@ -54,7 +54,13 @@ static int64_t most_tiles(int64_t tokens, int64_t K)
     return whole + 1 + (rest < tiles_of_batch(K) ? rest : tiles_of_batch(K));
 }
 
-static int64_t group_of(const ttt_learner_dims *dims) { return dims->group > 0 ? dims->group : 1; }
+/* Of short tiles up to four times as many: what is kept of a token stays about the same, and the states between still
+ * fit in a cache. */
+static int64_t group_of(const ttt_learner_dims *dims)
+{
+    const int64_t shorter = TTT_LEARNER_TILE / ttt_learner_slots(dims), group = dims->group > 0 ? dims->group : 1;
+    return group * (shorter < 4 ? shorter : 4);
+}
 
 /* ---- memory ---- */
 
