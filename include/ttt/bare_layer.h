@@ -65,7 +65,8 @@ TTT_API TTT_NODISCARD ttt_status ttt_bare_state_new_gradient(ttt_bare_state **gr
 TTT_API TTT_NODISCARD ttt_status ttt_bare_layer_advance(ttt_bare_layer *layer, ttt_bare_state *state, const float *x,
                                                         int64_t T, float *y);
 
-/* The same, keeping what ttt_bare_layer_backward needs until the next call of forward. */
+/* The same, keeping what ttt_bare_layer_backward needs until the next call of forward. `state` must live until that
+ * backward is done, and may move on meanwhile. */
 TTT_API TTT_NODISCARD ttt_status ttt_bare_layer_forward(ttt_bare_layer *layer, ttt_bare_state *state, const float *x,
                                                         int64_t T, float *y);
 

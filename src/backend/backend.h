@@ -10,7 +10,8 @@
  *
  * A backend serves one caller at a time: operations share its scratch and threads. What touches operands alone is free
  * of that on a backend of one thread that is not timed, which any number of threads may then use at once: alloc, free,
- * from, to, zero, copy, add, packed_size, pack, a learner's sizes, reset, export_state and import_state.
+ * from, to, zero, copy, add, keys_write, keys_read, packed_size, pack, a learner's sizes, reset, export_state and
+ * import_state.
  *
  * Shape letters: R rows (tokens of all sequences in the call), C width, H heads, D head size, K mini-batch, F ffn
  * width, V vocabulary, W convolution width; N and M are outputs and inputs of a product. Equations: docs/MATH.md.
@@ -52,11 +53,46 @@ typedef struct ttt_run {
     bool frozen;      /* its learner does not update: every r_j is 0 */
     void *state;      /* the sequence's block of reals; forward advances it by `count` tokens */
     /* What layers keep of every token, by the layers' numbers: [tokens, per_token] reals, NULL where a layer has none.
-     * In training row t is token t; else token t is row t mod its window, or row t without a window. dgrown: gradients.
-     */
+     * Row t is token t, or where a pass does not keep all, with a window, row t mod the window is. A layer that has
+     * whole blocks of rows lays out each as it likes. dgrown: gradients. */
     void *const *grown, *const *dgrown;
     void *dstate; /* backward only: gradient of the final state on entry, of the initial state on return; same layout */
 } ttt_run;
+
+/* Attention as an operation sees it, and where it finds keys and values: the memory of layer `layer` in grown and
+ * dgrown. It comes in blocks of TTT_KEY_BLOCK tokens, counted from the sequence's first: [groups, 2, D * TTT_KEY_BLOCK]
+ * reals, of each group the keys [D, TTT_KEY_BLOCK] and then the values [TTT_KEY_BLOCK, D], so that a block of a group
+ * is read in one piece, and as products want it. Block n lies in place n, or with a ring in place n mod ring /
+ * TTT_KEY_BLOCK. */
+enum { TTT_KEY_BLOCK = 64 };
+typedef struct ttt_attention {
+    int64_t layer;
+    int64_t heads, groups; /* of queries, H; of keys and values, G, which divides H */
+    int64_t head_size;     /* D */
+    int64_t window;        /* W tokens are visible, the current one counted; 0: it and all before it */
+    int64_t ring;          /* a multiple of TTT_KEY_BLOCK; 0: every token has a place of its own */
+    double scale;          /* of the products q . k */
+} ttt_attention;
+
+static inline int64_t ttt_key_block_reals(const ttt_attention *a)
+{
+    return 2 * a->groups * a->head_size * TTT_KEY_BLOCK;
+}
+/* Where in a run's memory the block of token t begins, in reals. */
+static inline int64_t ttt_key_block_at(const ttt_attention *a, int64_t t)
+{
+    const int64_t block = t / TTT_KEY_BLOCK;
+    return (a->ring ? block % (a->ring / TTT_KEY_BLOCK) : block) * ttt_key_block_reals(a);
+}
+/* The first token that token t sees. */
+static inline int64_t ttt_first_visible(const ttt_attention *a, int64_t t)
+{
+    return a->window && t >= a->window ? t - a->window + 1 : 0;
+}
+
+/* Scratch of attention, [TTT_ATTENTION_PARTS, D + TTT_ATTENTION_SUMS]: what rows read in spans of keys, before these
+ * are put together. */
+enum { TTT_ATTENTION_PARTS = 4096, TTT_ATTENTION_SUMS = 16 };
 
 typedef struct ttt_adamw {
     double rate, beta1, beta2, eps, decay;

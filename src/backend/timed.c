@@ -14,6 +14,25 @@
 
 #define REALS(count) ((double)(count) * (double)b->real)
 
+/* Tokens and tokens that they see. */
+static int64_t pairs_of(const ttt_attention *a, const ttt_run *runs, int64_t run_count)
+{
+    int64_t pairs = 0;
+    for (int64_t n = 0; n < run_count; n++)
+        for (int64_t t = runs[n].position; t < runs[n].position + runs[n].count; t++)
+            pairs += t + 1 - ttt_first_visible(a, t);
+    return pairs;
+}
+
+/* Reals of keys and values that the runs see. */
+static int64_t keys_of(const ttt_attention *a, const ttt_run *runs, int64_t run_count)
+{
+    int64_t tokens = 0;
+    for (int64_t n = 0; n < run_count; n++)
+        tokens += runs[n].position + runs[n].count - ttt_first_visible(a, runs[n].position);
+    return 2 * tokens * a->groups * a->head_size;
+}
+
 static int64_t rows_of(const ttt_run *runs, int64_t run_count)
 {
     int64_t rows = 0;

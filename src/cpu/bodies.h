@@ -11,6 +11,7 @@
 
 #include "cpu/body_math.h"
 
+#include "cpu/body_attention.h"
 #include "cpu/body_blocks.h"
 #include "cpu/body_learner_linear.h"
 #include "cpu/body_learner_mlp.h"
@@ -34,6 +35,7 @@
         .rotate = rotate, .rotate_pairs = rotate_pairs, .conv = conv, .conv_backward = conv_backward, .rate = rate,    \
         .scan_rates = scan_rates, .scan = scan, .scan_backward = scan_backward, .cross_entropy = cross_entropy,        \
         .sum_squares = sum_squares, .adamw = adamw,                                                                    \
+        .attention = {attention_span, attention_merge, attention_delta, attention_keys_backward},                      \
         .learner = {[TTT_LINEAR_LEARNER] = {learner_linear_forward, learner_linear_backward},                          \
                     [TTT_MLP_LEARNER] = {learner_mlp_forward, learner_mlp_backward}},                                  \
     }

@@ -21,6 +21,7 @@ ttt_status ttt_backend_init_cpu(ttt_backend *backend)
     ttt_cpu_ops_pointwise(ops);
     ttt_cpu_ops_scan(ops);
     ttt_cpu_ops_sequence(ops);
+    ttt_cpu_ops_attention(ops);
     ttt_cpu_ops_optim(ops);
     backend->products = ttt_products_best->name;
     backend->name = "cpu";

@@ -16,6 +16,7 @@ void ttt_cpu_ops_norm(ttt_ops *ops);
 void ttt_cpu_ops_pointwise(ttt_ops *ops);
 void ttt_cpu_ops_scan(ttt_ops *ops);
 void ttt_cpu_ops_sequence(ttt_ops *ops);
+void ttt_cpu_ops_attention(ttt_ops *ops);
 void ttt_cpu_ops_optim(ttt_ops *ops);
 
 extern const ttt_learner_ops ttt_cpu_learner_linear;

@@ -116,10 +116,56 @@ typedef struct ttt_norm_row {
     int64_t width;
 } ttt_norm_row;
 
+/* Tokens and heads of one run that read the same keys together: row i * heads + h is head h of token i. What a row has
+ * read is `head_size` sums of values, and behind them the largest score and the sum of the weights; rows of these are
+ * head_size + TTT_ATTENTION_SUMS apart. */
+enum { TTT_ATTENTION_ROWS = 64 }; /* at most */
+typedef struct ttt_attention_tile {
+    const float *q;       /* [rows, head_size], scaled */
+    float *scores;        /* scratch [rows, TTT_KEY_BLOCK] */
+    const float *cache;   /* the group's part of place 0 */
+    int64_t place_stride; /* from place to place */
+    int64_t places;       /* in the ring; 0: blocks have places of their own */
+    int64_t tokens, heads, head_size;
+    int64_t position; /* of the first token */
+    int64_t window;   /* 0: none */
+} ttt_attention_tile;
+
+/* All queries of a run, heads of one group, and one block of its keys. */
+typedef struct ttt_attention_keys {
+    const float *q, *dout;      /* of the run's first row, the group's first head; rows are `stride` apart */
+    float *dq;                  /* += */
+    const float *sums, *delta;  /* likewise, rows are sum_stride apart */
+    const float *keys, *values; /* [head_size, TTT_KEY_BLOCK], [TTT_KEY_BLOCK, head_size] */
+    float *dkeys, *dvalues;     /* += */
+    float *scratch;             /* ttt_attention_reals(head_size) */
+    int64_t stride, sum_stride;
+    int64_t tokens, heads, head_size;
+    int64_t position; /* of the first token */
+    int64_t key;      /* the first one's position */
+    int64_t window;
+    float scale;
+} ttt_attention_keys;
+
+static inline int64_t ttt_attention_reals(int64_t head_size)
+{
+    return 2 * TTT_KEY_BLOCK * (head_size + TTT_TURN) + 2 * TTT_ATTENTION_ROWS * (TTT_KEY_BLOCK + head_size);
+}
+
 /* One tile of a learner; see cpu_learner.h. */
 typedef struct ttt_learner_kernels {
     ttt_tile_kernel *forward, *backward;
 } ttt_learner_kernels;
+
+typedef struct ttt_attention_kernels {
+    /* `read` [rows]: what the rows of a tile read of the keys [begin, end), begin a multiple of TTT_KEY_BLOCK */
+    void (*span)(const ttt_attention_tile *t, float *read, int64_t begin, int64_t end);
+    /* Adds what rows read of later keys. */
+    void (*merge)(float *read, const float *later, int64_t rows, int64_t head_size);
+    /* delta [heads] = dout . out */
+    void (*delta)(float *delta, const float *dout, const float *out, int64_t heads, int64_t head_size);
+    void (*keys_backward)(const ttt_attention_keys *k);
+} ttt_attention_kernels;
 
 typedef struct ttt_kernels {
     /* Dependent FMAs in registers, `steps` of every chain; returns the number of operations. For limits.c. */
@@ -165,6 +211,7 @@ typedef struct ttt_kernels {
     double (*sum_squares)(const float *x, int64_t n);
     void (*adamw)(float *p, float *m, float *v, const float *g, int64_t n, const ttt_adamw *options);
 
+    ttt_attention_kernels attention;
     ttt_learner_kernels learner[TTT_LEARNER_COUNT];
 } ttt_kernels;
 

@@ -24,6 +24,7 @@ typedef struct ttt_pass {
     int64_t rows;       /* R, the sum of the runs' counts */
     int64_t longest;    /* the largest count */
     bool train;         /* keep what backward needs */
+    bool keeps_all;     /* in what grows, row t is token t: in training, and in bare layers */
     double rate_factor; /* of learners whose inner rate is warmed up; 1 but at the beginning of training */
     struct ttt_inspection *inspection; /* NULL, or where the inner loop's losses go */
 } ttt_pass;
@@ -37,10 +38,13 @@ typedef struct ttt_inspection {
     void *first;    /* the state of an empty sequence */
 } ttt_inspection;
 
+/* Rows of one sequence in a pass of inference, at most. */
+enum { TTT_RUN_ROWS = 256 };
+
 /* Reals that a layer keeps of a sequence: a fixed number, and more for every token (of `window` tokens at most, 0: of
- * all). */
+ * all), for which there is memory in whole blocks of `block` tokens (0: one by one). */
 typedef struct ttt_state_size {
-    int64_t fixed, per_token, window;
+    int64_t fixed, per_token, window, block;
 } ttt_state_size;
 
 /* One named piece of a layer's state, in the form that no backend changes. */
@@ -136,10 +140,18 @@ typedef struct ttt_layer_ops {
 extern const ttt_layer_ops *const ttt_layer_table[];
 extern const ttt_layer_ops ttt_layer_mamba;
 extern const ttt_layer_ops ttt_layer_ttt_linear, ttt_layer_ttt_mlp, ttt_layer_conv, ttt_layer_ffn;
+extern const ttt_layer_ops ttt_layer_attention;
 
 static inline ttt_state_size ttt_layer_state(const ttt_layer *layer, const ttt_backend *backend)
 {
     return layer->ops->state ? layer->ops->state(layer, backend) : (ttt_state_size){0};
+}
+
+/* Rows of what grows that there must be for so many tokens. */
+static inline int64_t ttt_grown_rows(ttt_state_size size, int64_t tokens, bool keeps_all)
+{
+    const int64_t rows = keeps_all || size.window == 0 || size.window > tokens ? tokens : size.window;
+    return size.block ? (rows + size.block - 1) / size.block * size.block : rows;
 }
 
 /* [rows, columns] reals of an arena. */

@@ -4,5 +4,10 @@
  */
 #include "layer/layer.h"
 
-const ttt_layer_ops *const ttt_layer_table[] = {&ttt_layer_conv,    &ttt_layer_ffn,   &ttt_layer_ttt_linear,
-                                                &ttt_layer_ttt_mlp, &ttt_layer_mamba, NULL};
+const ttt_layer_ops *const ttt_layer_table[] = {&ttt_layer_conv,
+                                                &ttt_layer_ffn,
+                                                &ttt_layer_ttt_linear,
+                                                &ttt_layer_ttt_mlp,
+                                                &ttt_layer_mamba,
+                                                &ttt_layer_attention,
+                                                NULL};

@@ -33,7 +33,9 @@ struct ttt_bare_state {
     const ttt_bare_layer *layer;
     int64_t count, position;
     bool gradient;
-    char *blocks; /* [count, state_size] */
+    char *blocks;     /* [count, state_size] */
+    void **grown;     /* [count]: what the layer keeps of every token, see ttt_run; NULL where it keeps nothing */
+    int64_t capacity; /* tokens that fit in it */
 };
 
 void ttt_bare_layer_options_init(ttt_bare_layer_options *options) { *options = (ttt_bare_layer_options){.group = 8}; }
@@ -84,9 +86,6 @@ static ttt_status init(ttt_bare_layer *layer, const char *name, const ttt_config
     TTT_TRY(ttt_stack_init_layer(stack, name, config));
     TTT_TRY(ttt_stack_attach(stack, layer->backend, o->group));
     TTT_TRY(ttt_stack_reserve(stack, layer->backend));
-    if (ttt_layer_state(only(layer), layer->backend).per_token > 0)
-        return ttt_fail(TTT_ERR_UNSUPPORTED, "%s keeps something of every token, and has no form without a model",
-                        name);
     layer->values = b->ops->alloc(b, stack->params.size, b->real);
     layer->grads = b->ops->alloc(b, stack->params.size, b->real);
     if (!layer->values || !layer->grads) return TTT_ERR_MEMORY;
@@ -181,6 +180,30 @@ static void *state_block(const ttt_bare_state *state, int64_t n)
     return ttt_at(state->layer->backend, state->blocks, n * state->layer->stack.state_size);
 }
 
+/* Reals of what grows, of one sequence of so many tokens. */
+static int64_t grown_size(const ttt_bare_layer *layer, int64_t tokens)
+{
+    const ttt_state_size size = ttt_layer_state(only(layer), layer->backend);
+    return ttt_grown_rows(size, tokens, true) * size.per_token;
+}
+
+/* Room for `tokens` tokens; on failure there is as much as before. */
+static ttt_status state_reserve(ttt_bare_state *state, int64_t tokens)
+{
+    const ttt_backend *b = state->layer->backend;
+    if (tokens <= state->capacity || grown_size(state->layer, tokens) == 0) return TTT_OK;
+    const int64_t capacity = tokens > 2 * state->capacity ? tokens : 2 * state->capacity;
+    for (int64_t n = 0; n < state->count; n++) {
+        void *grown = b->ops->alloc(b, grown_size(state->layer, capacity), b->real);
+        if (!grown) return TTT_ERR_MEMORY;
+        if (state->capacity > 0) b->ops->copy(b, grown, state->grown[n], grown_size(state->layer, state->capacity));
+        b->ops->free(b, state->grown[n]);
+        state->grown[n] = grown;
+    }
+    state->capacity = capacity;
+    return TTT_OK;
+}
+
 static ttt_status state_new(ttt_bare_state **out, const ttt_bare_layer *layer, int64_t count, bool gradient)
 {
     *out = NULL;
@@ -190,7 +213,8 @@ static ttt_status state_new(ttt_bare_state **out, const ttt_bare_layer *layer, i
     *state = (ttt_bare_state){.layer = layer, .count = count, .gradient = gradient};
     state->blocks = layer->backend->ops->alloc(layer->backend, count,
                                                (size_t)layer->stack.state_size * layer->backend->real);
-    if (!state->blocks) {
+    state->grown = ttt_alloc((size_t)count, sizeof *state->grown);
+    if (!state->blocks || !state->grown) {
         ttt_bare_state_free(state);
         return TTT_ERR_MEMORY;
     }
@@ -212,7 +236,10 @@ ttt_status ttt_bare_state_new_gradient(ttt_bare_state **state, const ttt_bare_la
 void ttt_bare_state_free(ttt_bare_state *state)
 {
     if (!state) return;
-    state->layer->backend->ops->free(state->layer->backend, state->blocks);
+    const ttt_backend *b = state->layer->backend;
+    for (int64_t n = 0; state->grown && n < state->count; n++) b->ops->free(b, state->grown[n]);
+    b->ops->free(b, state->blocks);
+    ttt_free(state->grown);
     ttt_free(state);
 }
 
@@ -222,6 +249,8 @@ void ttt_bare_state_reset(ttt_bare_state *state)
     const ttt_backend *b = layer->backend;
     state->position = 0;
     b->ops->zero(b, state->blocks, state->count * layer->stack.state_size);
+    for (int64_t n = 0; n < state->count && state->gradient && state->capacity > 0; n++)
+        b->ops->zero(b, state->grown[n], grown_size(layer, state->capacity));
     for (int64_t n = 0; n < state->count && !state->gradient && only(layer)->ops->reset; n++) {
         const ttt_run run = {.state = state_block(state, n)};
         const ttt_pass pass = {.backend = b, .runs = &run, .run_count = 1, .rate_factor = 1};
@@ -243,6 +272,9 @@ ttt_status ttt_bare_state_copy(ttt_bare_state *state, const ttt_bare_state *othe
         return ttt_fail(TTT_ERR_ARGUMENT, "a state of %lld sequences cannot become one of %lld",
                         (long long)state->count, (long long)other->count);
     if (state == other) return TTT_OK;
+    TTT_TRY(state_reserve(state, other->capacity));
+    for (int64_t n = 0; n < state->count && other->capacity > 0; n++)
+        b->ops->copy(b, state->grown[n], other->grown[n], grown_size(state->layer, other->capacity));
     b->ops->copy(b, state->blocks, other->blocks, state->count * state->layer->stack.state_size);
     state->position = other->position;
     return TTT_OK;
@@ -285,7 +317,7 @@ static ttt_status reserve(ttt_bare_layer *layer, int64_t sequences)
     return TTT_OK;
 }
 
-static ttt_status plan(ttt_bare_layer *layer, const ttt_bare_state *state, int64_t T, bool train)
+static ttt_status plan(ttt_bare_layer *layer, ttt_bare_state *state, int64_t T, bool train)
 {
     int64_t rows;
     if (T < 1) return ttt_fail(TTT_ERR_ARGUMENT, "%lld tokens: give at least 1", (long long)T);
@@ -293,11 +325,13 @@ static ttt_status plan(ttt_bare_layer *layer, const ttt_bare_state *state, int64
         return ttt_fail(TTT_ERR_ARGUMENT, "%lld sequences of %lld tokens: more than 2^31 rows at a time",
                         (long long)state->count, (long long)T);
     TTT_TRY(check_state(layer, state));
+    TTT_TRY(state_reserve(state, state->position + T));
     layer->pass = (ttt_pass){.backend = layer->backend,
                              .run_count = state->count,
                              .rows = rows,
                              .longest = T,
                              .train = train,
+                             .keeps_all = true,
                              .rate_factor = 1};
     const ttt_status status = reserve(layer, state->count);
     if (status != TTT_OK) {
@@ -306,8 +340,11 @@ static ttt_status plan(ttt_bare_layer *layer, const ttt_bare_state *state, int64
     }
     layer->pass.runs = layer->runs;
     for (int64_t n = 0; n < state->count; n++)
-        layer->runs[n] = (ttt_run){
-            .row = n * T, .count = T, .position = state->position, .state = state_block(state, n)};
+        layer->runs[n] = (ttt_run){.row = n * T,
+                                   .count = T,
+                                   .position = state->position,
+                                   .state = state_block(state, n),
+                                   .grown = state->grown + n};
     return TTT_OK;
 }
 
@@ -355,7 +392,11 @@ ttt_status ttt_bare_layer_backward(ttt_bare_layer *layer, ttt_bare_state *dstate
     if (dstate->count != layer->pass.run_count)
         return ttt_fail(TTT_ERR_ARGUMENT, "the forward read %lld sequences, but the state's gradient is of %lld",
                         (long long)layer->pass.run_count, (long long)dstate->count);
-    for (int64_t i = 0; i < dstate->count; i++) layer->runs[i].dstate = state_block(dstate, i);
+    TTT_TRY(state_reserve(dstate, layer->runs->position + layer->runs->count));
+    for (int64_t i = 0; i < dstate->count; i++) {
+        layer->runs[i].dstate = state_block(dstate, i);
+        layer->runs[i].dgrown = dstate->grown + i;
+    }
     const uint64_t host = ttt_float_begin();
     b->ops->from(b, layer->y, dy, TTT_F32, n);
     only(layer)->ops->backward(only(layer), &layer->pass, own(layer, layer->weights), own(layer, layer->gradients),

@@ -18,7 +18,7 @@ struct ttt_context {
     pid_t process;    /* that made it, and has the backend's threads */
 };
 
-enum { TTT_ADVANCE_ROWS = 256 }; /* rows that go through the model together in inference */
+enum { TTT_ADVANCE_ROWS = TTT_RUN_ROWS }; /* rows that go through the model together in inference */
 
 /* How ttt_context_advance is done when more is wanted of it. */
 typedef struct ttt_advance_options {

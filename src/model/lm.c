@@ -94,8 +94,7 @@ void ttt_workspace_deinit(ttt_workspace *w)
 int64_t ttt_lm_grown_rows(const ttt_lm *lm, int64_t layer, int64_t tokens, bool train)
 {
     const ttt_state_size size = ttt_layer_state(&lm->stack.layers[layer], lm->backend);
-    if (size.per_token == 0) return 0;
-    return train || size.window == 0 || size.window > tokens ? tokens : size.window;
+    return size.per_token == 0 ? 0 : ttt_grown_rows(size, tokens, train);
 }
 
 /* ---- rows through the model ---- */

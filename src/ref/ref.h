@@ -13,6 +13,7 @@ void ttt_ref_ops_norm(ttt_ops *ops);
 void ttt_ref_ops_pointwise(ttt_ops *ops);
 void ttt_ref_ops_scan(ttt_ops *ops);
 void ttt_ref_ops_sequence(ttt_ops *ops);
+void ttt_ref_ops_attention(ttt_ops *ops);
 void ttt_ref_ops_optim(ttt_ops *ops);
 
 extern const ttt_learner_ops ttt_ref_learner_linear;

@@ -34,13 +34,15 @@ static ttt_pass largest_pass(const ttt_backprop *p)
                       .run_count = p->sequences,
                       .rows = p->sequences * p->segment,
                       .longest = p->segment,
-                      .train = true};
+                      .train = true,
+                      .keeps_all = true};
 }
 
 /* Reals of what a layer keeps of every token of one sequence. */
 static int64_t grown_size(const ttt_backprop *p, int64_t layer)
 {
-    return ttt_layer_state(&p->lm->stack.layers[layer], p->lm->backend).per_token * p->context;
+    return ttt_lm_grown_rows(p->lm, layer, p->context, true) *
+           ttt_layer_state(&p->lm->stack.layers[layer], p->lm->backend).per_token;
 }
 
 size_t ttt_backprop_bytes(const ttt_lm *lm, int64_t sequences, int64_t context, int64_t segment, bool recompute)

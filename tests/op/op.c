@@ -206,10 +206,18 @@ void op_check(const op_case *c)
 
 /* ---- the program ---- */
 
+/* What a model of the cases' largest sizes would reserve. */
+static void reserve(ttt_backend *b)
+{
+    const ttt_attention largest = {.heads = 1, .groups = 1, .head_size = 64};
+    CHECK_OK(ttt_backend_reserve(b, TTT_NORM_SCRATCH * 1000 * b->real));
+    CHECK_OK(ttt_backend_reserve(b, b->ops->attention_scratch(&largest)));
+}
+
 static void make_backends(void)
 {
     CHECK_OK(ttt_backend_new(&ref, "ref", 1));
-    CHECK_OK(ttt_backend_reserve(ref, TTT_NORM_SCRATCH * 1000 * sizeof(double))); /* as a model would */
+    reserve(ref);
     for (int isa = 0; isa < TTT_ISA_COUNT; isa++) {
         setenv("TTT_ISA", ttt_isa_name((ttt_isa)isa), 1);
         if (!ttt_kernels_of((ttt_isa)isa)) continue;
@@ -219,7 +227,7 @@ static void make_backends(void)
         }
         for (int pool = 0; pool < POOLS; pool++) {
             CHECK_OK(ttt_backend_new(&cpu[isa][pool], "cpu", threads_of[pool]));
-            CHECK_OK(ttt_backend_reserve(cpu[isa][pool], TTT_NORM_SCRATCH * 1000 * sizeof(float)));
+            reserve(cpu[isa][pool]);
         }
     }
     ttt_backend *none;
@@ -239,6 +247,7 @@ int main(void)
     op_pointwise_tests();
     op_scan_tests();
     op_sequence_tests();
+    op_attention_tests();
     op_optim_tests();
     ttt_backend_free(ref);
     for (int isa = 0; isa < TTT_ISA_COUNT; isa++)

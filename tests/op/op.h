@@ -52,6 +52,7 @@ void op_norm_tests(void);
 void op_pointwise_tests(void);
 void op_scan_tests(void);
 void op_sequence_tests(void);
+void op_attention_tests(void);
 void op_optim_tests(void);
 
 #endif

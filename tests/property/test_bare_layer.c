@@ -8,13 +8,14 @@
 #include "config/config.h"
 #include "test.h"
 
-enum { B = 2, C = 16, T = 41 };
+enum { B = 2, C = 16, LONGEST = 150, SIZE = B * LONGEST * C };
 
-static float x[B * T * C], dy[B * T * C];
+static int64_t T; /* of the case */
+static float x[SIZE], dy[SIZE];
 
 static void fill(void)
 {
-    for (int i = 0; i < B * T * C; i++) {
+    for (int i = 0; i < SIZE; i++) {
         x[i] = (float)ttt_rng_normal((ttt_rng){.seed = 5, .stream = TTT_RNG_TEST}, (uint64_t)i);
         dy[i] = (float)ttt_rng_normal((ttt_rng){.seed = 6, .stream = TTT_RNG_TEST}, (uint64_t)i);
     }
@@ -27,9 +28,11 @@ static ttt_bare_layer *make_layer(const char *backend, const char *name, bool ma
     ttt_config_init(&config);
     config.hidden_size = C;
     config.num_attention_heads = 2;
-    config.mini_batch_size = K;
+    config.mini_batch_size = K ? K : 1;
     config.intermediate_size = 3 * C;
     config.share_qk = config.use_gate = mamba;
+    config.num_key_value_heads = mamba ? 1 : 2; /* of attention, and its window */
+    config.sliding_window = strcmp(name, "attention") == 0 ? K : 0;
     config.ttt_base_lr = strcmp(name, "ttt_mlp") == 0 ? 0.1 : 1;
     const ttt_bare_layer_options options = {.backend = backend, .group = 2};
     ttt_bare_layer *layer;
@@ -62,7 +65,7 @@ static void put_rows(float *all, const float *part, int64_t first, int64_t n)
 
 static void splits(ttt_bare_layer *layer)
 {
-    static float whole[B * T * C], parts[B * T * C], part[B * T * C], out[B * T * C];
+    static float whole[SIZE], parts[SIZE], part[SIZE], out[SIZE];
     ttt_bare_state *state;
     CHECK_OK(ttt_bare_state_new(&state, layer, B));
     CHECK_OK(ttt_bare_layer_advance(layer, state, x, T, whole));
@@ -74,7 +77,7 @@ static void splits(ttt_bare_layer *layer)
             CHECK_OK(ttt_bare_layer_advance(layer, state, part, n, out));
             put_rows(parts, out, first, n);
         }
-        CHECK(memcmp(whole, parts, sizeof whole) == 0);
+        CHECK(memcmp(whole, parts, (size_t)(B * T * C) * sizeof *whole) == 0);
     }
     ttt_bare_state_free(state);
 }
@@ -83,8 +86,8 @@ static void splits(ttt_bare_layer *layer)
  * dy>. */
 static double backward(ttt_bare_layer *layer, int64_t segment, float *dx, float *grads)
 {
-    enum { STATES = T + 1 };
-    static float part[B * T * C], out[B * T * C], dpart[B * T * C];
+    enum { STATES = LONGEST + 1 };
+    static float part[SIZE], out[SIZE], dpart[SIZE];
     ttt_bare_state *states[STATES] = {0}, *dstate;
     const int64_t count = (T + segment - 1) / segment;
     double dot = 0;
@@ -136,7 +139,7 @@ static void check_close(const float *a, const float *b, int64_t n, double tolera
 
 static void segments(ttt_bare_layer *layer, double tolerance)
 {
-    static float dx[B * T * C], dx_parts[B * T * C], grads[1 << 16], grads_parts[1 << 16];
+    static float dx[SIZE], dx_parts[SIZE], grads[1 << 16], grads_parts[1 << 16];
     (void)backward(layer, T, dx, grads);
     static const int64_t lengths[] = {1, 7, 16, 19};
     for (int i = 0; i < 4; i++) {
@@ -190,7 +193,7 @@ static void foreign(void)
 {
     ttt_bare_layer *one = make_layer("cpu", "ttt_linear", true, 16), *other = make_layer("cpu", "ttt_linear", true, 4);
     ttt_bare_state *state, *theirs, *three;
-    static float y[B * T * C];
+    static float y[SIZE];
     CHECK_OK(ttt_bare_state_new(&state, one, B));
     CHECK_OK(ttt_bare_state_new(&theirs, other, B));
     CHECK_OK(ttt_bare_state_new(&three, one, 3));
@@ -227,13 +230,18 @@ int main(void)
         const char *name;
         bool mamba;
         int64_t K;
-    } cases[] = {{"ttt_linear", true, 16}, {"ttt_linear", false, 5}, {"ttt_linear", true, 1}, {"ttt_linear", true, 41},
-                 {"ttt_mlp", true, 16},    {"ttt_mlp", false, 3},    {"ttt_mlp", false, 38},  {"conv", false, 16},
-                 {"ffn", false, 16},       {"mamba", false, 16}};
+        int64_t T;
+    } cases[] = {{"ttt_linear", true, 16, 41}, {"ttt_linear", false, 5, 41}, {"ttt_linear", true, 1, 41},
+                 {"ttt_linear", true, 41, 41}, {"ttt_mlp", true, 16, 41},    {"ttt_mlp", false, 3, 41},
+                 {"ttt_mlp", false, 38, 41},   {"conv", false, 16, 41},      {"ffn", false, 16, 41},
+                 {"mamba", false, 16, 41},
+
+                 {"attention", false, 0, 150}, {"attention", true, 70, 150}, {"attention", true, 3, 41}};
     fill();
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
         static const char *const backends[] = {"ref", "cpu"};
         for (int k = 0; k < 2; k++) {
+            T = cases[i].T;
             ttt_bare_layer *layer = make_layer(backends[k], cases[i].name, cases[i].mamba, cases[i].K);
             splits(layer);
             segments(layer, k == 0 ? 2e-7 : 2e-4);
@@ -243,6 +251,7 @@ int main(void)
             ttt_bare_layer_free(layer);
         }
     }
+    T = 41;
     foreign();
     refusals();
     return test_end();
