@@ -89,6 +89,7 @@ static ttt_status reader_open(reader *r, const ttt_bench_case *c)
     if (status == TTT_OK) status = ttt_context_new(&r->context, r->model, c->threads);
     if (status == TTT_OK) status = ttt_state_new(&r->before, r->model);
     if (status == TTT_OK) status = ttt_state_new(&r->state, r->model);
+    if (status == TTT_OK) status = ttt_state_reserve(r->state, c->depth + c->tokens);
     if (status != TTT_OK) return status;
     const int64_t vocabulary = ttt_model_vocabulary(r->model);
     r->tokens = make_tokens(c->tokens > c->depth ? c->tokens : c->depth, vocabulary);

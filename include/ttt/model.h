@@ -80,6 +80,10 @@ TTT_API TTT_NODISCARD ttt_status ttt_state_copy(ttt_state *state, const ttt_stat
 /* With `frozen` the learners of this sequence do not update (r_j = 0): what is left of the model without learning at
  * test time. */
 TTT_API void ttt_state_freeze(ttt_state *state, bool frozen);
+/* Room for `tokens` tokens in all in what grows with the sequence, if something does (attention); reading on makes room
+ * by itself. If the machine has not so much memory left, TTT_ERR_MEMORY with both figures; on failure nothing has
+ * changed. */
+TTT_API TTT_NODISCARD ttt_status ttt_state_reserve(ttt_state *state, int64_t tokens);
 TTT_API int64_t ttt_state_position(const ttt_state *state); /* tokens read */
 TTT_API size_t ttt_state_bytes(const ttt_state *state);     /* of memory, now */
 

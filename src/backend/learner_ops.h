@@ -62,7 +62,8 @@ typedef struct ttt_learner_call {
     ttt_learner_dims dims;
     const ttt_run *runs;
     int64_t run_count;
-    int64_t state_offset;    /* where this layer's learner lies in a run's state: [H, state_size] reals */
+    int64_t layer;        /* whose memory in grown and dgrown is the learner's, if it keeps something of every token */
+    int64_t state_offset; /* where this layer's learner lies in a run's state: [H, state_size] reals */
     const ttt_param *params; /* in the order the learner declares them */
     const void *q, *k;       /* [R,H*I] */
     const void *v;           /* [R,H*O] */
@@ -105,6 +106,9 @@ struct ttt_learner_ops {
     ttt_status (*supports)(const ttt_learner_ops *self, const ttt_learner_dims *dims);
 
     int64_t (*state_size)(const ttt_learner_ops *self, const ttt_learner_dims *dims);
+    /* What a state has of every token, [H, per_token] reals in each row of what grows; NULL: nothing. The parts
+     * below hold none of it: such a learner has no name in files. */
+    int64_t (*per_token)(const ttt_learner_ops *self, const ttt_learner_dims *dims);
     int64_t (*saved_size)(const ttt_learner_ops *self, const ttt_learner_dims *dims, int64_t tokens);
     int64_t (*partial_size)(const ttt_learner_ops *self, const ttt_learner_dims *dims);
     /* Per thread, to be asked of ttt_backend_reserve. */

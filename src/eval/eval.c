@@ -132,12 +132,15 @@ static ttt_status init(evaluation *e)
 {
     const ttt_lm *lm = e->lm;
     e->modes = e->options->mode == TTT_EVAL_BOTH ? 2 : 1;
-    const int64_t bytes = (lm->stack.state_size * (int64_t)lm->backend->real + 1) * e->modes;
+    TTT_TRY(ttt_state_new(&e->states[0], e->context->model));
+    TTT_TRY(ttt_state_reserve(e->states[0], e->result->context)); /* refused before anything is read */
+    const int64_t bytes = ((int64_t)ttt_state_bytes(e->states[0]) + 1) * e->modes;
     e->batch = STATE_BYTES / bytes < FEEDS / e->modes ? STATE_BYTES / bytes : FEEDS / e->modes;
     if (e->batch > e->result->windows) e->batch = e->result->windows;
     if (e->batch < 1) e->batch = 1;
     for (int64_t i = 0; i < e->batch * e->modes; i++) {
-        TTT_TRY(ttt_state_new(&e->states[i], e->context->model));
+        if (i > 0) TTT_TRY(ttt_state_new(&e->states[i], e->context->model));
+        TTT_TRY(ttt_state_reserve(e->states[i], e->result->context));
         ttt_state_freeze(e->states[i], e->options->mode == TTT_EVAL_FROZEN || i % e->modes == 1);
     }
     e->logits = ttt_alloc((size_t)(TTT_ADVANCE_ROWS * lm->config.vocab_size), lm->backend->real);

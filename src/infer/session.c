@@ -158,6 +158,14 @@ static void remember_tail(ttt_session *s, const int32_t *ids, size_t count)
     s->tail_count = kept + added;
 }
 
+/* For `count` tokens more of the prompt, and all that may be written behind it. */
+static ttt_status make_room(ttt_session *s, int64_t count)
+{
+    const int64_t read = ttt_state_position(s->state) + (int64_t)(s->prompt_count - s->prompt_read) + count;
+    const int64_t written = s->options.max_new_tokens > 0 ? s->options.max_new_tokens : 0;
+    return ttt_state_reserve(s->state, written > INT64_MAX - read ? INT64_MAX : read + written);
+}
+
 ttt_status ttt_session_push(ttt_session *s, const int32_t *ids, int64_t count)
 {
     if (s->failed) return ttt_fail(TTT_ERR_ARGUMENT, "this session has failed and cannot go on: make a new one");
@@ -166,6 +174,7 @@ ttt_status ttt_session_push(ttt_session *s, const int32_t *ids, int64_t count)
                                           "text at once, cancel it before");
     if (count < 1) return ttt_fail(TTT_ERR_ARGUMENT, "the prompt is empty: give at least one token");
     TTT_TRY(ttt_tokens_check(ids, (size_t)count, ttt_model_vocabulary(s->model), "the prompt"));
+    TTT_TRY(make_room(s, count));
     TTT_TRY(ttt_array_reserve(&s->prompt, &s->prompt_capacity, s->prompt_count + (size_t)count, sizeof *ids));
     memcpy(s->prompt + s->prompt_count, ids, (size_t)count * sizeof *ids);
     s->prompt_count += (size_t)count;

@@ -140,7 +140,10 @@ int64_t ttt_tail_reals(const ttt_layer *layer)
 
 static ttt_state_size state(const ttt_layer *layer, const ttt_backend *backend)
 {
-    return (ttt_state_size){.fixed = ttt_learner_reals(layer, backend) + ttt_tail_reals(layer)};
+    const ttt_learner_dims *dims = &ttt_shape_of(layer)->dims;
+    const ttt_learner_ops *ops = ttt_learner_of(layer, backend);
+    return (ttt_state_size){.fixed = ttt_learner_reals(layer, backend) + ttt_tail_reals(layer),
+                            .per_token = ops->per_token ? dims->heads * ops->per_token(ops, dims) : 0};
 }
 
 /* Where the tail of u begins in a state. */
@@ -226,6 +229,7 @@ static ttt_learner_call learner_call(const ttt_layer *layer, const ttt_pass *pas
     return (ttt_learner_call){.dims = ttt_shape_of(layer)->dims,
                               .runs = pass->runs,
                               .run_count = pass->run_count,
+                              .layer = layer->number,
                               .state_offset = layer->state_offset,
                               .params = w + TTT_LEARNER};
 }

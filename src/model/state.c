@@ -8,6 +8,10 @@
 #include <string.h>
 
 #include "base/alloc.h"
+#include "base/memory.h"
+
+enum { WORTH_ASKING = 16 << 20 };                    /* bytes for which it is looked whether they are there */
+static const int64_t most_tokens = INT64_C(1) << 48; /* of a sequence: counted as so many if there are more */
 
 ttt_status ttt_state_new(ttt_state **out, const ttt_model *model)
 {
@@ -80,15 +84,40 @@ static bool grows(const ttt_model *model)
     return false;
 }
 
+/* Bytes of all blocks together; SIZE_MAX if there are more. */
+static size_t grown_bytes(const ttt_model *model, int64_t tokens)
+{
+    size_t bytes = 0;
+    for (int64_t i = 0; i < model->lm.stack.layer_count; i++)
+        bytes = ttt_size_add(
+            bytes, ttt_size_times(rows_of(model, i, tokens), (size_t)per_token(model, i) * model->backend->real));
+    return bytes;
+}
+
+/* Memory that is never touched costs nothing, so the system would grant what is not there. */
+static ttt_status check_memory(const ttt_model *model, int64_t tokens)
+{
+    const size_t bytes = grown_bytes(model, tokens);
+    const int64_t left = bytes < WORTH_ASKING ? INT64_MAX : ttt_memory_left("");
+    if (bytes <= (size_t)left) return TTT_OK;
+    return ttt_fail(TTT_ERR_MEMORY,
+                    "what this model keeps of %lld tokens takes %.2f GB of memory, and %.2f GB are left: read or write "
+                    "fewer tokens, or in windows",
+                    (long long)tokens, (double)bytes / 1e9, (double)left / 1e9);
+}
+
 /* Rows keep their places: with a window they go round in as many rows as the window has, and these are all there once
  * anything goes round. */
 ttt_status ttt_state_reserve(ttt_state *state, int64_t tokens)
 {
     const ttt_model *model = state->model;
     const ttt_backend *b = model->backend;
+    if (tokens > most_tokens) tokens = most_tokens;
     if (tokens <= state->capacity || !grows(model)) return TTT_OK;
     const int64_t layers = model->lm.stack.layer_count;
-    const int64_t capacity = tokens > 2 * state->capacity ? tokens : 2 * state->capacity;
+    TTT_TRY(check_memory(model, tokens));
+    int64_t capacity = tokens > 2 * state->capacity ? tokens : 2 * state->capacity;
+    if (check_memory(model, capacity) != TTT_OK) capacity = tokens;
     void **grown = ttt_alloc((size_t)layers, sizeof *grown);
     if (!grown) return TTT_ERR_MEMORY;
     const ttt_status status = allocate(model, grown, capacity);

@@ -20,9 +20,6 @@ struct ttt_state {
     atomic_bool busy; /* a call is moving it */
 };
 
-/* Room for `tokens` tokens in what grows. On failure nothing has changed. */
-TTT_NODISCARD ttt_status ttt_state_reserve(ttt_state *state, int64_t tokens);
-
 /* The pieces of a state in their canonical form: name "layers.NUMBER.PIECE", by block; reals of the backend. */
 typedef struct ttt_state_entry {
     char name[TTT_PARAM_NAME];

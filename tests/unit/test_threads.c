@@ -14,6 +14,7 @@
 #include <unistd.h>
 
 #include "base/float_env.h"
+#include "base/memory.h"
 #include "base/processors.h"
 #include "base/threads.h"
 #include "fault.h"
@@ -293,6 +294,29 @@ static void processors(void)
     CHECK_EQ(ttt_processor_quota(root), 0);
 }
 
+static void memory(void)
+{
+    CHECK(ttt_memory_left("") > 0);
+    CHECK_EQ(ttt_memory_left("/nonexistent"), INT64_MAX);
+    put("/proc/self/cgroup", "0::/a/b\n");
+    put("/proc/meminfo", "MemTotal:  9000 kB\nMemFree:  100 kB\nMemAvailable:  8000 kB\n");
+    put("/sys/fs/cgroup/memory.max", "max\n");
+    put("/sys/fs/cgroup/a/b/memory.max", "max\n");
+    put("/sys/fs/cgroup/a/memory.max", "max\n");
+    CHECK_EQ(ttt_memory_left(root), 8000 * 1024);
+    put("/sys/fs/cgroup/a/memory.max", "5000000\n"); /* less what the group's processes hold, files apart */
+    put("/sys/fs/cgroup/a/memory.stat", "file 4000000\nanon 3000000\n");
+    CHECK_EQ(ttt_memory_left(root), 2000000);
+    put("/sys/fs/cgroup/a/b/memory.max", "1000000\n");
+    CHECK_EQ(ttt_memory_left(root), 1000000);
+    put("/sys/fs/cgroup/a/memory.stat", "anon 6000000\n");
+    CHECK_EQ(ttt_memory_left(root), 0);
+    put("/proc/self/cgroup", "3:memory:/c\n");
+    put("/sys/fs/cgroup/memory/c/memory.limit_in_bytes", "4000000\n");
+    put("/sys/fs/cgroup/memory/c/memory.stat", "rss 1\ntotal_rss 1500000\n");
+    CHECK_EQ(ttt_memory_left(root), 2500000);
+}
+
 int main(void)
 {
     lists();
@@ -302,5 +326,6 @@ int main(void)
     children();
     misuse();
     processors();
+    memory();
     return test_end();
 }
