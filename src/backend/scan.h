@@ -11,8 +11,8 @@
 struct ttt_run;
 
 enum {
-    TTT_SCAN_CHUNK = 16,   /* rows of a run for which one state is kept */
-    TTT_SCAN_CHANNELS = 64 /* channels that a backend may take together */
+    TTT_SCAN_CHUNK = 16,    /* rows of a run for which one state is kept */
+    TTT_SCAN_CHANNELS = 128 /* channels that a backend may take together */
 };
 
 typedef struct ttt_scan {

@@ -114,10 +114,21 @@ static void scan_chunk(const ttt_scan_part *s, int64_t first, int64_t rows, int6
     for (int64_t t = 0; t < rows; t++) vf_store_n(s->out + (first + t) * s->stride + column, at.out[t], lanes);
 }
 
+/* Asks for rows of columns that the next chunk needs: they lie too far apart for the machine to foresee. */
+static inline void scan_ahead(const ttt_scan_part *s, const float *x, int64_t first, int64_t rows)
+{
+    enum { LINE = 16 };
+    for (int64_t t = first; t < first + rows; t++)
+        for (int64_t column = 0; column < s->columns; column += LINE) __builtin_prefetch(x + t * s->stride + column);
+}
+
 static void scan(const ttt_scan_part *s)
 {
     for (int64_t first = 0; first < s->rows; first += TTT_SCAN_CHUNK) {
         const int64_t left = s->rows - first, rows = left < TTT_SCAN_CHUNK ? left : TTT_SCAN_CHUNK;
+        const int64_t after = left - rows < TTT_SCAN_CHUNK ? left - rows : TTT_SCAN_CHUNK;
+        const float *const next[] = {s->u, s->l, s->out};
+        for (int i = 0; i < 3; i++) scan_ahead(s, next[i], first + rows, after);
         for (int64_t column = 0; column < s->columns; column += VF) scan_chunk(s, first, rows, column);
     }
 }
