@@ -1,7 +1,10 @@
 # SPDX-License-Identifier: MIT
 """Times ttt and its peers in turn, every measurement in a process of its own, and prints one Markdown table: medians
-over all rounds, tokens per second, and how many times as fast ttt is in the same format. Every second round goes through
-the list backwards. Work and sizes: models.py; 125m, one sequence, a context of 1,024 tokens."""
+over all rounds, tokens per second, and how many times as fast ttt is with the same layer in the same format. Every second
+round goes through the list backwards. Work and sizes: models.py; 125m, one sequence, a context of 1,024 tokens.
+
+    --only '(llama|mamba).* f32$'    Llama and Mamba of ttt, Hugging Face and llama.cpp, in f32
+"""
 import argparse
 import json
 import os
@@ -11,10 +14,13 @@ import subprocess
 import sys
 from pathlib import Path
 
+from models import CONTEXT, LAYERS, MAMBA_LAYERS
+
 HERE = Path(__file__).resolve().parent
-CONTEXT, TTT_DECODED = 1024, 64
+TTT_DECODED = 64
 TESTS = ("prefill", "decode", "train")
-LAYERS = {"ttt-linear": "ttt_linear", "ttt-mlp": "ttt_mlp"}
+TTT = {"ttt-linear": ("ttt_linear", LAYERS), "ttt-mlp": ("ttt_mlp", LAYERS), "ttt-llama": ("attention", LAYERS),
+       "ttt-mamba": ("mamba", MAMBA_LAYERS)}  # what each block is, and how many there are
 
 # name, title, the ttt that it is held against, formats of inference, formats of training
 PEERS = [
@@ -22,10 +28,12 @@ PEERS = [
     ("ttt-torch-linear", "PyTorch, TTT-Linear", "ttt-linear", ("f32", "bf16"), ("f32", "bf16")),
     ("ttt-mlp", "**ttt, TTT-MLP**", None, ("f32", "bf16", "q8", "q4"), ("f32", "bf16")),
     ("ttt-torch-mlp", "PyTorch, TTT-MLP", "ttt-mlp", ("f32", "bf16"), ("f32", "bf16")),
-    ("hf-llama", "Hugging Face, Llama", "ttt-linear", ("f32", "bf16"), ("f32", "bf16")),
-    ("hf-mamba", "Hugging Face, Mamba", "ttt-linear", ("f32",), ()),
-    ("llamacpp-llama", "llama.cpp, Llama", "ttt-linear", ("f32", "bf16", "q8_0", "q4_0"), ()),
-    ("llamacpp-mamba", "llama.cpp, Mamba", "ttt-linear", ("f32", "bf16", "q8_0", "q4_0"), ()),
+    ("ttt-llama", "**ttt, Llama**", None, ("f32", "bf16", "q8", "q4"), ("f32", "bf16")),
+    ("hf-llama", "Hugging Face, Llama", "ttt-llama", ("f32", "bf16"), ("f32", "bf16")),
+    ("llamacpp-llama", "llama.cpp, Llama", "ttt-llama", ("f32", "bf16", "q8_0", "q4_0"), ()),
+    ("ttt-mamba", "**ttt, Mamba**", None, ("f32", "bf16", "q8", "q4"), ("f32", "bf16")),
+    ("hf-mamba", "Hugging Face, Mamba", "ttt-mamba", ("f32",), ("f32",)),
+    ("llamacpp-mamba", "llama.cpp, Mamba", "ttt-mamba", ("f32", "bf16", "q8_0", "q4_0"), ()),
 ]
 
 
@@ -40,12 +48,13 @@ def jobs(wanted):
 
 def command(job, options):
     name, test, precision = job
-    if name not in LAYERS:
+    if name not in TTT:
         return [sys.executable, HERE / "measure.py", name, test, precision, options.threads, options.repetitions]
     what = {"prefill": ["-p", CONTEXT, "-n", 0], "decode": ["-p", 0, "-n", TTT_DECODED, "-d", CONTEXT],
             "train": ["--train", CONTEXT]}[test]
-    return [options.ttt, "bench", "--config", "125m", "--layer", LAYERS[name], "--precision", precision, "-o", "json",
-            "-t", options.threads, "-r", options.repetitions, *what]
+    layer, count = TTT[name]
+    return [options.ttt, "bench", "--config", "125m", "--set", f"num_hidden_layers={count}", "--layer", layer,
+            "--precision", precision, "-o", "json", "-t", options.threads, "-r", options.repetitions, *what]
 
 
 def measure(job, options):
@@ -58,7 +67,7 @@ def measure(job, options):
         return f"took more than {options.limit} s"
     if done.returncode != 0:
         return (done.stderr.strip().splitlines() or [f"exit status {done.returncode}"])[-1]
-    if job[0] in LAYERS:
+    if job[0] in TTT:
         record = json.loads(done.stdout)[0]
         return record["samples"], record["peak_rss_bytes"]
     record = json.loads(done.stdout.strip().splitlines()[-1])
