@@ -196,6 +196,7 @@ static json_t *op_record(const ttt_bench_table *table, const ttt_bench_case *c, 
     json_object_set_new(r, "threads", json_integer(limits->threads));
     json_object_set_new(r, "tokens", json_integer(c->tokens));
     json_object_set_new(r, "seconds", json_real(op->seconds));
+    if (op->dual > 0) json_object_set_new(r, "times_the_dual_form", json_real(op->dual));
     json_object_set_new(r, "gflops", json_real(1e-9 * (op->work.products + op->work.others) / op->seconds));
     json_object_set_new(r, "gb_per_s", json_real(1e-9 * op->work.bytes / op->seconds));
     json_object_set_new(r, "fraction_of_limit", json_real(least / op->seconds));
@@ -216,6 +217,7 @@ void ttt_bench_print_op(ttt_bench_table *table, const ttt_bench_case *c, const t
                    "------: | ----: | ----------------: |\n");
         char limit[64];
         snprintf(limit, sizeof limit, "%.1f %% of %s", 100 * least / op->seconds, memory_bound ? "memory" : "compute");
+        if (op->dual > 0) snprintf(limit, sizeof limit, "%.1f x the dual", op->dual);
         printf("| %-32s | %-22s | %-9s | %7d | %9.1f | %7.1f | %5.1f | %17s |\n", op->operation, op->shape,
                op->precision, limits->threads, 1e6 * op->seconds,
                1e-9 * (op->work.products + op->work.others) / op->seconds, 1e-9 * op->work.bytes / op->seconds, limit);

@@ -243,7 +243,7 @@ ttt_status ttt_bench_limits(ttt_limits *limits, int threads, char sentence[TTT_B
 
 static void write_op(void *context, const ttt_op_time *time)
 {
-    ttt_bench_op op = {.seconds = time->seconds, .work = time->work};
+    ttt_bench_op op = {.seconds = time->seconds, .work = time->work, .dual = time->dual};
     snprintf(op.operation, sizeof op.operation, "%s", time->operation);
     snprintf(op.shape, sizeof op.shape, "%s", time->shape);
     snprintf(op.precision, sizeof op.precision, "%s", time->precision);

@@ -51,6 +51,7 @@ typedef struct ttt_bench_op {
     char operation[48], shape[64], precision[TTT_BENCH_NAME];
     double seconds;
     ttt_work work;
+    double dual; /* as in ttt_op_time */
 } ttt_bench_op;
 
 /* Times every operation at the shapes of the case's configuration, in one process, with `tokens` tokens. */

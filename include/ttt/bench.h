@@ -46,6 +46,8 @@ typedef struct ttt_op_time {
     const char *precision;
     double seconds; /* of a call: the median */
     ttt_work work;  /* as ttt_profile_row counts it: every operand comes from memory once */
+    double dual;    /* of a learner in its primal form: how many times as long as in the dual form, in which models are
+                       computed, it takes; else 0 */
 } ttt_op_time;
 
 typedef struct ttt_op_options {

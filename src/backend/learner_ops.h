@@ -122,6 +122,9 @@ struct ttt_learner_ops {
     void (*reset_backward)(const ttt_learner_ops *self, const ttt_backend *backend, const ttt_learner_call *call);
 
     void (*forward)(const ttt_learner_ops *self, const ttt_backend *backend, const ttt_learner_call *call); /* [row] */
+    /* The forward without `saved` in the primal form, to hold `forward` against; NULL: there is none, or `forward` is
+     * that. */
+    void (*primal)(const ttt_learner_ops *self, const ttt_backend *backend, const ttt_learner_call *call);
     /* Given dout and runs[].dstate. The states themselves are not needed: `saved` holds what is. */
     void (*backward)(const ttt_learner_ops *self, const ttt_backend *backend, const ttt_learner_call *call);
 

@@ -55,6 +55,12 @@ void ttt_suite_time(ttt_suite *s, const char *name, const char *shape, ttt_preci
     if (product) result.work = (ttt_work){.products = result.work.others, .bytes = result.work.bytes};
     qsort(times, (size_t)count, sizeof *times, by_value);
     result.seconds = times[count / 2];
+    if (s->primal) {
+        result.work = s->work;
+        result.dual = result.seconds / s->seconds;
+    }
+    s->work = result.work;
+    s->seconds = result.seconds;
     s->report(s->context, &result);
 }
 
@@ -116,7 +122,7 @@ ttt_status ttt_time_ops(const ttt_config *config, const ttt_op_options *options,
     ttt_status status = init(&s, config, options);
     if (status == TTT_OK) {
         ttt_suite_products(&s);
-        ttt_suite_learners(&s, config);
+        ttt_suite_learners(&s);
         ttt_suite_scan(&s, config);
         ttt_suite_rest(&s);
         if (s.failed) status = TTT_ERR_MEMORY;

@@ -32,6 +32,9 @@ struct ttt_suite {
     ttt_run sequence; /* all rows */
     ttt_learner_call call;
     const ttt_learner_ops *learner;
+    ttt_work work;  /* of the operation timed last, */
+    double seconds; /* and what it takes */
+    bool primal;    /* it is the one before in the primal form, of which nothing is counted */
     ttt_scan scan;
     ttt_scan_gradients dscan;
 
@@ -48,7 +51,7 @@ void ttt_suite_release(ttt_suite *s);
 void ttt_suite_time(ttt_suite *s, const char *name, const char *shape, ttt_precision precision, bool product);
 
 void ttt_suite_products(ttt_suite *s);
-void ttt_suite_learners(ttt_suite *s, const ttt_config *config);
+void ttt_suite_learners(ttt_suite *s);
 void ttt_suite_scan(ttt_suite *s, const ttt_config *config);
 void ttt_suite_rest(ttt_suite *s);
 

@@ -7,9 +7,11 @@
 #include <string.h>
 
 #include "bench/suite.h"
+#include "layer/ttt.h"
 
 static void reset(ttt_suite *s) { s->learner->reset(s->learner, s->b, &s->call); }
 static void forward(ttt_suite *s) { s->learner->forward(s->learner, s->b, &s->call); }
+static void primal(ttt_suite *s) { s->learner->primal(s->learner, s->b, &s->call); }
 static void backward(ttt_suite *s) { s->learner->backward(s->learner, s->b, &s->call); }
 
 static void reset_forward(ttt_suite *s)
@@ -33,32 +35,31 @@ static void fill_factors(ttt_suite *s, void *read, void *write)
 
 enum { PARAMS = 2 * TTT_LEARNER_MAPS + 2 };
 
-/* Parameters and their gradients: W and b of each map, then the norm's. */
-static void make_params(ttt_suite *s, int64_t D, ttt_param params[PARAMS], ttt_param dparams[PARAMS])
+/* Parameters and their gradients: W and b of each map, then the norm's; 0 for those that the flags leave out. */
+static void make_params(ttt_suite *s, const ttt_learner_dims *dims, ttt_param params[PARAMS], ttt_param dparams[PARAMS])
 {
     const ttt_learner_maps *maps = s->learner->maps;
+    const int64_t D = dims->key_size;
+    const bool start = !(dims->flags & TTT_LEARNER_ZERO_START), bias = !(dims->flags & TTT_LEARNER_NO_BIAS);
     int count = 0;
     int64_t sizes[PARAMS];
     for (int m = 0; m < maps->count; m++) {
-        sizes[count++] = s->H * maps->in[m] * D * maps->out[m] * D;
-        sizes[count++] = s->H * maps->out[m] * D;
+        sizes[count++] = start ? s->H * maps->in[m] * D * maps->out[m] * D : 0;
+        sizes[count++] = start && bias ? s->H * maps->out[m] * D : 0;
     }
-    for (int norm = 0; norm < 2; norm++) sizes[count++] = s->H * D;
+    for (int norm = 0; norm < 2; norm++) sizes[count++] = dims->flags & TTT_LEARNER_NO_NORM ? 0 : s->H * D;
     for (int i = 0; i < count; i++) {
+        if (!sizes[i]) continue;
         params[i].values = ttt_suite_reals(s, sizes[i]);
         dparams[i].values = ttt_suite_reals(s, sizes[i]);
     }
 }
 
-static void make_call(ttt_suite *s, ttt_param params[PARAMS], ttt_param dparams[PARAMS])
+static void make_call(ttt_suite *s, ttt_learner_dims dims, ttt_param params[PARAMS], ttt_param dparams[PARAMS])
 {
-    const ttt_learner_dims dims = {.heads = s->H,
-                                   .key_size = s->C / s->H,
-                                   .value_size = s->C / s->H,
-                                   .mini_batch = s->K,
-                                   .group = TTT_SUITE_GROUP};
+    dims.group = TTT_SUITE_GROUP;
     const int64_t n = s->R * s->C, rates = s->R * s->H, H = s->H;
-    make_params(s, dims.key_size, params, dparams);
+    make_params(s, &dims, params, dparams);
     s->sequence = (ttt_run){.count = s->R};
     s->sequence.state = ttt_suite_reals(s, H * s->learner->state_size(s->learner, &dims));
     s->sequence.dstate = ttt_suite_reals(s, H * s->learner->state_size(s->learner, &dims));
@@ -95,10 +96,10 @@ static void time_part(ttt_suite *s, const char *part, void (*prepare)(ttt_suite 
     ttt_suite_time(s, name, shape, TTT_PRECISION_F32, false);
 }
 
-static void time_learner(ttt_suite *s)
+static void time_learner(ttt_suite *s, const ttt_learner_dims *dims)
 {
     ttt_param params[PARAMS] = {0}, dparams[PARAMS] = {0};
-    make_call(s, params, dparams);
+    make_call(s, *dims, params, dparams);
     if (!s->failed && ttt_backend_reserve(s->b, s->learner->scratch_bytes(s->learner, &s->call.dims)) != TTT_OK)
         s->failed = true;
     if (!s->failed) {
@@ -106,6 +107,9 @@ static void time_learner(ttt_suite *s)
         time_part(s, "backward", reset_forward, backward);
         s->call.saved = NULL;
         time_part(s, "forward, prefill", reset, forward);
+        s->primal = s->learner->primal != NULL;
+        if (s->primal) time_part(s, "forward, primal", reset, primal);
+        s->primal = false;
         s->sequence.count = 1;
         s->sequence.position = s->K / 2;
         reset(s);
@@ -114,20 +118,21 @@ static void time_learner(ttt_suite *s)
     ttt_suite_release(s);
 }
 
-/* Whether a block of the configuration has the learner's layer. */
-static bool is_used(const ttt_config *config, const ttt_learner_ops *learner)
+/* The layer of the configuration that has the learner; NULL: it has none. */
+static const ttt_layer *layer_with(const ttt_stack *stack, const ttt_learner_ops *learner)
 {
-    char layer[48];
-    snprintf(layer, sizeof layer, "ttt_%s", learner->name);
-    for (int64_t i = 0; i < config->num_hidden_layers; i++)
-        if (strstr(ttt_config_block(config, i), layer)) return true;
-    return false;
+    char name[48];
+    snprintf(name, sizeof name, "ttt_%s", learner->name);
+    for (int64_t i = 0; i < stack->layer_count; i++)
+        if (strcmp(stack->layers[i].ops->name, name) == 0) return &stack->layers[i];
+    return NULL;
 }
 
-void ttt_suite_learners(ttt_suite *s, const ttt_config *config)
+void ttt_suite_learners(ttt_suite *s)
 {
     for (int i = 0; i < TTT_LEARNER_COUNT && !s->failed; i++) {
         s->learner = s->b->ops->learner[i];
-        if (is_used(config, s->learner)) time_learner(s);
+        const ttt_layer *layer = layer_with(&s->lm.stack, s->learner);
+        if (layer) time_learner(s, &ttt_shape_of(layer)->dims);
     }
 }

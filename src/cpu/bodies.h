@@ -15,6 +15,7 @@
 #include "cpu/body_blocks.h"
 #include "cpu/body_learner_linear.h"
 #include "cpu/body_learner_mlp.h"
+#include "cpu/body_learner_primal.h"
 #include "cpu/body_limits.h"
 #include "cpu/body_loss.h"
 #include "cpu/body_norm.h"
@@ -36,8 +37,8 @@
         .scan_rates = scan_rates, .scan = scan, .scan_backward = scan_backward, .cross_entropy = cross_entropy,        \
         .sum_squares = sum_squares, .adamw = adamw,                                                                    \
         .attention = {attention_span, attention_merge, attention_delta, attention_keys_backward},                      \
-        .learner = {[TTT_LINEAR_LEARNER] = {learner_linear_forward, learner_linear_backward},                          \
-                    [TTT_MLP_LEARNER] = {learner_mlp_forward, learner_mlp_backward}},                                  \
+        .learner = {[TTT_LINEAR_LEARNER] = {learner_linear_forward, learner_linear_backward, learner_linear_primal},   \
+                    [TTT_MLP_LEARNER] = {learner_mlp_forward, learner_mlp_backward, learner_mlp_primal}},              \
     }
 
 #endif

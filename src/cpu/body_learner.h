@@ -31,20 +31,25 @@ MM_INLINE vf dots(const float *a, view b, int64_t k)
     return sum[0];
 }
 
-/* c [m, n] = init + alpha a [m, k] b^T, b [n, k] by rows. For a single token turning b is not worth while. */
+/* c [n] = init + alpha a [k] b^T, b [n, k] by rows */
+static void row_times_turned(int64_t n, int64_t k, float alpha, const float *a, view b, view init, float *c)
+{
+    int64_t j = 0;
+    for (; j + VF <= n; j += VF) {
+        const vf from = init.x ? vf_load(init.x + j) : vf_zero();
+        vf_store(c + j, vf_fma(vf_set(alpha), dots(a, rows_of(b.x + j * b.row, b.row), k), from));
+    }
+    for (; j < n; j++) c[j] = (init.x ? init.x[j] : 0) + alpha * row_dot(a, b.x + j * b.row, k);
+}
+
+/* c [m, n] = init + alpha a [m, k] b^T. For a single token turning b is not worth while. */
 static void times_turned(const ttt_tile *t, int64_t m, int64_t n, int64_t k, float alpha, view a, view b, view init,
                          float *c, int64_t c_row)
 {
-    int64_t j = 0;
-    if (!is_online(t)) {
+    if (is_online(t))
+        row_times_turned(n, k, alpha, a.x, b, init, c);
+    else
         mm_turned(m, n, k, alpha, a, b, init, c, c_row, t->work.panel);
-        return;
-    }
-    for (; j + VF <= n; j += VF) {
-        const vf from = init.x ? vf_load(init.x + j) : vf_zero();
-        vf_store(c + j, vf_fma(vf_set(alpha), dots(a.x, rows_of(b.x + j * b.row, b.row), k), from));
-    }
-    for (; j < n; j++) c[j] = (init.x ? init.x[j] : 0) + alpha * row_dot(a.x, b.x + j * b.row, k);
 }
 
 /* dx [count, in] = init + dz W^T */

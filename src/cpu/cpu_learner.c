@@ -16,6 +16,7 @@ typedef struct walk {
     const ttt_backend *backend;
     const ttt_learner_call *call;
     const ttt_learner_kernels *kernels;
+    bool primal;
 } walk;
 
 static walk walk_of(const ttt_learner_ops *self, const ttt_backend *b, const ttt_learner_call *call)
@@ -283,6 +284,9 @@ static void forward_item(void *context, int64_t item, int thread)
     const scratch s = thread_scratch(w, thread);
     const bool keeping = call->saved != NULL;
     keep kept = {0};
+    ttt_map formed[2 * TTT_LEARNER_MAPS];
+    for (int i = 0; i < 2; i++) /* memory that only the backward uses */
+        ttt_cpu_find_maps(formed + i * TTT_LEARNER_MAPS, w->self, &call->dims, state_at(&s, i));
     float *state = ttt_cpu_head_state(w->self, w->call, run->state, head);
     if (keeping) {
         kept = kept_of(w, item);
@@ -296,8 +300,17 @@ static void forward_item(void *context, int64_t item, int thread)
         ttt_cpu_find_maps(t.map, w->self, &call->dims, state);
         memcpy(t.next, t.map, sizeof t.next);
         if (keeping) t.trace = trace_of(w, run, &kept, &t);
-        w->kernels->forward(&t);
+        t.formed = formed;
+        (w->primal ? w->kernels->primal : w->kernels->forward)(&t);
     }
+}
+
+void ttt_cpu_learner_primal(const ttt_learner_ops *self, const ttt_backend *b, const ttt_learner_call *call)
+{
+    walk w = walk_of(self, b, call);
+    assert(!call->saved);
+    w.primal = true;
+    ttt_parallel(ttt_pool_of(b), call->run_count * call->dims.heads, forward_item, &w);
 }
 
 void ttt_cpu_learner_forward(const ttt_learner_ops *self, const ttt_backend *b, const ttt_learner_call *call)

@@ -79,6 +79,7 @@ typedef struct ttt_tile {
     ttt_map map[TTT_LEARNER_MAPS];
     ttt_map next[TTT_LEARNER_MAPS]; /* may be the same as `map` */
     ttt_map dmap[TTT_LEARNER_MAPS];
+    const ttt_map *formed; /* the primal form: [2, TTT_LEARNER_MAPS], sums and weights of a token in place of w and b */
     ttt_tile_from from;
     ttt_tile_to to;
     ttt_trace trace; /* forward: filled, but for a replay; backward: read */
@@ -99,6 +100,7 @@ int64_t ttt_cpu_learner_saved_size(const ttt_learner_ops *self, const ttt_learne
 int64_t ttt_cpu_learner_partial_size(const ttt_learner_ops *self, const ttt_learner_dims *dims);
 size_t ttt_cpu_learner_scratch_bytes(const ttt_learner_ops *self, const ttt_learner_dims *dims);
 void ttt_cpu_learner_forward(const ttt_learner_ops *self, const ttt_backend *b, const ttt_learner_call *call);
+void ttt_cpu_learner_primal(const ttt_learner_ops *self, const ttt_backend *b, const ttt_learner_call *call);
 void ttt_cpu_learner_backward(const ttt_learner_ops *self, const ttt_backend *b, const ttt_learner_call *call);
 
 int64_t ttt_cpu_learner_state_size(const ttt_learner_ops *self, const ttt_learner_dims *dims);

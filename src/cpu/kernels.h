@@ -154,7 +154,7 @@ static inline int64_t ttt_attention_reals(int64_t head_size)
 
 /* One tile of a learner; see cpu_learner.h. */
 typedef struct ttt_learner_kernels {
-    ttt_tile_kernel *forward, *backward;
+    ttt_tile_kernel *forward, *backward, *primal;
 } ttt_learner_kernels;
 
 typedef struct ttt_attention_kernels {

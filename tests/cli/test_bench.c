@@ -93,7 +93,7 @@ static void operations(void)
 {
     CHECK_EQ(cli_run("%s", BENCH "--ops -o json --layer ttt_mlp >ops.json"), 0);
     json_t *list = json_load_file("ops.json", 0, NULL), *record;
-    size_t i, learners = 0, products = 0;
+    size_t i, learners = 0, products = 0, primal = 0;
     CHECK(json_array_size(list) > 30);
     json_array_foreach(list, i, record)
     {
@@ -102,12 +102,15 @@ static void operations(void)
         CHECK(json_real_value(json_object_get(record, "gb_per_s")) > 0);
         CHECK(json_real_value(json_object_get(record, "fraction_of_limit")) > 0);
         learners += name && strstr(name, "learner_mlp.") != NULL;
+        primal += json_real_value(json_object_get(record, "times_the_dual_form")) > 0;
         products += name && strncmp(name, "linear", 6) == 0;
     }
-    CHECK_EQ(learners, 4);
+    CHECK_EQ(learners, 5);
+    CHECK_EQ(primal, 1);
     CHECK(products >= 4 * 5); /* each shape in f32 at least */
     json_decref(list);
     CLI_SAYS(0, "| adamw ", "%s", BENCH "--ops");
+    CHECK(strstr(cli_output, "| learner_linear.forward, primal ") && strstr(cli_output, " x the dual |"));
 }
 
 static void contexts(void)

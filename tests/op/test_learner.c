@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: MIT
  *
  * The learners of the cpu backend, on every instruction set of the machine, against those of ref (primal form, double):
- * what is read, the state, every gradient. And bit for bit against themselves: any split into calls, any batch, any
- * number of threads; with every combination of flags. Runs that begin inside a mini-batch get there by a call of their
- * own, so that gradients also cross from one call to the next by way of the state.
+ * what is read, also in cpu's own primal form, the state, every gradient. And bit for bit against themselves: any split
+ * into calls, any batch, any number of threads; with every combination of flags. Runs that begin inside a mini-batch
+ * get there by a call of their own, so that gradients also cross from one call to the next by way of the state.
  */
 #include <stdint.h>
 
@@ -295,6 +295,17 @@ static void run_forward(const bench *w, bool keep)
     }
 }
 
+/* The same in the primal form. */
+static void run_primal(const bench *w)
+{
+    reset(w);
+    for (int which = 0; which < 2; which++) {
+        ttt_run runs[RUNS];
+        ttt_learner_call call = call_of(w, runs, runs_of(w, which, runs));
+        w->ops->primal(w->ops, w->b, &call);
+    }
+}
+
 static void run_backward(const bench *w)
 {
     ttt_run runs[RUNS];
@@ -365,10 +376,10 @@ static double tolerance(const shape *s, int field, double largest, double elemen
     return unit * fmin((field < 2 ? 8 : 32) * largest, 64 * (element + largest / 32));
 }
 
-static void compare(const char *isa, const shape *s, const results *cpu, const results *ref)
+static void compare(const char *isa, const shape *s, const results *cpu, const results *ref, int fields)
 {
     double worst = 0;
-    for (int i = 0; i < 7 + (s->mlp ? 6 : 4); i++) {
+    for (int i = 0; i < fields; i++) {
         double largest = 0;
         int64_t wrong = 0;
         for (int64_t j = 0; j < ref->sizes[i]; j++) largest = fmax(largest, fabs(ref->field[i][j]));
@@ -466,9 +477,14 @@ static void check_shape(const shape *s, ttt_isa isa)
         results r;
         collect(&r, &wc);
         if (threads == 1) {
-            compare(ttt_isa_name(isa), s, &r, &expected);
+            compare(ttt_isa_name(isa), s, &r, &expected, 7 + p.param_count);
             if (s->D > 2) check_loss(&wc, &wr, &r, &expected);
             first = r;
+            run_primal(&wc);
+            collect(&r, &wc);
+            compare(ttt_isa_name(isa), s, &r, &expected, 2); /* out, state */
+            results_free(&r);
+            run_forward(&wc, false);
         } else {
             for (int f = 0; f < 7 + p.param_count; f++) {
                 if (r.sizes[f])

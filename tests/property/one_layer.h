@@ -19,6 +19,7 @@ typedef struct one_layer {
     ttt_param *w, *g;       /* views into them */
     bool frozen;
     double rate_factor; /* of a pass */
+    double *state;      /* after the last run */
 } one_layer;
 
 static inline void *one_layer_memory(size_t bytes)
@@ -84,6 +85,7 @@ static inline one_layer one_layer_new(const char *name, const ttt_config *config
 
 static inline void one_layer_free(one_layer *l)
 {
+    free(l->state);
     free(l->values);
     free(l->grads);
     ttt_free(l->w);
@@ -93,16 +95,14 @@ static inline void one_layer_free(one_layer *l)
 }
 
 /* y [T,C] of x; with dy also dx and the gradients of all parameters (which are zero before). */
-static inline void one_layer_run(const one_layer *l, int64_t T, double *y, const double *x, double *dx,
-                                 const double *dy)
+static inline void one_layer_run(one_layer *l, int64_t T, double *y, const double *x, double *dx, const double *dy)
 {
     const ttt_layer *layer = l->stack.layers;
     const size_t state_bytes = (size_t)l->stack.state_size * sizeof(double),
                  bytes = (size_t)(T * layer->width) * sizeof(double);
-    const ttt_run run = {.count = T,
-                         .frozen = l->frozen,
-                         .state = one_layer_memory(state_bytes),
-                         .dstate = one_layer_memory(state_bytes)};
+    free(l->state);
+    l->state = one_layer_memory(state_bytes);
+    const ttt_run run = {.count = T, .frozen = l->frozen, .state = l->state, .dstate = one_layer_memory(state_bytes)};
     ttt_pass pass = {.backend = l->b,
                      .runs = &run,
                      .run_count = 1,
@@ -123,7 +123,6 @@ static inline void one_layer_run(const one_layer *l, int64_t T, double *y, const
         layer->ops->backward(layer, &pass, w, g, saved_memory, scratch_memory, dx, dy, x);
         if (layer->ops->reset_backward) layer->ops->reset_backward(layer, &pass, g);
     }
-    free(run.state);
     free(run.dstate);
     free(saved_memory);
     free(scratch_memory);

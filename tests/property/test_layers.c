@@ -12,6 +12,9 @@ int main(void)
         int64_t length;
     } models[] = {
         {"ttt_linear+ffn,conv+ttt_mlp", "", 18},
+        {"ttt_linear+ffn,ttt_mlp", "mini_batch_size=1 ttt_target=v ttt_bias=false ttt_rate=0.05", 18},
+        {"ttt_linear+ffn,ttt_mlp", "mini_batch_size=40 ttt_residual=false ttt_position_factor=false", 36},
+        {"ttt_linear+ffn", "mini_batch_size=64 ttt_norm=false ttt_residual=false ttt_bias=false ttt_w0=zero", 40},
         {"attention+ffn", "", 18},
         {"attention+ffn,attention", "num_key_value_heads=1", 140}, /* more than two blocks of keys */
         {"attention+ffn", "sliding_window=1", 9},

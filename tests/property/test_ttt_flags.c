@@ -311,6 +311,30 @@ static void check_long_mini_batch(void)
     one_layer_free(&small);
 }
 
+/* The state as other programs hold it: without biases, and of the last head what the witness ended with. */
+static void check_view(void)
+{
+    static const char *const names[] = {"W1", "W2", "W1_grad", "W2_grad"};
+    ttt_config config = config_of(8, 4);
+    one_layer l = one_layer_new("ttt_mlp", &config);
+    witness w = {.l = &l, .config = &config, .mlp = true};
+    double y[T * C], view[4 * H * D * E];
+    ttt_state_piece pieces[TTT_STATE_PIECES];
+    const ttt_layer *layer = l.stack.layers;
+    const ttt_run run = {.position = T, .state = (one_layer_run(&l, T, y, x, NULL, NULL), l.state)};
+    run_witness(&w, y, x);
+    CHECK_EQ(layer->ops->view_pieces(layer, l.b, pieces), 4);
+    CHECK_OK(layer->ops->view(layer, l.b, &run, view));
+    for (int i = 0; i < 4; i++) {
+        const weights *from = i < 2 ? &w.W : &w.S;
+        const double *expected = i % 2 == 0 ? &from->W1[0][0] : &from->W2[0][0];
+        CHECK_STR(pieces[i].name, names[i]);
+        CHECK_EQ(ttt_piece_elements(&pieces[i]), H * D * E);
+        for (int j = 0; j < D * E; j++) CHECK_NEAR(view[(i * H + H - 1) * D * E + j], expected[j], 1e-12);
+    }
+    one_layer_free(&l);
+}
+
 /* What each flag leaves out of the parameters. */
 static void check_names(const char *name, const ttt_config *config)
 {
@@ -359,6 +383,7 @@ int main(void)
     check_rate("ttt_linear", 1, true, 0);
     check_rate("ttt_mlp", 1, true, 0);
     check_long_mini_batch();
+    check_view();
     const ttt_config zero = config_of(128, 4);
     ttt_stack stack;
     CHECK_FAILS(ttt_stack_init_layer(&stack, "ttt_mlp", &zero), TTT_ERR_UNSUPPORTED, "ttt_w0");
