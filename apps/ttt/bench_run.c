@@ -126,7 +126,7 @@ static ttt_status measure_reading(const ttt_bench_case *c, ttt_bench_result *res
     ttt_status status = reader_open(r, c);
     if (status != TTT_OK) return status;
     snprintf(result->precision, sizeof result->precision, "%s", ttt_model_precision(r->model));
-    ttt_work_inference(&result->work, r->model, decode ? 1 : c->tokens);
+    ttt_work_inference(&result->work, r->model, c->depth, decode ? 1 : c->tokens);
     if (decode)
         result->work = (ttt_work){(double)c->tokens * result->work.products, (double)c->tokens * result->work.others,
                                   (double)c->tokens * result->work.bytes};

@@ -8,6 +8,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <ttt/bench.h>
 #include <ttt/generate.h>
 #include <ttt/machine.h>
 #include <ttt/version.h>
@@ -54,14 +55,23 @@ static ttt_status print_machine(void)
     return TTT_OK;
 }
 
+static const char *type_of(const ttt_config *c)
+{
+    const char *type;
+    return ttt_config_get_string(c, "model_type", &type) == TTT_OK ? type : "";
+}
+
+/* Of TTT layers, what is around them too. */
 static void print_layers(const ttt_config *c)
 {
     char layer[TTT_APP_LAYER], *blocks;
     const bool gate = ttt_app_integer_of(c, "use_gate"), share = ttt_app_integer_of(c, "share_qk");
-    printf("layer         %s, %s%s%s\n", ttt_app_title_of(c, layer),
-           gate && share ? "mamba backbone" : "transformer backbone",
-           gate != share ? (gate ? " with gate" : " with shared q and k") : "",
-           ttt_app_integer_of(c, "pre_conv") ? ", a convolution before it" : "");
+    printf("layer         %s", ttt_app_title_of(c, layer));
+    if (ttt_app_has_part(c, "ttt_"))
+        printf(", %s%s%s", gate && share ? "mamba backbone" : "transformer backbone",
+               gate != share ? (gate ? " with gate" : " with shared q and k") : "",
+               ttt_app_integer_of(c, "pre_conv") ? ", a convolution before it" : "");
+    printf("\n");
     if (strcmp(layer, "mixed") != 0 || ttt_config_get(c, "layers", &blocks) != TTT_OK) return;
     printf("blocks        %s\n", blocks);
     ttt_string_free(blocks);
@@ -70,14 +80,20 @@ static void print_layers(const ttt_config *c)
 static void print_config(const ttt_config *c)
 {
     const int64_t hidden = ttt_app_integer_of(c, "hidden_size"), heads = ttt_app_integer_of(c, "num_attention_heads");
+    const bool delta = ttt_app_has_part(c, "delta_net") || ttt_app_has_part(c, "gated_deltanet");
+    const int64_t given = delta ? ttt_app_integer_of(c, "head_dim") : 0;
+    printf("form          %s\n", type_of(c));
     print_layers(c);
-    printf("size          %" PRId64 " layers, hidden_size %" PRId64 ", %" PRId64 " heads of %" PRId64
-           ", intermediate_size %" PRId64 "\n",
-           ttt_app_integer_of(c, "num_hidden_layers"), hidden, heads, hidden / heads,
-           ttt_app_integer_of(c, "intermediate_size"));
-    printf("inner loop    mini-batches of %" PRId64 ", ttt_base_lr %g, rope_theta %g\n",
-           ttt_app_integer_of(c, "mini_batch_size"), ttt_app_real_of(c, "ttt_base_lr"),
-           ttt_app_real_of(c, "rope_theta"));
+    printf("size          %" PRId64 " layers, hidden_size %" PRId64, ttt_app_integer_of(c, "num_hidden_layers"),
+           hidden);
+    if (strcmp(type_of(c), "mamba") != 0)
+        printf(", %" PRId64 " heads of %" PRId64, heads, given ? given : hidden / heads);
+    if (ttt_app_has_part(c, "ffn")) printf(", intermediate_size %" PRId64, ttt_app_integer_of(c, "intermediate_size"));
+    printf("\n");
+    if (ttt_app_has_part(c, "ttt_"))
+        printf("inner loop    mini-batches of %" PRId64 ", ttt_base_lr %g, rope_theta %g\n",
+               ttt_app_integer_of(c, "mini_batch_size"), ttt_app_real_of(c, "ttt_base_lr"),
+               ttt_app_real_of(c, "rope_theta"));
     printf("vocabulary    %" PRId64 ", %s head\n", ttt_app_integer_of(c, "vocab_size"),
            ttt_app_integer_of(c, "tie_word_embeddings") ? "tied" : "separate");
     printf("parameters    %" PRId64 "\n", ttt_config_parameters(c));
@@ -114,28 +130,49 @@ static void print_tokenizer(const char *folder, const ttt_model *model)
     ttt_tokenizer_free(t);
 }
 
+static int64_t context_of(const ttt_model *model)
+{
+    return ttt_app_integer_of(ttt_model_config(model), "max_position_embeddings");
+}
+
+/* Of a state that grows: what it begins with, and what it has become after the context of training. */
+static void print_state(const ttt_model *model)
+{
+    const int64_t context = context_of(model);
+    const int64_t some = 1 << 20, more = 2 * some;
+    const double least = ttt_model_state_bytes(model, 0), longest = ttt_model_state_bytes(model, more);
+    const double each = (longest - ttt_model_state_bytes(model, some)) / (double)some;
+    printf("state         ");
+    if (longest == least)
+        printf("%.0f bytes a sequence, however long\n", least);
+    else if (each == 0)
+        printf("%.0f bytes a sequence at most, %.0f at the beginning\n", longest, least);
+    else
+        printf("%.0f bytes a sequence of %" PRId64 " tokens: %.0f, and %.0f more for each token\n",
+               ttt_model_state_bytes(model, context), context, least, each);
+}
+
 /* Weights are read and checked on the way: a folder that info describes is one that the other commands can use. */
 static ttt_status print_model(const options *o)
 {
     ttt_model *model;
     ttt_status status = ttt_model_open(&model, o->model, &o->compute);
     if (status != TTT_OK) return status;
-    ttt_state *state;
-    ttt_context *context = NULL;
-    status = ttt_state_new(&state, model);
-    if (status == TTT_OK) status = ttt_context_new(&context, model, o->compute.threads);
+    ttt_context *context;
+    status = ttt_context_new(&context, model, o->compute.threads);
     if (status == TTT_OK) {
         const int threads = ttt_context_threads(context);
         printf("model         %s\n", o->model);
         print_config(ttt_model_config(model));
-        printf("state         %zu bytes a sequence, however long\n", ttt_state_bytes(state));
+        print_state(model);
+        printf("FLOPs         ");
+        ttt_app_print_flops(ttt_model_config(model), context_of(model));
         printf("backend       %s (%s), products in %s, %d thread%s\n", ttt_model_backend(model), ttt_model_isa(model),
                ttt_model_precision(model), threads, threads == 1 ? "" : "s");
         printf("fingerprint   %s\n", ttt_model_fingerprint(model));
         print_tokenizer(o->model, model);
     }
     ttt_context_free(context);
-    ttt_state_free(state);
     ttt_model_free(model);
     return status;
 }

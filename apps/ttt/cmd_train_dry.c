@@ -19,14 +19,11 @@ enum { MEASURED_CONTEXT = 256, MEASURED_SEQUENCES = 4 };
 static const int64_t small_model = 20 * 1000 * 1000; /* parameters */
 static const double bpe_bytes = 3.6;                 /* of text per token, about */
 
-/* Two per parameter and token in a product, and as much again for each of its two gradients. The table of an untied
- * embedding takes part in no product. */
-static double flops_per_token(const ttt_config *config)
+/* Of training, on average over a sequence. */
+static double flops_per_token(const ttt_config *config, int64_t context)
 {
-    const int64_t vocabulary = ttt_app_integer_of(config, "vocab_size");
-    const bool tied = ttt_app_integer_of(config, "tie_word_embeddings");
-    const int64_t table = tied ? 0 : vocabulary * ttt_app_integer_of(config, "hidden_size");
-    return 6.0 * (double)(ttt_config_parameters(config) - table);
+    ttt_flops flops;
+    return ttt_config_flops(config, context, &flops) == TTT_OK ? flops.training : 1;
 }
 
 static ttt_status time_update(const ttt_config *config, const ttt_train_options *train, double *seconds)
@@ -77,7 +74,7 @@ static ttt_status measure_part(const ttt_config *part, const ttt_train_options *
     double seconds = 1;
     const ttt_status status = time_update(part, &few, &seconds);
     if (status != TTT_OK) return status;
-    *flops_per_s = (double)(few.batch * few.context) / seconds * flops_per_token(part);
+    *flops_per_s = (double)(few.batch * few.context) / seconds * flops_per_token(part, few.context);
     return TTT_OK;
 }
 
@@ -90,7 +87,7 @@ static ttt_status measure(const ttt_config *config, const ttt_train_options *tra
     if (status == TTT_OK && !whole) status = make_small(part);
     if (status == TTT_OK) status = measure_part(part, train, whole, &flops_per_s);
     ttt_config_free(part);
-    *tokens_per_s = flops_per_s / flops_per_token(config);
+    *tokens_per_s = flops_per_s / flops_per_token(config, train->context);
     return status;
 }
 
@@ -194,7 +191,8 @@ static ttt_status describe(const ttt_train_run_options *options, ttt_config *con
     status = ttt_trainer_memory(config, &counted, &memory);
     if (status != TTT_OK) return status;
     printf("parameters        %" PRId64 "\n", ttt_config_parameters(config));
-    printf("FLOPs per token   %.4g\n", flops_per_token(config));
+    printf("FLOPs per token   ");
+    ttt_app_print_flops(config, train.context);
     printf("an update         %" PRId64 " tokens: %" PRId64 " sequences of %" PRId64 ", %" PRId64 " at a time\n",
            train.batch * train.context, train.batch, train.context, train.batch / ttt_train_passes(&train));
     fflush(stdout);

@@ -242,6 +242,28 @@ const char *ttt_app_title_of(const ttt_config *config, char name[TTT_APP_LAYER])
     return name;
 }
 
+bool ttt_app_has_part(const ttt_config *config, const char *name)
+{
+    const char *block;
+    for (int64_t i = 0; (block = ttt_config_block(config, i)) != NULL; i++)
+        for (const char *part = block; *part; part += *part == '+') {
+            if (strncmp(part, name, strlen(name)) == 0) return true;
+            part += strcspn(part, "+");
+        }
+    return false;
+}
+
+void ttt_app_print_flops(const ttt_config *config, int64_t context)
+{
+    ttt_flops flops;
+    if (ttt_config_flops(config, context, &flops) != TTT_OK) return;
+    printf("%.4g in training, %.4g in decoding at %" PRId64 " tokens", flops.training, flops.decode, context);
+    if (flops.growth > 0)
+        printf(" and %.4g more for each token after\n", flops.growth);
+    else
+        printf(", the same however many came before\n");
+}
+
 ttt_status ttt_app_set(ttt_config *config, const char *setting)
 {
     char key[64];

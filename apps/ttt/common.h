@@ -55,6 +55,12 @@ const char *ttt_app_layer_of(const ttt_config *config, char name[TTT_APP_LAYER])
 /* The same for people: "TTT-Linear". */
 const char *ttt_app_title_of(const ttt_config *config, char name[TTT_APP_LAYER]);
 
+/* Whether a block of the configuration has a part whose name begins so. */
+bool ttt_app_has_part(const ttt_config *config, const char *name);
+
+/* What follows a label: "2.58e+07 in training, ...", at this many tokens of context, and how it grows. */
+void ttt_app_print_flops(const ttt_config *config, int64_t context);
+
 /* "KEY=VALUE" set, as the option --set has it. */
 TTT_NODISCARD ttt_status ttt_app_set(ttt_config *config, const char *setting);
 

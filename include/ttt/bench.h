@@ -16,16 +16,21 @@
 extern "C" {
 #endif
 
-/* A piece of work. Operations are those of the products that the algorithm asks for, a multiply-add being two; what is
- * computed again to save memory does not count, nor does what is linear in the width (norms, gates, convolutions). */
+/* A piece of work. Operations are those that the algorithm asks for, a multiply-add being two: what
+ * is computed again to save memory does not count, nor does what is done element by element. */
 typedef struct ttt_work {
     double products; /* operations of products with weight matrices */
-    double others;   /* operations of everything else: of the learners, always in f32 */
+    double others;   /* operations of everything else: learners, attention, convolutions; always in f32 */
     double bytes;    /* to and from memory, if nothing but the weights and the state is too large for the caches */
 } ttt_work;
 
-/* One call of ttt_context_advance with `tokens` tokens of one sequence and the logits of the last. */
-TTT_API void ttt_work_inference(ttt_work *work, const ttt_model *model, int64_t tokens);
+/* One call of ttt_context_advance with `tokens` tokens of one sequence that has read `position` others, and the logits
+ * of the last. */
+TTT_API void ttt_work_inference(ttt_work *work, const ttt_model *model, int64_t position, int64_t tokens);
+
+/* Bytes that the state of a sequence takes once it has read `tokens` tokens; what grows is allocated in larger steps.
+ */
+TTT_API double ttt_model_state_bytes(const ttt_model *model, int64_t tokens);
 
 /* One update: forward, backward, clipping and AdamW of `sequences` sequences of `context` tokens. The configuration has
  * been checked. */

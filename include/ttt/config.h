@@ -81,6 +81,18 @@ TTT_API TTT_NODISCARD ttt_status ttt_config_save(const ttt_config *config, const
  * checked. */
 TTT_API int64_t ttt_config_parameters(const ttt_config *config);
 
+/* Floating-point operations of one token, a multiply-add being two: of products with matrices, convolutions, learners,
+ * scans and attention; what is done element by element is not counted. */
+typedef struct ttt_flops {
+    double forward;  /* mean over a sequence of the context's length */
+    double training; /* forward and backward: three times that */
+    double decode;   /* forward of the last token of such a sequence */
+    double growth;   /* what each further token costs more than the one before it: 0 where the state is of fixed size */
+} ttt_flops;
+
+/* Of a configuration that has been checked; `context` is 1 or more. */
+TTT_API TTT_NODISCARD ttt_status ttt_config_flops(const ttt_config *config, int64_t context, ttt_flops *flops);
+
 #ifdef __cplusplus
 }
 #endif

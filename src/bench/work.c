@@ -5,22 +5,8 @@
 #include <string.h>
 #include <ttt/bench.h>
 
+#include "model/flops.h"
 #include "model/model.h"
-
-/* Operations of one token in all layers. */
-static ttt_layer_work token_work(const ttt_stack *stack, bool backward)
-{
-    ttt_layer_work sum = {0};
-    for (int64_t i = 0; i < stack->layer_count; i++) {
-        const ttt_layer *layer = &stack->layers[i];
-        const ttt_layer_work one = layer->ops->work ? layer->ops->work(layer, backward) : (ttt_layer_work){0};
-        sum.products += one.products;
-        sum.others += one.others;
-    }
-    return sum;
-}
-
-static double head_work(const ttt_config *c) { return 2 * (double)c->vocab_size * (double)c->hidden_size; }
 
 /* Of the weights as they are kept; the rows of an untied embedding that a call reads are too few to count. */
 static double weight_bytes(const ttt_model *model)
@@ -38,25 +24,42 @@ static double weight_bytes(const ttt_model *model)
     return bytes;
 }
 
-void ttt_work_inference(ttt_work *work, const ttt_model *model, int64_t tokens)
+/* The cache, as far as the last of the tokens sees it. */
+static double cache_bytes(const ttt_model *model, int64_t tokens)
 {
-    const ttt_layer_work layers = token_work(&model->lm.stack, false);
-    *work = (ttt_work){.products = (double)tokens * layers.products + head_work(&model->lm.config),
-                       .others = (double)tokens * layers.others,
-                       .bytes = weight_bytes(model) +
-                                (double)model->lm.stack.state_size * (double)model->backend->real};
+    double reals = 0;
+    for (int64_t i = 0; i < model->lm.stack.layer_count; i++) {
+        const ttt_state_size size = ttt_layer_state(&model->lm.stack.layers[i], model->backend);
+        const int64_t seen = size.window && size.window < tokens ? size.window : tokens;
+        reals += (double)size.per_token * (double)seen;
+    }
+    return reals * (double)model->backend->real;
+}
+
+double ttt_model_state_bytes(const ttt_model *model, int64_t tokens)
+{
+    return cache_bytes(model, tokens) + (double)model->lm.stack.state_size * (double)model->backend->real;
+}
+
+void ttt_work_inference(ttt_work *work, const ttt_model *model, int64_t position, int64_t tokens)
+{
+    const ttt_layer_work layers = ttt_stack_work(&model->lm.stack, position, (double)tokens, false);
+    *work = (ttt_work){.products = layers.products + ttt_head_work(&model->lm.config),
+                       .others = layers.others,
+                       .bytes = weight_bytes(model) + ttt_model_state_bytes(model, position + tokens)};
 }
 
 ttt_status ttt_work_training(ttt_work *work, const ttt_config *config, int64_t context, int64_t sequences)
 {
     /* parameters: read forward, read backward; gradients: written; AdamW: reads all four blocks and writes three */
     enum { PASSES = 10 };
-    const double tokens = (double)(context * sequences);
+    const double all = (double)sequences, tokens = (double)context;
     ttt_stack stack;
     TTT_TRY(ttt_stack_init(&stack, config));
-    const ttt_layer_work forward = token_work(&stack, false), backward = token_work(&stack, true);
-    *work = (ttt_work){.products = tokens * (forward.products + backward.products + 3 * head_work(config)),
-                       .others = tokens * (forward.others + backward.others),
+    const ttt_layer_work forward = ttt_stack_work(&stack, 0, tokens, false),
+                         backward = ttt_stack_work(&stack, 0, tokens, true);
+    *work = (ttt_work){.products = all * (forward.products + backward.products + 3 * tokens * ttt_head_work(config)),
+                       .others = all * (forward.others + backward.others),
                        .bytes = PASSES * (double)sizeof(float) * (double)stack.params.elements};
     ttt_stack_deinit(&stack, NULL);
     return TTT_OK;

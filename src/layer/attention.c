@@ -63,11 +63,12 @@ static void declare(const ttt_layer *layer, ttt_params *params)
     ttt_params_add(params, O, "o_proj.weight", TTT_ROLE_MATRIX, normal, TTT_SHAPE(C, C));
 }
 
-/* The products; what queries and keys cost depends on where in the sequence a token is. */
+/* The products; and for each visible token what its score and its value take. */
 static ttt_layer_work work(const ttt_layer *layer, bool backward)
 {
-    const double C = (double)layer->width, forward = 4 * C * (C + (double)key_width(layer));
-    return (ttt_layer_work){.products = backward ? 2 * forward : forward};
+    const double C = (double)layer->width, forward = 4 * C * (C + (double)key_width(layer)), times = backward ? 2 : 1;
+    return (ttt_layer_work){
+        .products = times * forward, .per_visible = times * 4 * C, .window = shape_of(layer)->attention.window};
 }
 
 /* ---- memory ---- */

@@ -37,6 +37,12 @@ static void declare(const ttt_layer *layer, ttt_params *params)
     ttt_params_add(params, BIAS, "conv.bias", TTT_ROLE_VALUES, ttt_first_zeros(), TTT_SHAPE(layer->width));
 }
 
+static ttt_layer_work work(const ttt_layer *layer, bool backward)
+{
+    const double forward = 2 * (double)shape_of(layer)->taps * (double)layer->width;
+    return (ttt_layer_work){.others = backward ? 2 * forward : forward};
+}
+
 static ttt_state_size state(const ttt_layer *layer, const ttt_backend *backend)
 {
     (void)backend;
@@ -125,6 +131,7 @@ const ttt_layer_ops ttt_layer_conv = {.name = "conv",
                                       .slots = SLOTS,
                                       .init = init,
                                       .declare = declare,
+                                      .work = work,
                                       .state = state,
                                       .layout = layout,
                                       .forward = forward,

@@ -62,10 +62,12 @@ static inline int64_t ttt_piece_elements(const ttt_state_piece *piece)
     return elements;
 }
 
-/* Operations of one token, a multiply-add being two: of products with weight matrices, and of everything else that is
- * more than linear in the width. */
+/* Operations of one token, a multiply-add being two, MATH (flops): of products with weight matrices; of what else is no
+ * element-wise work; and such for every token that it sees, itself too, of which there are at most `window` (0: all).
+ */
 typedef struct ttt_layer_work {
-    double products, others;
+    double products, others, per_visible;
+    int64_t window;
 } ttt_layer_work;
 
 typedef struct ttt_layer {

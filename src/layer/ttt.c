@@ -104,14 +104,15 @@ static void declare(const ttt_layer *layer, ttt_params *params)
     ttt_params_add(params, TTT_POST_BIAS, "post_norm.bias", TTT_ROLE_VALUES, zeros, TTT_SHAPE(C));
 }
 
-/* Products with q, v, o; k; gate; and the rates. */
+/* Products with q, v, o; k; gate; and the rates. What else: the learner, and the convolutions of q and k. */
 static ttt_layer_work work(const ttt_layer *layer, bool backward)
 {
     const ttt_shape *s = ttt_shape_of(layer);
     const double C = (double)layer->width, squares = 3 + (s->share_qk ? 0 : 1) + (s->use_gate ? 1 : 0);
     const double forward = 2 * (squares * C * C + (s->constant_rate < 0 ? (double)s->dims.heads * C : 0));
+    const double convolutions = s->share_qk ? (backward ? 2 : 1) * 2 * 2 * (double)s->taps * C : 0;
     return (ttt_layer_work){.products = backward ? 2 * forward : forward,
-                            .others = ttt_maps_work(s->learner->maps, &s->dims, backward).flops};
+                            .others = ttt_maps_work(s->learner->maps, &s->dims, backward).flops + convolutions};
 }
 
 static ttt_status attach(ttt_layer *layer, const ttt_backend *backend, ttt_rotations *rotations, int64_t group)
