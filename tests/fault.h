@@ -17,8 +17,9 @@
 
 enum { FAULT_JSON = TTT_CALLS, FAULT_KINDS }; /* beside the kinds of base/system.h */
 
-static const char *const fault_names[FAULT_KINDS] = {"alloc",  "open",   "read",  "write",    "map",  "sync",   "close",
-                                                     "rename", "remove", "mkdir", "truncate", "list", "thread", "json"};
+static const char *const fault_names[FAULT_KINDS] = {"alloc",    "open",  "read",   "write",  "map",
+                                                     "sync",     "close", "rename", "remove", "mkdir",
+                                                     "truncate", "list",  "space",  "thread", "json"};
 
 static atomic_llong fault_counts[FAULT_KINDS], fault_all; /* calls so far */
 static long long fault_first[FAULT_KINDS];                /* the call of a kind that fails; 0: none */

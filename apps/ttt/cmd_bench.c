@@ -154,7 +154,7 @@ static error_t parse(int key, char *text, struct argp_state *state)
         if (wrong) ttt_app_usage(state, "--context-sweep is \"%s\": %s", text, wrong);
         return 0;
     }
-    case KEY_PLOT: o->plot = text; return 0;
+    case KEY_PLOT: o->plot = ttt_app_chart(state, text); return 0;
     case 'o':
         o->format.count = 0;
         names(&o->format, "-o", text, formats, state);
@@ -384,7 +384,7 @@ int ttt_cmd_bench(int argc, char **argv)
                                  .model = o.folder   ? o.folder
                                           : o.config ? o.config
                                                      : "tiny"};
-    const int code = run_all(b);
+    const int code = ttt_app_check_output(o.plot) ? TTT_APP_FAILED : run_all(b);
     free(b);
     free(o.settings);
     return code;

@@ -8,10 +8,10 @@
 #include <string.h>
 #include <ttt/data.h>
 #include <ttt/eval.h>
-#include <unistd.h>
 
 #include "common.h"
 #include "eval_report.h"
+#include "progress.h"
 #include "usage.h"
 
 enum {
@@ -25,6 +25,7 @@ enum {
     KEY_NO_BOS,
     KEY_PARSE_SPECIAL,
     KEY_BINARY,
+    KEY_POSITIONS,
     CONTEXTS = 32
 };
 
@@ -34,15 +35,20 @@ typedef struct options {
     size_t text_count;
     int64_t contexts[CONTEXTS], context_count;
     ttt_eval_options eval;
-    bool json, no_bos, parse_special, binary;
+    bool json, positions, no_bos, parse_special, binary;
     ttt_model_options compute;
+    ttt_progress progress;
 } options;
 
 static const struct argp_option option_list[] = {
     {"model", 'm', "MODEL", 0, "model folder", 0},
     {"context", 'c', "N[,N...]", 0,
-     "windows of N tokens, each from a fresh state; several are evaluated in turn. Default: the whole text as one", 0},
+     "windows of N tokens, each from a fresh state; several are evaluated in turn; all: the whole text as one. "
+     "Default: "
+     "what the model was trained with",
+     0},
     {"compare", KEY_COMPARE, NULL, 0, "adapting, frozen, and the difference token by token", 0},
+    {"positions", KEY_POSITIONS, NULL, 0, "the loss by position as a table", 0},
     {"plot", KEY_PLOT, "FILE.svg", 0, "the loss by position; with --inner also FILE-inner.svg", 0},
     {"stride", KEY_STRIDE, "S", 0, "windows advance by S and only the last S tokens of each are scored; default N", 1},
     {"frozen", KEY_FROZEN, NULL, 0, "the learner never updates", 1},
@@ -59,7 +65,8 @@ static void read_contexts(options *o, const struct argp_state *state, char *argu
     char *rest;
     for (const char *item = strtok_r(argument, ",", &rest); item; item = strtok_r(NULL, ",", &rest)) {
         if (o->context_count == CONTEXTS) ttt_app_usage(state, "--context lists more than %d lengths", CONTEXTS);
-        o->contexts[o->context_count++] = ttt_app_tokens(state, "--context", item, 1, INT32_MAX);
+        const bool all = strcmp(item, "all") == 0;
+        o->contexts[o->context_count++] = all ? 0 : ttt_app_tokens(state, "--context", item, 1, INT32_MAX);
     }
     if (o->context_count == 0) ttt_app_usage(state, "--context is empty: give one or more numbers of tokens");
 }
@@ -91,7 +98,8 @@ static error_t parse(int key, char *argument, struct argp_state *state)
     case KEY_INNER: o->eval.inner = true; return 0;
     case KEY_JSON: o->json = true; return 0;
     case KEY_CSV: o->csv = argument; return 0;
-    case KEY_PLOT: o->plot = argument; return 0;
+    case KEY_PLOT: o->plot = ttt_app_chart(state, argument); return 0;
+    case KEY_POSITIONS: o->positions = true; return 0;
     case KEY_NO_BOS: o->no_bos = true; return 0;
     case KEY_PARSE_SPECIAL: o->parse_special = true; return 0;
     case KEY_BINARY: o->binary = true; return 0;
@@ -101,21 +109,9 @@ static error_t parse(int key, char *argument, struct argp_state *state)
     }
 }
 
-typedef struct progress {
-    double started, shown; /* seconds */
-} progress;
-
 static ttt_status show_progress(void *context, int64_t done, int64_t total)
 {
-    progress *p = context;
-    const double now = ttt_app_seconds();
-    if (isatty(STDERR_FILENO) && (now - p->shown > 0.2 || done == total)) {
-        p->shown = now;
-        fprintf(stderr, "\r%" PRId64 " of %" PRId64 " tokens, %.0f tokens/s", done, total,
-                (double)done / (now - p->started));
-        fputs("\033[K", stderr);
-        if (done == total) fputs("\r\033[K", stderr);
-    }
+    ttt_progress_note(context, (double)done / (double)total, "evaluating");
     return ttt_app_signal() ? TTT_ERR_INTERRUPTED : TTT_OK;
 }
 
@@ -159,28 +155,43 @@ static int read_data(const char *folder, const ttt_tokenizer *tokenizer, ttt_ids
     return 0;
 }
 
-static int read_texts(const options *o, const ttt_tokenizer *tokenizer, ttt_ids *ids, int64_t *bytes)
+static int read_texts(options *o, const ttt_tokenizer *tokenizer, ttt_ids *ids, int64_t *bytes)
 {
     if (o->text_count == 1 && ttt_data_is_folder(o->texts[0])) return read_data(o->texts[0], tokenizer, ids, bytes);
     const ttt_data_options texts = {.texts = o->texts,
                                     .text_count = o->text_count,
                                     .parse_special = o->parse_special,
                                     .binary = o->binary,
-                                    .warn = ttt_app_warn};
+                                    .warn = ttt_progress_warn,
+                                    .progress = ttt_progress_note,
+                                    .warn_context = &o->progress};
     const ttt_status status = ttt_texts_tokenize(&texts, tokenizer, ids, bytes);
+    ttt_progress_end(&o->progress, true);
     return status == TTT_OK ? 0 : ttt_app_failed(status);
 }
 
-static int show(const options *o, const eval_report *report)
+/* Of what was cut short only what is for people. */
+static int show(const options *o, const eval_report *report, bool whole)
 {
     if (!o->json)
         eval_report_print(report);
+    else if (!whole)
+        return 0;
     else if (!eval_report_print_json(report))
         return ttt_app_fail("out of memory");
+    if (!whole) return 0;
     const int code = o->csv ? eval_report_save_csv(report, o->csv) : 0;
     if (code != 0 || !o->plot) return code;
     const ttt_status status = eval_report_save_plot(report, o->plot);
     return status == TTT_OK ? 0 : ttt_app_failed(status);
+}
+
+/* Without --context: windows as in training, or all of a text that is shorter. */
+static void choose_context(options *o, const ttt_model *model, int64_t predictions)
+{
+    if (o->context_count > 0) return;
+    o->contexts[0] = ttt_app_integer_of(ttt_model_config(model), "max_position_embeddings");
+    if (o->contexts[0] > predictions) o->contexts[0] = 0;
 }
 
 static int evaluate(options *o, ttt_context *context, const ttt_tokenizer *tokenizer, const ttt_ids *ids, int64_t bytes)
@@ -191,24 +202,32 @@ static int evaluate(options *o, ttt_context *context, const ttt_tokenizer *token
     o->eval.bos = bos ? ttt_tokenizer_bos(tokenizer) : -1;
     o->eval.bytes = bytes;
     o->eval.progress = show_progress;
+    o->eval.progress_context = &o->progress;
+    choose_context(o, ttt_context_model(context), (int64_t)ids->count - !bos);
     int64_t done = 0;
     ttt_status status = TTT_OK;
     while (done < (o->context_count ? o->context_count : 1) && status == TTT_OK) {
-        progress p = {.started = ttt_app_seconds()};
+        const double start = ttt_app_seconds();
         o->eval.context = o->contexts[done];
-        o->eval.progress_context = &p;
         status = ttt_eval(context, ids->data, (int64_t)ids->count, &o->eval, &results[done]);
-        seconds[done] = ttt_app_seconds() - p.started;
-        if (status == TTT_OK) done++;
+        seconds[done] = ttt_app_seconds() - start;
+        if (status == TTT_OK || (status == TTT_ERR_INTERRUPTED && results[done].tokens > 0)) done++;
+        ttt_progress_end(&o->progress, true);
+        *o->progress.doing = '\0'; /* the next one is timed anew */
     }
     const eval_report report = {.model = o->model,
                                 .mode = o->eval.mode,
                                 .bos = bos,
+                                .as_trained = o->context_count == 0 && o->contexts[0] > 0,
+                                .positions = o->positions,
+                                .interrupted = status == TTT_ERR_INTERRUPTED,
                                 .bytes = bytes,
                                 .count = done,
                                 .results = results,
                                 .seconds = seconds};
-    const int code = status == TTT_OK ? show(o, &report) : ttt_app_failed(status);
+    int code = 0;
+    if (status == TTT_OK || (report.interrupted && done > 0)) code = show(o, &report, status == TTT_OK);
+    if (status != TTT_OK) code = ttt_app_failed(status);
     while (done > 0) ttt_eval_result_deinit(&results[--done]);
     return code;
 }
@@ -233,12 +252,17 @@ int ttt_cmd_eval(int argc, char **argv)
     if (!o.texts) return ttt_app_fail("out of memory");
     ttt_eval_options_init(&o.eval);
     ttt_app_parse(&argp, argc, argv, &o);
+    if (ttt_app_check_output(o.csv) || ttt_app_check_output(o.plot)) {
+        free(o.texts);
+        return TTT_APP_FAILED;
+    }
+    ttt_progress_init(&o.progress, stderr, 0);
 
     ttt_model *model;
     ttt_tokenizer *tokenizer;
     ttt_ids ids = {0};
     int64_t bytes = 0;
-    ttt_app_catch_signals();
+    ttt_app_catch_signals("\nstopping; again: at once\n", false);
     const ttt_status status = ttt_app_open(&model, &tokenizer, o.model, &o.compute);
     int code = status == TTT_OK ? read_texts(&o, tokenizer, &ids, &bytes) : ttt_app_failed(status);
     ttt_context *context = NULL;

@@ -13,6 +13,7 @@
 #include <unistd.h>
 
 #include "common.h"
+#include "progress.h"
 #include "usage.h"
 
 enum {
@@ -25,8 +26,7 @@ enum {
     KEY_IGNORE_EOS,
     KEY_NO_BOS,
     KEY_PARSE_SPECIAL,
-    KEY_VERBOSE,
-    LONG_PROMPT = 4096, /* tokens from which on reading shows its progress on a terminal */
+    KEY_VERBOSE
 };
 
 typedef struct options {
@@ -125,6 +125,7 @@ typedef struct session {
     ttt_state *state;
     ttt_generate_options generate;
     ttt_generate_stats total;
+    ttt_progress progress;       /* of reading a long prompt */
     double started, loaded;      /* seconds */
     int write_error, read_error; /* errno */
     bool line_open;              /* the last character shown was no newline */
@@ -154,11 +155,9 @@ static ttt_status show_piece(void *context, int32_t id, const char *text, size_t
 
 static ttt_status show_progress(void *context, int64_t done, int64_t total)
 {
-    (void)context;
-    if (total >= LONG_PROMPT && isatty(STDERR_FILENO)) {
-        fprintf(stderr, "\rreading the prompt: %" PRId64 " of %" PRId64 " tokens", done, total);
-        if (done == total) fputs("\r\033[K", stderr);
-    }
+    session *s = context;
+    ttt_progress_note(&s->progress, (double)done / (double)total, "reading the prompt");
+    if (done == total) ttt_progress_end(&s->progress, true);
     return ttt_app_signal() ? TTT_ERR_INTERRUPTED : TTT_OK;
 }
 
@@ -184,7 +183,9 @@ static ttt_status turn(session *s, const char *text, size_t size)
     if (status == TTT_OK) {
         const ttt_generate_sink sink = {show_piece, show_progress, s};
         ttt_generate_stats stats = {0};
-        ttt_app_catch_signals(); /* until here nothing looks at one, and there was nothing to leave half done */
+        ttt_progress_init(&s->progress, stderr, 0);
+        ttt_app_catch_signals(NULL,
+                              false); /* until here nothing looks at one, and there was nothing to leave half done */
         status = ttt_generate(s->context, s->tokenizer, s->state, ids.data, (int64_t)ids.count, &s->generate, &sink,
                               &stats);
         s->total.prompt_tokens += stats.prompt_tokens;
@@ -208,7 +209,8 @@ static ttt_status turn(session *s, const char *text, size_t size)
 /* The prompt loop: a line of stdin each, until it ends. */
 static ttt_status converse(session *s)
 {
-    ttt_app_catch_signals();
+    ttt_app_catch_signals(NULL, false);
+    if (isatty(STDIN_FILENO)) fputs("Ctrl-C ends an answer, Ctrl-D the program\n", stderr);
     char *line = NULL;
     size_t capacity = 0;
     ttt_status status = TTT_OK;

@@ -7,6 +7,7 @@
 #include <ttt/data.h>
 
 #include "common.h"
+#include "progress.h"
 #include "usage.h"
 
 typedef struct arguments {
@@ -84,9 +85,14 @@ int ttt_cmd_prepare(int argc, char **argv)
 {
     arguments a = {0};
     ttt_data_options_init(&a.data);
-    a.data.warn = ttt_app_warn;
     ttt_app_parse(&parser, argc, argv, &a);
+    ttt_progress progress;
+    ttt_progress_init(&progress, stderr, 0);
+    a.data.warn = ttt_progress_warn;
+    a.data.progress = ttt_progress_note;
+    a.data.warn_context = &progress;
     ttt_status status = ttt_data_prepare(a.out, &a.data);
+    ttt_progress_end(&progress, true);
     if (status == TTT_OK) status = report(a.out);
     return status == TTT_OK ? 0 : ttt_app_failed(status);
 }

@@ -73,13 +73,14 @@ static const struct argp_option list[] = {
     {"segment", KEY_SEGMENT, "N", 0, "go through sequences in segments of N tokens: less memory", GROUP_TEXT},
     {"recompute", KEY_RECOMPUTE, NULL, 0, "compute layers again in the backward pass: less memory, same bits",
      GROUP_TEXT},
-    {NULL, 0, NULL, 0, "Length (default: one epoch) and rate:", GROUP_LENGTH},
+    {NULL, 0, NULL, 0, "Length (default: one epoch, at least 100 updates) and rate:", GROUP_LENGTH},
     {"epochs", KEY_EPOCHS, "X", 0, "times that the text is gone through", GROUP_LENGTH},
     {"lr", KEY_RATE, "RATE", 0, "peak learning rate (default by configuration)", GROUP_LENGTH},
     {"schedule", KEY_SCHEDULE, "NAME", 0, "cosine (default), constant or linear", GROUP_LENGTH},
     {"seed", KEY_SEED, "N", 0, "of the first weights and the order of the text (default 0)", GROUP_LENGTH},
     {NULL, 0, NULL, 0, "Run:", GROUP_RUN},
-    {"save-every", KEY_SAVE, "N", 0, "updates between checkpoints (default: ten minutes)", GROUP_RUN},
+    {"save-every", KEY_SAVE, "N", 0, "updates between checkpoints (default: after one minute, then every ten)",
+     GROUP_RUN},
     {"eval-every", KEY_EVAL, "N", 0, "updates between evaluations (default: a tenth of the run)", GROUP_RUN},
     {"force", KEY_FORCE, NULL, 0, "begin anew, whatever the folder holds", GROUP_RUN},
     {"products", KEY_PRODUCTS, "own|auto", 0,
@@ -165,8 +166,36 @@ static bool stopped(void *context)
     return ttt_app_signal() != 0;
 }
 
-static void introduce(const ttt_train_run *run, const char *folder)
+static void tell_finished(const ttt_train_run *run, const char *folder)
 {
+    const ttt_train_options *options = ttt_trainer_options(ttt_train_run_trainer(run));
+    fprintf(stderr, "%s: this run is finished, all %lld steps are taken; to train the model further: ", folder,
+            (long long)options->steps);
+    if (options->schedule == TTT_SCHEDULE_CONSTANT)
+        fprintf(stderr, "ttt train -o %s --steps %lld\n", folder, 2 * (long long)options->steps);
+    else
+        fprintf(stderr, "ttt train TEXT -o NEW --init-from %s\n", folder);
+}
+
+/* What was chosen where an epoch is too little to learn from. */
+static void tell_length(const ttt_train_run *run, const arguments *a)
+{
+    const ttt_train_options *options = ttt_trainer_options(ttt_train_run_trainer(run));
+    int64_t sequences;
+    if (a->run.steps || a->run.epochs > 0 || a->run.minutes > 0) return;
+    if (ttt_data_sequences(ttt_train_run_data(run), TTT_SPLIT_TRAIN, options->context, &sequences) != TTT_OK) return;
+    const int64_t taken = options->steps * options->batch, epoch = sequences / options->batch;
+    if (taken >= 2 * sequences)
+        fprintf(stderr,
+                "the text is short, too little to learn from in one epoch of %lld update%s: %lld are taken, which go "
+                "through it %.0f times (--steps, --epochs and --minutes say otherwise)\n",
+                (long long)(epoch ? epoch : 1), epoch > 1 ? "s" : "", (long long)options->steps,
+                (double)taken / (double)sequences);
+}
+
+static void introduce(const ttt_train_run *run, const arguments *a)
+{
+    const char *folder = a->run.folder;
     const ttt_trainer *trainer = ttt_train_run_trainer(run);
     const ttt_train_options *options = ttt_trainer_options(trainer);
     const ttt_data *data = ttt_train_run_data(run);
@@ -178,6 +207,7 @@ static void introduce(const ttt_train_run *run, const char *folder)
     fprintf(stderr, "%lld tokens to train on, %lld held out; updates of %lld tokens in sequences of %lld\n",
             (long long)ttt_data_tokens(data, TTT_SPLIT_TRAIN), (long long)ttt_data_tokens(data, TTT_SPLIT_VALID),
             (long long)update, (long long)options->context);
+    if (step == 0) tell_length(run, a);
     if (step > 0) fprintf(stderr, "goes on from step %lld\n", (long long)step);
 }
 
@@ -194,46 +224,48 @@ static double smooth(smoothing *s, double loss, int64_t steps)
     return s->sum / s->weight;
 }
 
-static ttt_status train(ttt_train_run *run)
+static ttt_status train(ttt_train_run *run, ttt_progress *progress)
 {
-    ttt_progress progress;
     smoothing smoothed = {0};
     ttt_status status = TTT_OK;
-    ttt_progress_init(&progress, stderr, ttt_trainer_step_count(ttt_train_run_trainer(run)));
+    ttt_progress_init(progress, stderr, ttt_trainer_step_count(ttt_train_run_trainer(run)));
     while (status == TTT_OK && !ttt_train_run_finished(run)) {
         ttt_train_report report;
         status = ttt_train_run_step(run, &report);
         if (report.updated)
-            ttt_progress_show(&progress,
+            ttt_progress_show(progress,
                               (ttt_progress_figures){.step = report.step,
                                                      .steps = report.steps,
                                                      .loss = report.result.loss,
                                                      .smoothed = smooth(&smoothed, report.result.loss, report.steps),
                                                      .tokens_per_s = report.tokens_per_s});
         if (report.evaluated)
-            ttt_progress_say(&progress, "step %lld: held-out loss %.4f, %.4f bits per byte, over %lld tokens",
+            ttt_progress_say(progress, "step %lld: held-out loss %.4f, %.4f bits per byte, over %lld tokens",
                              (long long)report.step, report.valid_loss, report.valid_bits_per_byte,
                              (long long)report.valid_tokens);
     }
-    ttt_progress_end(&progress);
+    ttt_progress_end(progress, false);
     return status;
 }
 
-static int run_and_tell(const arguments *a)
+static int run_and_tell(arguments *a)
 {
     const char *folder = a->run.folder;
+    ttt_progress progress;
     ttt_train_run *run;
+    ttt_progress_init(&progress, stderr, 0);
+    a->run.context_of_hooks = &progress;
     ttt_status status = ttt_train_run_open(&run, &a->run);
+    ttt_progress_end(&progress, true);
     if (status != TTT_OK) return ttt_app_failed(status);
     if (ttt_train_run_finished(run)) {
-        fprintf(stderr, "%s: this run is finished, all %lld steps are taken\n", folder,
-                (long long)ttt_train_run_checkpoint(run));
+        tell_finished(run, folder);
         ttt_train_run_close(run);
         return 0;
     }
-    introduce(run, folder);
-    ttt_app_catch_signals();
-    status = train(run);
+    introduce(run, a);
+    ttt_app_catch_signals("\nstopping after this update; again: at once\n", true);
+    status = train(run, &progress);
     if (status == TTT_ERR_INTERRUPTED)
         fprintf(stderr, "stopped and saved after step %lld; to go on: ttt train -o %s\n",
                 (long long)ttt_train_run_checkpoint(run), folder);
@@ -266,7 +298,9 @@ int ttt_cmd_train(int argc, char **argv)
     if (!a.settings) return ttt_app_fail("out of memory");
     ttt_train_run_options_init(&a.run);
     a.run.stopped = stopped;
-    a.run.warn = ttt_app_warn;
+    a.run.warn = ttt_progress_warn;
+    a.run.progress = ttt_progress_note;
+    a.run.passed = ttt_progress_pass;
     ttt_app_parse(&argp, argc, argv, &a);
     a.run.settings = a.settings;
     a.run.backend = a.compute.backend;

@@ -14,6 +14,7 @@
 
 #include "cmd_train.h"
 #include "common.h"
+#include "progress.h"
 
 enum { MEASURED_CONTEXT = 256, MEASURED_SEQUENCES = 4 };
 static const int64_t small_model = 20 * 1000 * 1000; /* parameters */
@@ -111,12 +112,17 @@ static ttt_status count_tokens(const ttt_train_run_options *options, double *tok
     if (status != TTT_OK) return status;
     ttt_ids ids = {0};
     int64_t bytes;
+    ttt_progress progress;
+    ttt_progress_init(&progress, stderr, 0);
     const ttt_data_options texts = {.texts = options->texts,
                                     .text_count = options->text_count,
                                     .parse_special = options->parse_special,
                                     .binary = options->binary,
-                                    .warn = ttt_app_warn};
+                                    .warn = ttt_progress_warn,
+                                    .progress = ttt_progress_note,
+                                    .warn_context = &progress};
     status = ttt_texts_tokenize(&texts, tokenizer, &ids, &bytes);
+    ttt_progress_end(&progress, true);
     const char *valid = options->valid ? options->valid : "0.05";
     char *end;
     double fraction = strtod(valid, &end);
@@ -130,7 +136,7 @@ static ttt_status count_tokens(const ttt_train_run_options *options, double *tok
 static void print_time(double seconds)
 {
     if (seconds < 120)
-        printf("%.0f seconds\n", seconds);
+        printf("%.*f seconds\n", seconds < 1 ? 3 : 0, seconds);
     else if (seconds < 7200)
         printf("%.0f minutes\n", seconds / 60);
     else if (seconds < 2 * 86400)
@@ -153,6 +159,7 @@ static ttt_status print_length(const ttt_train_run_options *options, const ttt_t
         const ttt_status status = count_tokens(options, &tokens, &exact);
         if (status != TTT_OK) return status;
         steps = floor((options->epochs > 0 ? options->epochs : 1) * tokens / update);
+        if (options->epochs == 0) steps = (double)ttt_train_run_usual_steps((int64_t)steps, (int64_t)update);
     }
     printf("steps             %s%.0f\n", exact ? "" : "about ", fmax(steps, 1));
     printf("time              about ");

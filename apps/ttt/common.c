@@ -9,21 +9,40 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
+#include <sys/stat.h>
 #include <sysexits.h>
 #include <time.h>
 #include <ttt/generate.h>
+#include <unistd.h>
 
 static volatile sig_atomic_t noted;
+static const char *volatile answer;
 
-static void note(int signal) { noted = signal; }
-
-void ttt_app_catch_signals(void)
+static void note(int signal)
 {
-    /* SA_RESETHAND: the second signal finds the default action. Without SA_RESTART a read that waits returns. */
-    struct sigaction action = {.sa_handler = note, .sa_flags = (int)SA_RESETHAND};
-    sigemptyset(&action.sa_mask);
-    sigaction(SIGINT, &action, NULL);
-    sigaction(SIGTERM, &action, NULL);
+    const int error = errno;
+    const char *text = noted || signal == SIGPIPE ? NULL : answer;
+    noted = signal;
+    if (text) (void)!write(STDERR_FILENO, text, strlen(text));
+    errno = error;
+}
+
+void ttt_app_catch_signals(const char *said, bool pipes)
+{
+    /* SA_RESETHAND: the second signal finds the default action; but a terminal that is gone says so more than once, and
+     * a pipe without a reader at every line. Without SA_RESTART a read that waits returns. */
+    static const struct {
+        int signal, flags;
+    } caught[] = {{SIGINT, (int)SA_RESETHAND}, {SIGTERM, (int)SA_RESETHAND}, {SIGHUP, 0}, {SIGPIPE, 0}};
+    answer = said;
+    for (size_t i = 0; i < sizeof caught / sizeof *caught; i++) {
+        struct sigaction action = {.sa_handler = note, .sa_flags = caught[i].flags}, before;
+        sigemptyset(&action.sa_mask);
+        if (caught[i].signal == SIGPIPE && !pipes) continue;
+        if (sigaction(caught[i].signal, NULL, &before) == 0 && before.sa_handler == SIG_IGN) continue; /* as by nohup */
+        sigaction(caught[i].signal, &action, NULL);
+    }
 }
 
 int ttt_app_signal(void) { return noted; }
@@ -32,7 +51,7 @@ void ttt_app_forget_interrupt(void)
 {
     if (noted != SIGINT) return;
     noted = 0;
-    ttt_app_catch_signals();
+    ttt_app_catch_signals(answer, false);
 }
 
 int ttt_app_failed(ttt_status status)
@@ -101,6 +120,28 @@ double ttt_app_number(const struct argp_state *state, const char *name, const ch
         ttt_app_usage(state, "%s is \"%s\": give a number from %g to %g", name, text, low, high);
     }
     return value;
+}
+
+const char *ttt_app_chart(const struct argp_state *state, const char *path)
+{
+    const size_t length = strlen(path);
+    if (length < 4 || strcasecmp(path + length - 4, ".svg") != 0)
+        ttt_app_usage(state, "--plot is \"%s\": a chart is an SVG, give it a name that ends in .svg", path);
+    return path;
+}
+
+int ttt_app_check_output(const char *path)
+{
+    struct stat file;
+    if (!path) return 0;
+    const char *slash = strrchr(path, '/');
+    char *folder = slash ? strndup(path, (size_t)(slash - path) + 1) : strdup(".");
+    if (!folder) return ttt_app_fail("out of memory");
+    const bool exists = stat(path, &file) == 0;
+    int error = access(exists ? path : folder, exists ? W_OK : W_OK | X_OK) == 0 ? 0 : errno;
+    if (exists && S_ISDIR(file.st_mode)) error = EISDIR;
+    free(folder);
+    return error ? ttt_app_fail("cannot write %s: %s", path, strerror(error)) : 0;
 }
 
 enum { KEY_BACKEND = 0x1000, KEY_PRECISION, KEY_THREADS, THREADS_MAX = 1024 };
@@ -178,12 +219,6 @@ int ttt_app_read(const char *path, char **text, size_t *size)
     free(bytes);
     if (error == 0) return ttt_app_fail("%s holds no text: it is empty", name);
     return ttt_app_fail("cannot read %s: %s", name, strerror(error));
-}
-
-void ttt_app_warn(void *context, const char *sentence)
-{
-    (void)context;
-    fprintf(stderr, "ttt: warning: %s\n", sentence);
 }
 
 double ttt_app_seconds(void)

@@ -44,6 +44,13 @@ int64_t ttt_app_integer(const struct argp_state *state, const char *name, const 
 int64_t ttt_app_tokens(const struct argp_state *state, const char *name, const char *text, int64_t low, int64_t high);
 double ttt_app_number(const struct argp_state *state, const char *name, const char *text, double low, double high);
 
+/* The value of an option that names a chart to draw, which must be called .svg as what it is. */
+const char *ttt_app_chart(const struct argp_state *state, const char *path);
+
+/* Whether a file (NULL: none) could be written; looked at before the work whose result it is to hold. Returns 0, or
+ * says what is wrong and returns the exit code. */
+int ttt_app_check_output(const char *path);
+
 /* The value of a key of a configuration, which is known to be a number. */
 int64_t ttt_app_integer_of(const ttt_config *config, const char *key);
 double ttt_app_real_of(const ttt_config *config, const char *key);
@@ -71,8 +78,10 @@ char *ttt_app_help(int key, const char *text, void *input);
  * state->child_inputs[...] to the ttt_model_options they fill in. */
 extern const struct argp ttt_app_compute_argp;
 
-/* From now on the first SIGINT or SIGTERM is only noted, and a second one ends the program at once. */
-void ttt_app_catch_signals(void);
+/* From now on the first SIGINT, SIGTERM or SIGHUP is only noted, and answered on stderr with `said` (static; NULL: by
+ * nothing); a second SIGINT or SIGTERM ends the program at once. With `pipes` SIGPIPE is noted too. A signal that was
+ * ignored when the program began stays so. */
+void ttt_app_catch_signals(const char *said, bool pipes);
 int ttt_app_signal(void); /* the signal noted, or 0 */
 /* If that is SIGINT: what it asked for is done, and the next one is the first again. */
 void ttt_app_forget_interrupt(void);
@@ -85,9 +94,6 @@ TTT_NODISCARD ttt_status ttt_app_open(ttt_model **model, ttt_tokenizer **tokeniz
 /* All of a file, or of standard input for "-", but for a UTF-8 byte-order mark at its start, as `size` bytes; release
  * with free. Returns 0, or says what is wrong with it (that it is empty, too) and returns the exit code. */
 int ttt_app_read(const char *path, char **text, size_t *size);
-
-/* For ttt_data_options: says on stderr what the user should know. */
-void ttt_app_warn(void *context, const char *sentence);
 
 double ttt_app_seconds(void); /* of a clock that only goes forward */
 

@@ -36,7 +36,7 @@ static void get_range(char range[48], const ttt_eval_bin *bin)
 
 static void print_inner(const ttt_eval_result *r)
 {
-    printf("\ninner loop's loss at the ends of mini-batches\n%5s  %17s %11s %11s %11s\n", "layer", "position", "W_0",
+    printf("inner loop's loss at the ends of mini-batches\n%5s  %17s %11s %11s %11s\n", "layer", "position", "W_0",
            "W_t-K", "W_t");
     for (int64_t layer = 0; layer < r->layers; layer++) {
         const ttt_eval_inner *inner = r->inner + layer * r->bin_count;
@@ -50,22 +50,9 @@ static void print_inner(const ttt_eval_result *r)
     }
 }
 
-static void print_result(const eval_report *report, const ttt_eval_result *r, double seconds)
+static void print_positions(const ttt_eval_result *r, const ttt_eval_curve *const curves[CURVES])
 {
-    const ttt_eval_curve *curves[CURVES];
-    get_curves(report, r, curves);
-    printf("context %" PRId64 ", stride %" PRId64 "%s: %" PRId64 " window%s, %" PRId64 " tokens scored in %.1f s\n",
-           r->context, r->stride, report->bos ? ", with beginning-of-text" : "", r->windows, r->windows == 1 ? "" : "s",
-           r->tokens, seconds);
-    printf("%-9s %10s %9s %12s %14s\n", "", "loss", "+/-", "perplexity", "bits per byte");
-    for (int k = 0; k < CURVES; k++) {
-        if (!curves[k]) continue;
-        const ttt_eval_mean all = curves[k]->all;
-        printf("%-9s %10.5f %9.5f", names[k], all.mean, all.error);
-        if (k < 2) printf(" %12.4f %14.4f", ttt_eval_perplexity(all.mean), ttt_eval_bits_per_byte(r, all.mean));
-        printf("\n");
-    }
-    printf("\n%17s %9s", "position", "tokens");
+    printf("%17s %9s", "position", "tokens");
     for (int k = 0; k < CURVES; k++)
         if (curves[k]) printf(" %10s %8s", names[k], "+/-");
     for (int64_t i = 0; i < r->bin_count; i++) {
@@ -77,15 +64,54 @@ static void print_result(const eval_report *report, const ttt_eval_result *r, do
             if (curves[k]) printf(" %10.5f %8.5f", curves[k]->bins[i].mean, curves[k]->bins[i].error);
     }
     printf("\n");
+}
+
+static void print_result(const eval_report *report, const ttt_eval_result *r, double seconds)
+{
+    const ttt_eval_curve *curves[CURVES];
+    get_curves(report, r, curves);
+    if (report->positions) print_positions(r, curves);
     if (r->inner) print_inner(r);
+    if (report->positions || r->inner) printf("\n");
+    printf("context %" PRId64 ", stride %" PRId64 "%s: %" PRId64 " window%s, %" PRId64 " tokens scored in %.1f s\n",
+           r->context, r->stride, report->bos ? ", with beginning-of-text" : "", r->windows, r->windows == 1 ? "" : "s",
+           r->tokens, seconds);
+    printf("%-9s %10s %9s %12s %14s\n", "", "loss", "+/-", "perplexity", "bits per byte");
+    for (int k = 0; k < CURVES; k++) {
+        if (!curves[k]) continue;
+        const ttt_eval_mean all = curves[k]->all;
+        printf("%-9s %10.5f %9.5f", names[k], all.mean, all.error);
+        if (k < 2) printf(" %12.4f %14.4f", ttt_eval_perplexity(all.mean), ttt_eval_bits_per_byte(r, all.mean));
+        printf("\n");
+    }
+}
+
+/* The last line is what one wants to know. */
+static void print_verdict(const eval_report *report, const ttt_eval_result *r)
+{
+    const bool frozen = report->mode == TTT_EVAL_FROZEN;
+    const ttt_eval_mean mean = frozen ? r->frozen.all : r->adapting.all;
+    if (report->interrupted && r == &report->results[report->count - 1]) printf("interrupted; so far: ");
+    printf("%.4f bits per byte%s", ttt_eval_bits_per_byte(r, mean.mean), frozen ? " frozen" : "");
+    if (report->mode == TTT_EVAL_BOTH)
+        printf(", frozen %.4f: learning at test time saves %.4f nats per token, %.0f standard errors\n",
+               ttt_eval_bits_per_byte(r, r->frozen.all.mean), r->gain.all.mean, r->gain.all.mean / r->gain.all.error);
+    else
+        printf(", perplexity %.4f, over %" PRId64 " tokens\n", ttt_eval_perplexity(mean.mean), r->tokens);
 }
 
 void eval_report_print(const eval_report *report)
 {
-    printf("text: %" PRId64 " bytes, %.4f tokens per byte\n", report->bytes, report->results[0].tokens_per_byte);
+    printf("text: %" PRId64 " bytes, %.4f tokens per byte%s\n", report->bytes, report->results[0].tokens_per_byte,
+           report->as_trained ? "; in windows as in training (--context all: the whole text as one)" : "");
     for (int64_t i = 0; i < report->count; i++) {
         printf("\n");
         print_result(report, &report->results[i], report->seconds[i]);
+    }
+    printf("\n");
+    for (int64_t i = 0; i < report->count; i++) {
+        if (report->count > 1) printf("context %" PRId64 ": ", report->results[i].context);
+        print_verdict(report, &report->results[i]);
     }
 }
 

@@ -10,8 +10,11 @@
 typedef struct eval_report {
     const char *model; /* folder */
     ttt_eval_mode mode;
-    bool bos;      /* beginning-of-text was read before each window */
-    int64_t bytes; /* of text */
+    bool bos;         /* beginning-of-text was read before each window */
+    bool as_trained;  /* the context is that of training because none was given */
+    bool positions;   /* the table of them is wanted */
+    bool interrupted; /* the last result is of a part of the text */
+    int64_t bytes;    /* of text */
     int64_t count;
     const ttt_eval_result *results; /* [count], one a context */
     const double *seconds;          /* [count] */

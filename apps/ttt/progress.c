@@ -7,19 +7,13 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
-#include <time.h>
 #include <unistd.h>
+
+#include "common.h"
 
 enum { BAR = 30, DEFAULT_COLUMNS = 80, LINE = 1024 };
 
-static const double terminal_pause = 0.1, log_pause = 15; /* seconds between two drawings */
-
-static double now(void)
-{
-    struct timespec time;
-    clock_gettime(CLOCK_MONOTONIC, &time);
-    return (double)time.tv_sec + 1e-9 * (double)time.tv_nsec;
-}
+static const double terminal_pause = 0.1, log_pause = 15, pass_pause = 10; /* seconds between two drawings */
 
 static int columns(FILE *stream)
 {
@@ -35,7 +29,7 @@ void ttt_progress_init(ttt_progress *progress, FILE *stream, int64_t first)
                                .terminal = terminal,
                                .colour = terminal && !(no_colour && *no_colour),
                                .first = first,
-                               .started = now(),
+                               .started = ttt_app_seconds(),
                                .shown = -INFINITY};
 }
 
@@ -77,24 +71,69 @@ void ttt_progress_render(char *line, size_t size, const ttt_progress_figures *fi
              open, text);
 }
 
+/* A line that stands for as long as nothing is new. */
+static void draw(ttt_progress *progress, const char *line)
+{
+    fprintf(progress->stream, progress->terminal ? "\r%s\033[K" : "%s\n", line);
+    progress->drawn = progress->terminal;
+    fflush(progress->stream);
+}
+
+/* A short one, cut to the window. */
+static void draw_short(ttt_progress *progress, char *line)
+{
+    const int width = columns(progress->stream);
+    if (progress->terminal && (int)strlen(line) >= width) line[width > 1 ? width - 1 : 0] = '\0';
+    draw(progress, line);
+}
+
+void ttt_progress_note(void *context, double part, const char *doing)
+{
+    ttt_progress *progress = context;
+    const double time = ttt_app_seconds();
+    if (strcmp(progress->doing, doing) != 0) {
+        snprintf(progress->doing, sizeof progress->doing, "%s", doing);
+        progress->started = progress->shown = time;
+    }
+    const double passed = time - progress->started;
+    const double pause = progress->terminal ? terminal_pause : log_pause;
+    if (passed < 1 || time - progress->shown < pause) return;
+    progress->shown = time;
+    char line[LINE], left[32];
+    print_time(left, sizeof left, part > 0 ? passed / part * (1 - part) : passed);
+    if (part > 0)
+        snprintf(line, sizeof line, "%s: %.0f %%, %s left", doing, 100 * part, left);
+    else
+        snprintf(line, sizeof line, "%s: %s", doing, left);
+    draw_short(progress, line);
+}
+
+void ttt_progress_pass(void *context, int64_t step, int64_t done, int64_t passes)
+{
+    ttt_progress *progress = context;
+    const double time = ttt_app_seconds(), since = fmax(progress->shown, progress->started);
+    if (done == passes || time - since < pass_pause) return;
+    progress->shown = time;
+    char line[LINE];
+    snprintf(line, sizeof line, "update %lld: %lld of %lld passes", (long long)step, (long long)done,
+             (long long)passes);
+    draw_short(progress, line);
+}
+
 void ttt_progress_show(ttt_progress *progress, ttt_progress_figures figures)
 {
-    const double time = now();
+    const double time = ttt_app_seconds();
     const bool last = figures.step >= figures.steps;
     if (!last && time - progress->shown < (progress->terminal ? terminal_pause : log_pause)) return;
     progress->shown = time;
     const int64_t done = figures.step - progress->first;
     figures.left = done > 0 ? (time - progress->started) / (double)done * (double)(figures.steps - figures.step) : -1;
     char line[LINE];
-    if (progress->terminal) {
+    if (progress->terminal)
         ttt_progress_render(line, sizeof line, &figures, columns(progress->stream), progress->colour);
-        fprintf(progress->stream, "\r%s\033[K", line);
-        progress->drawn = true;
-    } else {
+    else
         print_figures(line, sizeof line, &figures);
-        fprintf(progress->stream, "%s\n", line);
-    }
-    fflush(progress->stream);
+    draw(progress, line);
 }
 
 void ttt_progress_say(ttt_progress *progress, const char *format, ...)
@@ -109,9 +148,14 @@ void ttt_progress_say(ttt_progress *progress, const char *format, ...)
     fflush(progress->stream);
 }
 
-void ttt_progress_end(ttt_progress *progress)
+void ttt_progress_warn(void *progress, const char *sentence)
 {
-    if (progress->drawn) fputc('\n', progress->stream);
+    ttt_progress_say(progress, "ttt: warning: %s", sentence);
+}
+
+void ttt_progress_end(ttt_progress *progress, bool clear)
+{
+    if (progress->drawn) fputs(clear ? "\r\033[K" : "\n", progress->stream);
     progress->drawn = false;
     fflush(progress->stream);
 }

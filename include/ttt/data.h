@@ -36,7 +36,10 @@ typedef struct ttt_data_options {
     /* Called with a sentence about what is read but perhaps not meant so: bytes that are no UTF-8, entries of folders
      * that are passed over. NULL: nothing is said. */
     void (*warn)(void *context, const char *sentence);
-    void *warn_context;
+    /* Called from time to time: `part` of what is being done, or a negative number where that is not known, and its
+     * name: reading, training the tokenizer, encoding. NULL: nothing is told. */
+    void (*progress)(void *context, double part, const char *doing);
+    void *warn_context; /* of both */
 } ttt_data_options;
 
 /* No texts, bpe:4096, the last 5 % held out. */

@@ -33,8 +33,8 @@ typedef struct ttt_eval_options {
     int64_t bos;     /* id read before the text of each window, where it counts as a token of the window; -1: none */
     int64_t bytes;   /* of the text that the tokens stand for; 0: not known, then there are no bits per byte */
     bool inner;      /* look into the inner loop */
-    /* From time to time: `done` of `total` tokens are read. Anything but TTT_OK ends the evaluation and is returned.
-     * NULL: not wanted. */
+    /* From time to time: `done` of `total` tokens are read. Anything but TTT_OK ends the evaluation and is returned;
+     * with TTT_ERR_INTERRUPTED the result is that of the tokens scored so far. NULL: not wanted. */
     ttt_status (*progress)(void *context, int64_t done, int64_t total);
     void *progress_context;
 } ttt_eval_options;
@@ -80,7 +80,7 @@ typedef struct ttt_eval_result {
 
 /* Evaluates `count` tokens. A text too short for one window is TTT_ERR_ARGUMENT; a loss that is not a finite number
  * TTT_ERR_NUMERIC, naming the token. Memory does not depend on the length of the text. Release the result with
- * ttt_eval_result_deinit; after a failure that does nothing. */
+ * ttt_eval_result_deinit, which after a failure may be left out, but for TTT_ERR_INTERRUPTED. */
 TTT_API TTT_NODISCARD ttt_status ttt_eval(ttt_context *context, const int32_t *tokens, int64_t count,
                                           const ttt_eval_options *options, ttt_eval_result *result);
 TTT_API void ttt_eval_result_deinit(ttt_eval_result *result);

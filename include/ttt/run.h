@@ -45,7 +45,8 @@ typedef struct ttt_train_run_options {
     int64_t accumulate; /* default: as few as keep a pass small */
     int64_t leaves;     /* as in ttt_train_options; default 1 */
     int64_t segment;    /* 0: whole sequences; -1: unset */
-    int64_t steps;      /* at most one of steps, epochs and minutes; default: one epoch */
+    int64_t steps; /* at most one of steps, epochs and minutes; default: ttt_train_run_usual_steps. A run that goes on
+                      may be given more steps if its rate is constant */
     double epochs;
     double minutes;       /* the first 20 updates are measured, then the number of steps is fixed; it becomes less where
                              time runs out before it, and is never less than 1 */
@@ -53,7 +54,8 @@ typedef struct ttt_train_run_options {
     const char *schedule; /* "cosine", "constant" or "linear" */
     int64_t seed;         /* -1: unset; default 0 */
 
-    int64_t save_every; /* updates between checkpoints; default: those of ten minutes. May change on the way */
+    int64_t save_every; /* updates between checkpoints; default: those of ten minutes, the first after one. May change
+                           on the way */
     int64_t eval_every; /* default: a tenth of the run. May change on the way */
 
     const char *products;            /* as in ttt_train_options; may change, with a warning */
@@ -65,7 +67,9 @@ typedef struct ttt_train_run_options {
 
     /* Asked between updates: true ends the run's present part with a checkpoint and TTT_ERR_INTERRUPTED. */
     bool (*stopped)(void *context);
-    void (*warn)(void *context, const char *sentence); /* what the user should know but is no failure */
+    void (*warn)(void *context, const char *sentence);               /* what the user should know but is no failure */
+    void (*progress)(void *context, double part, const char *doing); /* of preparing: as in ttt_data_options */
+    void (*passed)(void *context, int64_t step, int64_t done, int64_t total); /* passes of update `step` (from 1) */
     void *context_of_hooks;
 } ttt_train_run_options;
 
@@ -76,6 +80,10 @@ TTT_API void ttt_train_run_options_init(ttt_train_run_options *options);
  * "byte", "bpe:N" or a file; train->steps is 0 unless set. Touches no file. */
 TTT_API TTT_NODISCARD ttt_status ttt_train_run_plan(const ttt_train_run_options *options, ttt_config *config,
                                                     ttt_train_options *train);
+
+/* Updates of `tokens` tokens that a run takes if nothing says how many: those of an epoch, but at least 100, for with
+ * less nothing is learned, as long as these are not more than a million tokens and 20 epochs. */
+TTT_API int64_t ttt_train_run_usual_steps(int64_t epoch, int64_t tokens);
 
 typedef struct ttt_train_run ttt_train_run;
 

@@ -3,10 +3,12 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <math.h>
 #include <stdatomic.h>
 #include <stdio.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
+#include <sys/statvfs.h>
 #include <unistd.h>
 
 static _Atomic(ttt_call_hook) watcher;
@@ -116,3 +118,11 @@ int ttt_sys_truncate(int file, off_t size)
 }
 
 DIR *ttt_sys_list(const char *folder) { return ttt_call_fails(TTT_CALL_LIST) ? NULL : opendir(folder); }
+
+double ttt_sys_space(const char *folder)
+{
+    struct statvfs fs;
+    if (ttt_call_fails(TTT_CALL_SPACE)) return 0;
+    if (statvfs(folder, &fs) != 0 || fs.f_blocks == 0) return INFINITY;
+    return (double)fs.f_bavail * (double)fs.f_frsize;
+}

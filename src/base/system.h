@@ -25,6 +25,7 @@ typedef enum ttt_call {
     TTT_CALL_MKDIR,
     TTT_CALL_TRUNCATE,
     TTT_CALL_LIST,
+    TTT_CALL_SPACE,  /* made to fail, there is none */
     TTT_CALL_THREAD, /* the start of one: base/threads.c */
     TTT_CALLS
 } ttt_call;
@@ -55,5 +56,7 @@ int ttt_sys_remove(int folder, const char *name, int flags);
 int ttt_sys_mkdir(const char *path);
 int ttt_sys_truncate(int file, off_t size);
 DIR *ttt_sys_list(const char *folder);
+/* Bytes that may still be written below a folder; more than there can be where its file system does not say. */
+double ttt_sys_space(const char *folder);
 
 #endif

@@ -33,6 +33,7 @@ ttt_status ttt_texts_tokenize(const ttt_data_options *options, const ttt_tokeniz
     ttt_texts texts = {.raw_bytes = ttt_tokenizer_is_byte_level(tokenizer),
                        .binary = options->binary,
                        .warn = options->warn,
+                       .progress = options->progress,
                        .warn_context = options->warn_context};
     ttt_status status = TTT_OK;
     for (size_t i = 0; status == TTT_OK && i < options->text_count; i++)

@@ -39,6 +39,7 @@ static ttt_status read_texts(job *j, bool raw_bytes)
     j->texts.warn = options->warn;
     j->texts.warn_context = options->warn_context;
     j->texts.role = "text";
+    j->texts.progress = options->progress;
     for (size_t i = 0; i < options->text_count; i++) TTT_TRY(ttt_texts_read(&j->texts, options->texts[i]));
     j->cut = options->valid_text ? j->texts.bytes.size : cut_place(&j->texts.bytes, options->valid_fraction);
     if (j->cut == 0) return ttt_fail(TTT_ERR_ARGUMENT, "the text is too short to hold a part of it out");
@@ -48,10 +49,24 @@ static ttt_status read_texts(job *j, bool raw_bytes)
     return ttt_tokenizer_measure(&j->texts, options->tokenizer);
 }
 
+static void tell(const job *j, const ttt_text_range *range, const char *doing)
+{
+    const ttt_data_options *o = j->options;
+    if (o->progress && range->end > 0)
+        o->progress(o->warn_context, (double)range->position / (double)range->end, doing);
+}
+
+typedef struct source {
+    const job *job;
+    ttt_text_range range;
+} source;
+
 static ttt_status next_text(void *context, const char **text, size_t *size)
 {
+    source *s = context;
     ttt_text_piece piece = {0};
-    (void)ttt_text_range_next(context, &piece);
+    tell(s->job, &s->range, "training the tokenizer");
+    (void)ttt_text_range_next(&s->range, &piece);
     *text = piece.text;
     *size = piece.size;
     return TTT_OK;
@@ -68,13 +83,14 @@ static ttt_status read_and_train(job *j)
     }
     TTT_TRY(read_texts(j, true));
     if (vocabulary == 0) return ttt_tokenizer_new_bytes(&j->tokenizer);
-    ttt_text_range train = {.texts = &j->texts, .end = j->cut};
+    source train = {j, {.texts = &j->texts, .end = j->cut}};
     return ttt_tokenizer_train(&j->tokenizer, vocabulary, next_text, &train);
 }
 
 static ttt_status encode_range(const job *j, ttt_text_range range, ttt_ids *ids, ttt_token_writer *writer)
 {
     for (ttt_text_piece piece; ttt_text_range_next(&range, &piece);) {
+        tell(j, &range, "encoding");
         ids->count = 0;
         TTT_TRY(ttt_piece_encode(j->tokenizer, &piece, j->options->parse_special, ids));
         TTT_TRY(ttt_token_writer_write(writer, ids->data, ids->count));

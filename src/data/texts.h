@@ -36,13 +36,15 @@ typedef struct ttt_texts {
     size_t input_count, input_capacity;
     size_t odd_bytes, odd_files; /* not UTF-8, and the files they are in; the first stands in input odd_input */
     size_t odd_input, odd_at;
+    size_t reading, to_read; /* of ttt_texts_read: which file, of how many */
     /* Set by the caller: */
     ttt_hash_kind hash;                                /* of inputs */
     const char *role;                                  /* copied to the inputs read from then on; static storage */
     bool raw_bytes;                                    /* bytes that are no UTF-8 are text too */
     bool binary;                                       /* so is everything else */
     void (*warn)(void *context, const char *sentence); /* NULL: nothing is said */
-    void *warn_context;
+    void (*progress)(void *context, double part, const char *doing); /* as in ttt_data_options */
+    void *warn_context;                                              /* of both */
 } ttt_texts;
 
 /* Appends the documents of one input. Errors name the file and the byte or line: invalid UTF-8 (unless `raw_bytes`;

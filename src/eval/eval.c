@@ -305,7 +305,7 @@ ttt_status ttt_eval(ttt_context *context, const int32_t *tokens, int64_t count, 
     ttt_status status = plan(e);
     if (status == TTT_OK) status = init(e);
     if (status == TTT_OK) status = read_windows(e);
-    if (status == TTT_OK)
+    if (status == TTT_OK || (status == TTT_ERR_INTERRUPTED && result->tokens > 0))
         summarize(e);
     else
         ttt_eval_result_deinit(result);

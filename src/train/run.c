@@ -20,6 +20,7 @@ enum {
     EVALUATIONS = 10,    /* of a run, unless eval_every says otherwise */
     EVALUATION_SIZE = 8, /* updates' worth of windows of an evaluation before the last */
     SAVE_SECONDS = 600,  /* between checkpoints, unless save_every says otherwise */
+    FIRST_SECONDS = 60,  /* before the first one, if the number of steps is fixed by then */
     SENTENCE = 1024
 };
 static const double EVALUATION_SHARE = 0.1; /* of the time of training that evaluations on the way may take */
@@ -241,7 +242,8 @@ static ttt_status update(ttt_train_run *run, ttt_train_report *report)
 static bool save_is_due(const ttt_train_run *run, int64_t step)
 {
     const int64_t every = json_integer_value(json_object_get(run->note, "save_every"));
-    return every > 0 ? step % every == 0 : ttt_clock() - run->saved_at >= SAVE_SECONDS;
+    const int pause = run->saved < 0 && !run->measuring ? FIRST_SECONDS : SAVE_SECONDS;
+    return every > 0 ? step % every == 0 : ttt_clock() - run->saved_at >= pause;
 }
 
 static ttt_status go_on(ttt_train_run *run, ttt_train_report *report)

@@ -5,6 +5,7 @@
  */
 #include "train/run_agree.h"
 
+#include <math.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -75,6 +76,26 @@ static ttt_status agree_config(const ttt_train_run_options *options, const ttt_c
     return TTT_OK;
 }
 
+/* A length other than that of a run: more steps at a constant rate are no contradiction, and what is finished can only
+ * be the beginning of another run. */
+static ttt_status agree_length(const ttt_train_run_options *options, const ttt_train_options *run, const json_t *note)
+{
+    const char *name = options->steps ? "steps" : options->epochs > 0 ? "epochs" : "minutes";
+    const double given = options->steps ? (double)options->steps : fmax(options->epochs, options->minutes);
+    const double begun = options->steps ? (double)run->steps : json_real_value(json_object_get(note, name));
+    if (given == 0 || given == begun || (options->steps > run->steps && run->schedule == TTT_SCHEDULE_CONSTANT))
+        return TTT_OK;
+    if (!json_is_true(json_object_get(note, "finished"))) return agree_real(name, begun, given);
+    char text[32];
+    ttt_print(text, sizeof text, "%.9g", given);
+    return ttt_fail(TTT_ERR_ARGUMENT,
+                    "%s is %s, but this run is finished: it took %lld steps%s. To train its model further: ttt train "
+                    "TEXT -o NEW --init-from %s --%s %s",
+                    name, text, (long long)run->steps,
+                    run->schedule == TTT_SCHEDULE_CONSTANT ? "" : ", and its rate has come down", options->folder, name,
+                    text);
+}
+
 static ttt_status agree_options(const ttt_train_run_options *options, const ttt_train_options *run)
 {
     if (options->context) TTT_TRY(agree_integer("context", run->context, options->context));
@@ -82,7 +103,6 @@ static ttt_status agree_options(const ttt_train_run_options *options, const ttt_
     if (options->accumulate) TTT_TRY(agree_integer("accumulate", run->accumulate, options->accumulate));
     if (options->leaves) TTT_TRY(agree_integer("leaves", run->leaves, options->leaves));
     if (options->segment >= 0) TTT_TRY(agree_integer("segment", run->segment, options->segment));
-    if (options->steps) TTT_TRY(agree_integer("steps", run->steps, options->steps));
     if (options->rate >= 0) TTT_TRY(agree_real("lr", run->rate, options->rate));
     if (options->seed >= 0) TTT_TRY(agree_integer("seed", (int64_t)run->seed, options->seed));
     if (options->schedule) TTT_TRY(agree_text("schedule", ttt_schedule_names[run->schedule], options->schedule));
@@ -96,10 +116,7 @@ ttt_status ttt_run_agree(const ttt_train_run_options *options, const ttt_config 
     if (options->init_from) TTT_TRY(agree_text("init-from", ttt_run_note_text(note, "init_from"), options->init_from));
     TTT_TRY(agree_config(options, config));
     TTT_TRY(agree_options(options, train));
-    if (options->epochs > 0)
-        TTT_TRY(agree_real("epochs", json_real_value(json_object_get(note, "epochs")), options->epochs));
-    if (options->minutes > 0)
-        TTT_TRY(agree_real("minutes", json_real_value(json_object_get(note, "minutes")), options->minutes));
+    TTT_TRY(agree_length(options, train, note));
     if (options->text_count) return TTT_OK; /* the texts are compared together with their options */
     if (options->tokenizer) TTT_TRY(agree_text("tokenizer", ttt_run_note_text(note, "tokenizer"), options->tokenizer));
     if (options->valid) TTT_TRY(agree_text("valid", ttt_run_note_text(note, "valid"), options->valid));

@@ -71,6 +71,7 @@ void ttt_run_note_data(const json_t *note, const ttt_train_run_options *options,
     data->parse_special = options->parse_special || json_is_true(json_object_get(note, "parse_special"));
     data->binary = options->binary;
     data->warn = options->warn;
+    data->progress = options->progress;
     data->warn_context = options->context_of_hooks;
     if (!valid) return;
     if (ttt_number_parse(valid, &data->valid_fraction)) return;

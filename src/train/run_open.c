@@ -11,6 +11,7 @@
 #include "base/alloc.h"
 #include "base/clock.h"
 #include "base/file.h"
+#include "base/system.h"
 #include "config/config.h"
 #include "train/run_agree.h"
 #include "train/run_data.h"
@@ -52,6 +53,7 @@ static ttt_status count_steps(ttt_train_run *run, ttt_train_options *train)
     const double steps = floor(epochs * (double)sequences / (double)train->batch);
     if (steps > 0x1p52) return ttt_fail(TTT_ERR_ARGUMENT, "%g epochs are too many updates to count", epochs);
     train->steps = steps < 1 ? 1 : (int64_t)steps;
+    if (run->options.epochs == 0) train->steps = ttt_train_run_usual_steps(train->steps, train->batch * train->context);
     return TTT_OK;
 }
 
@@ -171,11 +173,28 @@ static void compare_machine(ttt_train_run *run)
     ttt_run_warn(run, sentence);
 }
 
+static ttt_status set_note(ttt_train_run *run, const char *key, json_t *value)
+{
+    if (json_object_set_new(run->note, key, value) == 0) return TTT_OK;
+    return ttt_fail(TTT_ERR_MEMORY, "out of memory: cannot describe the run");
+}
+
+/* More updates for a run whose rate is constant, be it finished or not; its warm-up stays as long as it was. */
+static ttt_status lengthen(ttt_train_run *run)
+{
+    ttt_train_options *train = &run->trainer->options;
+    if (run->options.steps <= train->steps) return TTT_OK;
+    train->warmup = ttt_train_warmup_steps(train) / (double)run->options.steps;
+    train->steps = run->options.steps;
+    return set_note(run, "finished", json_false());
+}
+
 static ttt_status go_on(ttt_train_run *run, const ttt_checkpoints *checkpoints)
 {
     const ttt_train_run_options *options = &run->options;
     TTT_TRY(load_newest(run, checkpoints));
     TTT_TRY(ttt_run_agree(options, ttt_trainer_config(run->trainer), ttt_trainer_options(run->trainer), run->note));
+    TTT_TRY(lengthen(run));
     TTT_TRY(open_data(run, false));
     if (options->text_count > 0) {
         ttt_data_options data;
@@ -190,10 +209,20 @@ static ttt_status go_on(ttt_train_run *run, const ttt_checkpoints *checkpoints)
 
 /* ---- opening ---- */
 
-static ttt_status set_note(ttt_train_run *run, const char *key, json_t *value)
+/* Whether there is room for what will be written: while a checkpoint is, there are two before it, and the model beside
+ * the one that it replaces; what is there already needs none. */
+static ttt_status check_space(const ttt_train_run *run)
 {
-    if (json_object_set_new(run->note, key, value) == 0) return TTT_OK;
-    return ttt_fail(TTT_ERR_MEMORY, "out of memory: cannot describe the run");
+    if (ttt_train_run_finished(run)) return TTT_OK;
+    const double elements = (double)run->trainer->lm.stack.params.elements;
+    const double model = elements * sizeof(float), checkpoint = 3 * elements * (double)run->trainer->backend->real;
+    const double needed = run->saved < 0 ? 3 * checkpoint + 2 * model : checkpoint + model;
+    const double space = ttt_sys_space(run->folder);
+    if (space >= needed) return TTT_OK;
+    return ttt_fail(TTT_ERR_IO,
+                    "%s: checkpoints and model need %.1f MB, but %.1f MB are free: make room, or give a "
+                    "folder on another disk",
+                    run->folder, needed / 1e6, space / 1e6);
 }
 
 /* What is as this process has it, whatever was before. */
@@ -216,6 +245,9 @@ static ttt_status prepare(ttt_train_run *run)
         ttt_run_warn(run, "the held-out part is shorter than one context: nothing will be evaluated");
     run->tokens = ttt_alloc((size_t)train->batch, ((size_t)train->context + 1) * sizeof *run->tokens);
     if (!run->tokens) return TTT_ERR_MEMORY;
+    TTT_TRY(check_space(run));
+    run->trainer->passed = run->options.passed;
+    run->trainer->passed_context = run->options.context_of_hooks;
     run->saved_at = ttt_clock();
     return update_note(run);
 }

@@ -25,6 +25,15 @@ void ttt_train_run_options_init(ttt_train_run_options *options)
     *options = (ttt_train_run_options){.segment = -1, .rate = -1, .seed = -1};
 }
 
+int64_t ttt_train_run_usual_steps(int64_t epoch, int64_t tokens)
+{
+    enum { STEPS = 100, TOKENS = 1 << 20, EPOCHS = 20 };
+    int64_t least = tokens > TOKENS / STEPS ? TOKENS / tokens : STEPS;
+    if (epoch < 1) epoch = 1;
+    if (least > EPOCHS * epoch) least = EPOCHS * epoch;
+    return epoch > least ? epoch : least;
+}
+
 static bool is_set(const ttt_train_run_options *options, const char *key)
 {
     const size_t length = strlen(key);

@@ -29,15 +29,14 @@ void ttt_train_options_init(ttt_train_options *options)
                                    .clip = 1.0};
 }
 
-/* Updates of the warm-up. */
-static double warmup_steps(const ttt_train_options *options)
+double ttt_train_warmup_steps(const ttt_train_options *options)
 {
     return floor(options->warmup * (double)options->steps + 0.5);
 }
 
 double ttt_train_rate(const ttt_train_options *options, int64_t step)
 {
-    const double warmup = warmup_steps(options), at = (double)step;
+    const double warmup = ttt_train_warmup_steps(options), at = (double)step;
     if (at < warmup) return options->rate * at / warmup;
     const double length = (double)options->steps - warmup;
     const double done = length > 0 ? fmin((at - warmup) / length, 1) : 1;
@@ -51,6 +50,6 @@ double ttt_train_rate(const ttt_train_options *options, int64_t step)
 
 double ttt_train_base_lr_factor(const ttt_train_options *options, int64_t step)
 {
-    const double warmup = warmup_steps(options), at = (double)step;
+    const double warmup = ttt_train_warmup_steps(options), at = (double)step;
     return at < warmup ? 0.1 + 0.9 * at / warmup : 1;
 }

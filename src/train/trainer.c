@@ -204,9 +204,11 @@ ttt_status ttt_trainer_gradients(ttt_trainer *trainer, const int32_t *tokens, do
     for (int64_t leaf = 0; leaf < o->leaves; leaf++) {
         double sum = 0;
         ttt_leaves_open(&trainer->leaves);
-        for (int64_t i = leaf * of_leaf; i < (leaf + 1) * of_leaf; i++)
+        for (int64_t i = leaf * of_leaf; i < (leaf + 1) * of_leaf; i++) {
             sum += ttt_backprop_run(&trainer->backprop, ttt_optimizer_weights(&trainer->optimizer),
                                     trainer->optimizer.gradients, tokens + i * each * (o->context + 1), scale, NULL);
+            if (trainer->passed) trainer->passed(trainer->passed_context, trainer->step + 1, i + 1, passes);
+        }
         ttt_leaves_close(&trainer->leaves, sum);
     }
     *loss = ttt_leaves_finish(&trainer->leaves) * scale;

@@ -18,10 +18,15 @@ struct ttt_trainer {
     ttt_backprop backprop;
     int64_t step;   /* updates taken */
     double seconds; /* of all updates and evaluations */
+    /* After each pass of update `step` (from 1); NULL: nobody is told. */
+    void (*passed)(void *context, int64_t step, int64_t done, int64_t total);
+    void *passed_context;
 };
 
 enum { TTT_SCHEDULE_COUNT = TTT_SCHEDULE_LINEAR + 1 };
 extern const char *const ttt_schedule_names[TTT_SCHEDULE_COUNT];
+
+double ttt_train_warmup_steps(const ttt_train_options *options); /* updates of the warm-up */
 
 /* The rate_factor of the passes of update `step`: 0.1 to 1 over the warm-up. */
 double ttt_train_base_lr_factor(const ttt_train_options *options, int64_t step);

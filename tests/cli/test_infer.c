@@ -256,6 +256,7 @@ static void test_signals(void)
     test_slow_reader();
     CHECK_EQ(interrupted("$TTT generate -m model -p a -n -1 --ignore-eos", SIGINT), 130);
     CHECK_EQ(interrupted("$TTT generate -m model -p a -n -1 --ignore-eos", SIGTERM), 143);
+    CHECK_EQ(interrupted("$TTT generate -m model -p a -n -1 --ignore-eos", SIGHUP), 129);
 
     /* An answer without end in a conversation: SIGINT ends the answer, and the next prompt is read, of which there is
      * none. SIGTERM ends the program. */
@@ -305,6 +306,19 @@ static void test_eval(void)
     CLI_SAYS(0, "\"tokens\":1999,\"bytes\":2000,\"bos\":false", "sed -n 2p json");
     CLI_SAYS(0, "\"learner\":\"frozen\"", "$TTT eval -m model text --frozen --json");
     CLI_SAYS(0, "gain", "$TTT eval -m model text --compare");
+    /* What one wants to know is the last line, and positions are there for who asks. */
+    CLI_SAYS(0, "bits per byte, perplexity ", "$TTT eval -m model text | tail -n 1");
+    CLI_SAYS(0, ": learning at test time saves ", "$TTT eval -m model text --compare | tail -n 1");
+    CLI_SAYS(0, "context 16: ", "$TTT eval -m model text --context 32,16 | tail -n 1");
+    CLI_SAYS(1, "", "$TTT eval -m model text | grep position");
+    CLI_SAYS(0, "                1         1    ", "$TTT eval -m model text --positions");
+    /* Without --context the windows are those of training, or all of a text that is shorter. */
+    CLI_OK("cp -r model short && sed -i 's/\"max_position_embeddings\": [0-9]*/\"max_position_embeddings\": 50/' "
+           "short/config.json");
+    CLI_SAYS(0, "in windows as in training", "$TTT eval -m short text");
+    CHECK(strstr(cli_output, "context 50, stride 50: 40 windows"));
+    CLI_SAYS(0, "context 1999, stride 1999: 1 window", "$TTT eval -m short text --context all");
+    CLI_SAYS(0, "context 39, stride 39: 1 window", "head -c 40 text | $TTT eval -m short -");
     CLI_SAYS(0, "W_t-K", "$TTT eval -m model text --inner --compare --context 64 --csv c.csv --plot c.svg");
     CLI_OK("test -s c.svg && test -s c-inner.svg");
     CLI_SAYS(0, "64,gain,,1,1,32,", "grep gain c.csv");
@@ -327,11 +341,31 @@ static void test_eval(void)
     FAILS(1, "nothing", "$TTT eval -m model nothing");
     FAILS(1, "empty", "$TTT eval -m model empty");
     FAILS(1, "1 tokens, too few", "printf a >a; $TTT eval -m model a");
-    /* The figures are not lost when a file cannot be written. */
-    FAILS(1, "cannot write nowhere/c.csv", "$TTT eval -m model text --csv nowhere/c.csv");
-    CLI_SAYS(0, "perplexity", "cat stdout");
-    FAILS(1, "nowhere/c.svg", "$TTT eval -m model text --plot nowhere/c.svg");
+    /* That a file cannot be written is said before the work. */
+    FAILS(1, "cannot write nowhere/c.csv: No such file", "$TTT eval -m model text --csv nowhere/c.csv");
+    CLI_SAYS(0, "", "test ! -s stdout");
+    FAILS(1, "cannot write nowhere/c.svg: No such file", "$TTT eval -m model text --plot nowhere/c.svg");
+    FAILS(1, "cannot write texts: Is a directory", "$TTT eval -m model text --csv texts");
+    FAILS(64, "--plot is \"c.png\": a chart is an SVG", "$TTT eval -m model text --plot c.png");
+    FAILS(64, "--plot is \"c\": a chart is an SVG", "$TTT bench --context-sweep 1k..2k --plot c");
+    CLI_SAYS(1, "", "test -e c.png");
     FAILS(1, "cannot write /dev/full", "$TTT eval -m model text --csv /dev/full");
+}
+
+/* An evaluation that is interrupted says what it has: here the signal comes while the text does. */
+static void test_eval_interrupted(void)
+{
+    char text[8000];
+    memset(text, 'e', sizeof text);
+    CLI_OK("rm -f pipe && mkfifo pipe");
+    const pid_t child = cli_start("$TTT eval -m model pipe --context 16");
+    const int file = open("pipe", O_WRONLY);
+    kill(child, SIGINT);
+    CHECK_EQ(write(file, text, sizeof text), sizeof text);
+    close(file);
+    CHECK_EQ(cli_wait(child), 130);
+    CHECK(strstr(cli_output, "stopping; again: at once"));
+    CHECK(strstr(cli_output, "interrupted; so far: "));
 }
 
 /* A data folder stands for its held-out part; it must have been made with the model's tokenizer. */
@@ -369,6 +403,7 @@ int main(void)
     test_signals();
     test_memory();
     test_eval();
+    test_eval_interrupted();
     test_data_folder();
     return test_end();
 }

@@ -174,17 +174,55 @@ static void test_kills(void)
 
 static void test_signals(void)
 {
-    static const int signals[] = {SIGINT, SIGTERM};
-    for (int i = 0; i < 2; i++) {
+    static const int signals[] = {SIGINT, SIGTERM, SIGHUP};
+    for (int i = 0; i < 3; i++) {
         CLI_OK("rm -rf stopped");
         const pid_t child = cli_start(TRAIN "-o stopped --steps 4000");
         CHECK(cli_await(child, "stopped/metrics.jsonl"));
         kill(child, signals[i]);
         CHECK_EQ(cli_wait(child), 128 + signals[i]);
+        CHECK(strstr(cli_output, "stopping after this update; again: at once"));
         CHECK(strstr(cli_output, "to go on: ttt train -o stopped"));
         CLI_OK("test -s stopped/model.safetensors");
         CLI_SAYS(1, "steps is 40, but the run in this folder was begun with 4000", TRAIN "-o stopped --steps 40");
     }
+    /* A reader of what is said who has gone; and what nohup said before. */
+    CLI_OK("rm -rf stopped; { " TRAIN "-o stopped --steps 4000 --eval-every 1; echo $? >code; } 2>&1 | head -n 1");
+    CLI_SAYS(0, "141", "cat code && test -s stopped/model.safetensors");
+    CLI_OK("rm -rf stopped");
+    const pid_t child = cli_start("nohup " TRAIN "-o stopped --steps 4000");
+    CHECK(cli_await(child, "stopped/metrics.jsonl"));
+    kill(child, SIGHUP);
+    kill(child, SIGTERM);
+    CHECK_EQ(cli_wait(child), 128 + SIGTERM);
+}
+
+/* A run that is over goes on if its rate never came down; of another the sentence says what to do. */
+static void test_longer(void)
+{
+    CLI_OK(TRAIN "-o flat --steps 4 --schedule constant --save-every 1000");
+    CLI_SAYS(0, "ttt train -o flat --steps 8", "$TTT train -o flat");
+    CLI_SAYS(0, "goes on from step 4", "$TTT train -o flat --steps 40");
+    CLI_SAYS(0, "all 40 steps are taken", "$TTT train -o flat");
+    CLI_SAYS(1, "it took 40 steps. To train its model further: ttt train TEXT -o NEW --init-from flat --steps 30",
+             "$TTT train -o flat --steps 30");
+    CLI_OK("tail -n 2 flat/metrics.jsonl | grep -q '\"lr\": 0.003,'");
+    CLI_SAYS(0, "ttt train TEXT -o NEW --init-from whole", "$TTT train -o whole");
+    CLI_SAYS(1,
+             "it took 40 steps, and its rate has come down. To train its model further: ttt train TEXT -o NEW "
+             "--init-from whole --steps 80",
+             "$TTT train -o whole --steps 80");
+    CLI_SAYS(1, "epochs is 3, but this run is finished", "$TTT train -o whole --epochs 3");
+}
+
+/* A text of which an epoch would teach nothing. */
+static void test_short(void)
+{
+    CLI_SAYS(0, "one epoch of 1 update: 20 are taken, which go through it 1",
+             "head -c 200 text.txt >short.txt && "
+             "$TTT train short.txt -o short " SIZE);
+    CLI_SAYS(0, "steps             20\n", "$TTT train short.txt --dry-run " SIZE);
+    CLI_SAYS(0, "steps             1\n", "$TTT train short.txt --dry-run --epochs 1 " SIZE);
 }
 
 static void test_contradictions(void)
@@ -465,6 +503,8 @@ int main(void)
     test_leaves();
     test_kills();
     test_signals();
+    test_longer();
+    test_short();
     test_contradictions();
     test_damage();
     test_foreign();

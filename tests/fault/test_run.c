@@ -36,7 +36,10 @@ static void test_call(int kind, int64_t nth)
     const ttt_status status = run_to_end("broken", false);
     fault_at(kind, 0, 0);
     if (status != TTT_OK || !may_pass(kind)) CHECK_EQ(status, TTT_ERR_IO);
-    if (status != TTT_OK) CHECK(strstr(ttt_error_detail(), kind == TTT_CALL_WRITE ? "No space left" : "Input/output"));
+    const char *reason = kind == TTT_CALL_WRITE   ? "No space left"
+                         : kind == TTT_CALL_SPACE ? "0.0 MB are free"
+                                                  : "Input/output";
+    if (status != TTT_OK) CHECK(strstr(ttt_error_detail(), reason));
     if (status == TTT_OK && !may_pass(kind)) fprintf(stderr, "%s number %lld\n", fault_names[kind], (long long)nth);
     CHECK_OK(run_to_end("broken", false));
     run_check_same("whole/model.safetensors", "broken/model.safetensors", fault_names[kind], nth);

@@ -44,14 +44,25 @@ static void plain_lines(void)
     ttt_progress_figures end = half;
     end.step = end.steps;
     ttt_progress_show(&progress, end); /* the last is always shown */
-    ttt_progress_end(&progress);
+    ttt_progress_end(&progress, false);
+    progress.started = progress.shown -= 60;
+    ttt_progress_pass(&progress, 7, 3, 16); /* a slow update */
+    ttt_progress_pass(&progress, 7, 4, 16);
+    ttt_progress_note(&progress, 0.5, "reading"); /* its first second */
+    progress.started -= 60, progress.shown -= 60;
+    ttt_progress_note(&progress, 0.75, "reading");
+    ttt_progress_note(&progress, 0.8, "reading");
+    progress.started -= 60, progress.shown -= 60;
+    ttt_progress_note(&progress, -1, "reading");
     char text[4096];
     rewind(log);
     text[fread(text, 1, sizeof text - 1, log)] = '\0';
     fclose(log);
     int lines = 0;
     for (const char *c = text; *c; c++) lines += *c == '\n';
-    CHECK_EQ(lines, 3);
+    CHECK_EQ(lines, 6);
+    CHECK(strstr(text, "\nupdate 7: 3 of 16 passes\n") && strstr(text, "\nreading: 75 %, 0:20 left\n") &&
+          strstr(text, "\nreading: 2:00\n"));
     CHECK(!strchr(text, '\r') && !strchr(text, '\033'));
     CHECK(strstr(text, "step 50/100  loss 2.5000") && strstr(text, "\nheld-out loss 1.50\n") &&
           strstr(text, "step 100/100"));
