@@ -10,6 +10,11 @@ install(DIRECTORY include/ttt DESTINATION ${CMAKE_INSTALL_INCLUDEDIR})
 install(FILES doc/ttt.1 DESTINATION ${CMAKE_INSTALL_MANDIR}/man1)
 install(FILES doc/ttt.bash DESTINATION ${CMAKE_INSTALL_DATADIR}/bash-completion/completions RENAME ttt)
 
+install(CODE "
+  if(NOT \"$ENV{DESTDIR}\")
+    message(STATUS \"Once, as root: ldconfig, so that programs find libttt.so\")
+  endif()")
+
 # Only the static library asks its user for what it stands on; the shared one brings it along.
 set(TTT_PRIVATE_LIBS -ljansson -lutf8proc -lxxhash -lzstd -lz -lpcre2-8)
 if(TTT_HAVE_ONEDNN)

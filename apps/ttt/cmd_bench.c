@@ -170,11 +170,7 @@ static error_t parse(int key, char *text, struct argp_state *state)
 /* With one of the layers asked for, or NULL for its own. */
 static ttt_status make_config(const options *o, const char *layer, ttt_config *config)
 {
-    if (o->folder) {
-        char path[4096];
-        snprintf(path, sizeof path, "%s/config.json", o->folder);
-        return ttt_config_load(config, path);
-    }
+    if (o->folder) return ttt_config_load(config, o->folder);
     const char *name = o->config ? o->config : "tiny";
     const bool file = strchr(name, '/') || access(name, F_OK) == 0;
     ttt_status status = file ? ttt_config_load(config, name) : ttt_config_standard(config, name);

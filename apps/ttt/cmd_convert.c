@@ -6,14 +6,17 @@
 #include <stdio.h>
 #include <string.h>
 #include <ttt/convert.h>
+#include <unistd.h>
 
 #include "common.h"
+#include "progress.h"
 #include "usage.h"
 
-enum { KEY_CONFIG = 0x1000, KEY_PRECISION, KEY_WEIGHTS };
+enum { KEY_CONFIG = 0x1000, KEY_PRECISION, KEY_WEIGHTS, KEY_FORCE };
 
 typedef struct options {
     const char *in, *out;
+    bool force;
     ttt_convert_options convert;
 } options;
 
@@ -32,6 +35,7 @@ static error_t parse(int key, char *argument, struct argp_state *state)
             ttt_app_usage(state, "--weights is \"%s\": give q8, q4 or f32", argument);
         o->convert.weights = argument;
         return 0;
+    case KEY_FORCE: o->force = true; return 0;
     case ARGP_KEY_ARG:
         if (state->arg_num == 0)
             o->in = argument;
@@ -47,6 +51,29 @@ static error_t parse(int key, char *argument, struct argp_state *state)
     }
 }
 
+static bool holds(const char *folder, const char *name)
+{
+    char path[4096];
+    return snprintf(path, sizeof path, "%s/%s", folder, name) < (int)sizeof path && access(path, F_OK) == 0;
+}
+
+static ttt_status show_progress(void *progress, int64_t done, int64_t total)
+{
+    return ttt_progress_note(progress, (double)done / (double)total, "converting");
+}
+
+static ttt_status convert(options *o, ttt_config *config)
+{
+    ttt_progress progress;
+    ttt_progress_init(&progress, stderr, 0);
+    o->convert.progress = show_progress;
+    o->convert.progress_context = &progress;
+    ttt_app_catch_signals(ttt_app_stopping, false);
+    const ttt_status status = ttt_convert(o->in, o->out, &o->convert, config);
+    ttt_progress_end(&progress, true);
+    return status;
+}
+
 int ttt_cmd_convert(int argc, char **argv)
 {
     static const struct argp_option list[] = {
@@ -59,6 +86,7 @@ int ttt_cmd_convert(int argc, char **argv)
         {"weights", KEY_WEIGHTS, "NAME", 0,
          "q8 or q4: quantises the matrices (embedding and head too) in blocks of 32; f32: makes them floating again",
          0},
+        {"force", KEY_FORCE, NULL, 0, "write over the model that OUT holds", 0},
         {0}};
     static const struct argp argp = {
         .options = list,
@@ -76,8 +104,10 @@ int ttt_cmd_convert(int argc, char **argv)
     ttt_config *config;
     char layer[TTT_APP_LAYER];
     ttt_app_parse(&argp, argc, argv, &o);
+    if (!o.force && holds(o.out, "config.json") && !holds(o.out, "checkpoint"))
+        return ttt_app_fail("%s holds a model: name another folder, or --force to write over it", o.out);
     ttt_status status = ttt_config_new(&config);
-    if (status == TTT_OK) status = ttt_convert(o.in, o.out, &o.convert, config);
+    if (status == TTT_OK) status = convert(&o, config);
     if (status != TTT_OK) {
         ttt_config_free(config);
         return ttt_app_failed(status);

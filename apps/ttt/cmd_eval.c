@@ -111,8 +111,7 @@ static error_t parse(int key, char *argument, struct argp_state *state)
 
 static ttt_status show_progress(void *context, int64_t done, int64_t total)
 {
-    ttt_progress_note(context, (double)done / (double)total, "evaluating");
-    return ttt_app_signal() ? TTT_ERR_INTERRUPTED : TTT_OK;
+    return ttt_progress_note(context, (double)done / (double)total, "evaluating");
 }
 
 /* Whether the ids mean the same text to both tokenizers; the first thousand tell. */
@@ -262,7 +261,7 @@ int ttt_cmd_eval(int argc, char **argv)
     ttt_tokenizer *tokenizer;
     ttt_ids ids = {0};
     int64_t bytes = 0;
-    ttt_app_catch_signals("\nstopping; again: at once\n", false);
+    ttt_app_catch_signals(ttt_app_stopping, false);
     const ttt_status status = ttt_app_open(&model, &tokenizer, o.model, &o.compute);
     int code = status == TTT_OK ? read_texts(&o, tokenizer, &ids, &bytes) : ttt_app_failed(status);
     ttt_context *context = NULL;

@@ -156,9 +156,9 @@ static ttt_status show_piece(void *context, int32_t id, const char *text, size_t
 static ttt_status show_progress(void *context, int64_t done, int64_t total)
 {
     session *s = context;
-    ttt_progress_note(&s->progress, (double)done / (double)total, "reading the prompt");
+    const ttt_status status = ttt_progress_note(&s->progress, (double)done / (double)total, "reading the prompt");
     if (done == total) ttt_progress_end(&s->progress, true);
-    return ttt_app_signal() ? TTT_ERR_INTERRUPTED : TTT_OK;
+    return status;
 }
 
 /* The ids of a prompt. At the beginning of a text something has to be read before anything can be said: without a

@@ -91,6 +91,7 @@ int ttt_cmd_prepare(int argc, char **argv)
     a.data.warn = ttt_progress_warn;
     a.data.progress = ttt_progress_note;
     a.data.warn_context = &progress;
+    ttt_app_catch_signals(ttt_app_stopping, false);
     ttt_status status = ttt_data_prepare(a.out, &a.data);
     ttt_progress_end(&progress, true);
     if (status == TTT_OK) status = report(a.out);

@@ -255,6 +255,7 @@ static int run_and_tell(arguments *a)
     ttt_train_run *run;
     ttt_progress_init(&progress, stderr, 0);
     a->run.context_of_hooks = &progress;
+    ttt_app_catch_signals(ttt_app_stopping, false);
     ttt_status status = ttt_train_run_open(&run, &a->run);
     ttt_progress_end(&progress, true);
     if (status != TTT_OK) return ttt_app_failed(status);

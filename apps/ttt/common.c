@@ -16,6 +16,7 @@
 #include <ttt/generate.h>
 #include <unistd.h>
 
+const char ttt_app_stopping[] = "\nstopping; again: at once\n";
 static volatile sig_atomic_t noted;
 static const char *volatile answer;
 

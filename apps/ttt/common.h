@@ -82,7 +82,8 @@ extern const struct argp ttt_app_compute_argp;
  * nothing); a second SIGINT or SIGTERM ends the program at once. With `pipes` SIGPIPE is noted too. A signal that was
  * ignored when the program began stays so. */
 void ttt_app_catch_signals(const char *said, bool pipes);
-int ttt_app_signal(void); /* the signal noted, or 0 */
+extern const char ttt_app_stopping[]; /* what most commands say */
+int ttt_app_signal(void);             /* the signal noted, or 0 */
 /* If that is SIGINT: what it asked for is done, and the next one is the first again. */
 void ttt_app_forget_interrupt(void);
 

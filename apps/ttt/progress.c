@@ -87,17 +87,17 @@ static void draw_short(ttt_progress *progress, char *line)
     draw(progress, line);
 }
 
-void ttt_progress_note(void *context, double part, const char *doing)
+ttt_status ttt_progress_note(void *context, double part, const char *doing)
 {
     ttt_progress *progress = context;
-    const double time = ttt_app_seconds();
+    const double time = ttt_app_seconds(), pause = progress->terminal ? terminal_pause : log_pause;
+    if (ttt_app_signal()) return TTT_ERR_INTERRUPTED;
     if (strcmp(progress->doing, doing) != 0) {
         snprintf(progress->doing, sizeof progress->doing, "%s", doing);
         progress->started = progress->shown = time;
     }
     const double passed = time - progress->started;
-    const double pause = progress->terminal ? terminal_pause : log_pause;
-    if (passed < 1 || time - progress->shown < pause) return;
+    if (passed < 1 || time - progress->shown < pause) return TTT_OK;
     progress->shown = time;
     char line[LINE], left[32];
     print_time(left, sizeof left, part > 0 ? passed / part * (1 - part) : passed);
@@ -106,6 +106,7 @@ void ttt_progress_note(void *context, double part, const char *doing)
     else
         snprintf(line, sizeof line, "%s: %s", doing, left);
     draw_short(progress, line);
+    return TTT_OK;
 }
 
 void ttt_progress_pass(void *context, int64_t step, int64_t done, int64_t passes)

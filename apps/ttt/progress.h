@@ -9,6 +9,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 #include <stdio.h>
+#include <ttt/status.h>
 
 typedef struct ttt_progress_figures {
     int64_t step, steps;   /* updates done, of the whole run */
@@ -33,8 +34,9 @@ void ttt_progress_init(ttt_progress *progress, FILE *stream, int64_t first);
 void ttt_progress_show(ttt_progress *progress, ttt_progress_figures figures);
 
 /* For work that may be short: what is done of it and, from its second second on, how long it will take; `part` of it is
- * done, or it is negative where that is not known. Work with another text than before begins at its first second. */
-void ttt_progress_note(void *progress, double part, const char *doing);
+ * done, or it is negative where that is not known. Work with another text than before begins at its first second.
+ * TTT_ERR_INTERRUPTED if a signal asks for the end. */
+ttt_status ttt_progress_note(void *progress, double part, const char *doing);
 
 /* An update that takes longer than ten seconds: `done` of its `passes` are. */
 void ttt_progress_pass(void *progress, int64_t step, int64_t done, int64_t passes);

@@ -64,10 +64,10 @@ TTT_API const char *ttt_config_block(const ttt_config *config, int64_t block);
  * overflow, ...). `where` names the configuration in the sentence, such as a path. */
 TTT_API TTT_NODISCARD ttt_status ttt_config_check(const ttt_config *config, const char *where);
 
-/* Reads and checks a config.json; defaults where keys are absent; keys this version does not know are left alone. On
- * failure what `config` holds is not specified. A model_type that is none of ttt, ttt_ext, llama, mistral, mamba,
- * delta_net and gated_deltanet, or a key with a value that would change numbers and is not supported, is
- * TTT_ERR_UNSUPPORTED and named. */
+/* Reads and checks a config.json, or that of a model folder; defaults where keys are absent; keys this version does not
+ * know are left alone. On failure what `config` holds is not specified. A model_type that is none of ttt, ttt_ext,
+ * llama, mistral, mamba, delta_net and gated_deltanet, or a key with a value that would change numbers and is not
+ * supported, is TTT_ERR_UNSUPPORTED and named. */
 TTT_API TTT_NODISCARD ttt_status ttt_config_load(ttt_config *config, const char *path);
 
 /* Checks `config` and writes a config.json of its model_type: for a new model the first of ttt, llama, mistral, mamba,

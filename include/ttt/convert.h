@@ -17,6 +17,9 @@ typedef struct ttt_convert_options {
     const char *precision; /* "f32", "bf16" or "f16": the type to write; NULL keeps each tensor's type */
     const char *weights;   /* of the matrices (projections, feed-forward, embedding, head): "q8" or "q4", quantised in
                               blocks of 32; "f32", no longer quantised; NULL keeps them as they are */
+    /* Before each tensor is written; anything but TTT_OK ends the conversion and is returned. NULL: not wanted. */
+    ttt_status (*progress)(void *context, int64_t done, int64_t total);
+    void *progress_context;
 } ttt_convert_options;
 
 /* Reads `in`, a Hugging Face model folder, a .safetensors file or a JAX stream of ttt-lm-jax (parameters alone or a

@@ -37,8 +37,9 @@ typedef struct ttt_data_options {
      * that are passed over. NULL: nothing is said. */
     void (*warn)(void *context, const char *sentence);
     /* Called from time to time: `part` of what is being done, or a negative number where that is not known, and its
-     * name: reading, training the tokenizer, encoding. NULL: nothing is told. */
-    void (*progress)(void *context, double part, const char *doing);
+     * name: reading, training the tokenizer, encoding. Anything but TTT_OK ends the work and is returned. NULL: nothing
+     * is told. */
+    ttt_status (*progress)(void *context, double part, const char *doing);
     void *warn_context; /* of both */
 } ttt_data_options;
 

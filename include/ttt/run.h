@@ -67,8 +67,8 @@ typedef struct ttt_train_run_options {
 
     /* Asked between updates: true ends the run's present part with a checkpoint and TTT_ERR_INTERRUPTED. */
     bool (*stopped)(void *context);
-    void (*warn)(void *context, const char *sentence);               /* what the user should know but is no failure */
-    void (*progress)(void *context, double part, const char *doing); /* of preparing: as in ttt_data_options */
+    void (*warn)(void *context, const char *sentence); /* what the user should know but is no failure */
+    ttt_status (*progress)(void *context, double part, const char *doing);    /* of preparing: as in ttt_data_options */
     void (*passed)(void *context, int64_t step, int64_t done, int64_t total); /* passes of update `step` (from 1) */
     void *context_of_hooks;
 } ttt_train_run_options;

@@ -169,6 +169,7 @@ static const struct alias {
     {"", ".pt", "a PyTorch file; save the model as safetensors", false},
     {"", ".h5", "a TensorFlow file; save the model as safetensors", false},
     {"", ".msgpack", "a Flax file; save the model as safetensors", false},
+    {"model", ".safetensors", NULL, false}, /* weights, as they should be called */
     {"", ".safetensors", "none of the names that are looked for; call it model.safetensors", false},
 };
 

@@ -49,11 +49,11 @@ static ttt_status read_texts(job *j, bool raw_bytes)
     return ttt_tokenizer_measure(&j->texts, options->tokenizer);
 }
 
-static void tell(const job *j, const ttt_text_range *range, const char *doing)
+static ttt_status tell(const job *j, const ttt_text_range *range, const char *doing)
 {
     const ttt_data_options *o = j->options;
-    if (o->progress && range->end > 0)
-        o->progress(o->warn_context, (double)range->position / (double)range->end, doing);
+    if (!o->progress || range->end == 0) return TTT_OK;
+    return o->progress(o->warn_context, (double)range->position / (double)range->end, doing);
 }
 
 typedef struct source {
@@ -65,7 +65,7 @@ static ttt_status next_text(void *context, const char **text, size_t *size)
 {
     source *s = context;
     ttt_text_piece piece = {0};
-    tell(s->job, &s->range, "training the tokenizer");
+    TTT_TRY(tell(s->job, &s->range, "training the tokenizer"));
     (void)ttt_text_range_next(&s->range, &piece);
     *text = piece.text;
     *size = piece.size;
@@ -90,7 +90,7 @@ static ttt_status read_and_train(job *j)
 static ttt_status encode_range(const job *j, ttt_text_range range, ttt_ids *ids, ttt_token_writer *writer)
 {
     for (ttt_text_piece piece; ttt_text_range_next(&range, &piece);) {
-        tell(j, &range, "encoding");
+        TTT_TRY(tell(j, &range, "encoding"));
         ids->count = 0;
         TTT_TRY(ttt_piece_encode(j->tokenizer, &piece, j->options->parse_special, ids));
         TTT_TRY(ttt_token_writer_write(writer, ids->data, ids->count));

@@ -184,10 +184,11 @@ static ttt_status fail_array(const char *path)
 }
 
 /* That `at` of `size` bytes of the present file are taken. */
-static void tell(const ttt_texts *texts, size_t at, size_t size)
+static ttt_status tell(const ttt_texts *texts, size_t at, size_t size)
 {
     const double part = (double)texts->reading + (size > 0 ? (double)at / (double)size : 0);
-    if (texts->progress) texts->progress(texts->warn_context, part / (double)texts->to_read, "reading");
+    if (!texts->progress) return TTT_OK;
+    return texts->progress(texts->warn_context, part / (double)texts->to_read, "reading");
 }
 
 static ttt_status json_line(ttt_texts *texts, const char *line, size_t size, const char *path, size_t number)
@@ -215,7 +216,7 @@ static ttt_status json_lines(ttt_texts *texts, const ttt_buffer *file, const cha
         const char *line = file->data + at;
         const char *end = memchr(line, '\n', file->size - at);
         const size_t size = end ? (size_t)(end - line) : file->size - at;
-        if (number++ % 1024 == 0) tell(texts, at, file->size);
+        if (number++ % 1024 == 0) TTT_TRY(tell(texts, at, file->size));
         at += size + 1;
         if (strspn(line, " \t\r") < size) TTT_TRY(json_line(texts, line, size, path, number));
     }
@@ -309,7 +310,7 @@ ttt_status ttt_texts_read(ttt_texts *texts, const char *input)
     texts->to_read = texts->input_count - first;
     for (size_t i = first; i < texts->input_count; i++) {
         texts->reading = i - first;
-        tell(texts, 0, 0);
+        TTT_TRY(tell(texts, 0, 0));
         ttt_buffer stored = {0}, lines = {0};
         const ttt_status status = file_read(texts, &texts->inputs[i], &stored, &lines);
         ttt_buffer_deinit(&stored);

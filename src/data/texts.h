@@ -43,8 +43,8 @@ typedef struct ttt_texts {
     bool raw_bytes;                                    /* bytes that are no UTF-8 are text too */
     bool binary;                                       /* so is everything else */
     void (*warn)(void *context, const char *sentence); /* NULL: nothing is said */
-    void (*progress)(void *context, double part, const char *doing); /* as in ttt_data_options */
-    void *warn_context;                                              /* of both */
+    ttt_status (*progress)(void *context, double part, const char *doing); /* as in ttt_data_options */
+    void *warn_context;                                                    /* of both */
 } ttt_texts;
 
 /* Appends the documents of one input. Errors name the file and the byte or line: invalid UTF-8 (unless `raw_bytes`;

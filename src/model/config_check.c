@@ -4,8 +4,12 @@
  * With it reading and writing a config.json are complete.
  */
 #include <string.h>
+#include <sys/stat.h>
+#include <time.h>
 
+#include "base/alloc.h"
 #include "base/file.h"
+#include "base/kind.h"
 #include "config/config.h"
 #include "layer/stack.h"
 
@@ -29,8 +33,36 @@ int64_t ttt_config_parameters(const ttt_config *config)
     return elements;
 }
 
+/* A folder without a config.json: what it is in its place. */
+static ttt_status no_model(const char *folder)
+{
+    struct stat begun;
+    char other[512], *data = ttt_path_join(folder, "checkpoint/data/data.json");
+    const bool training = data && stat(data, &begun) == 0;
+    ttt_free(data);
+    if (training)
+        return ttt_fail(TTT_ERR_IO,
+                        "%s is a training run that has no checkpoint yet, %.0f minutes in: the first comes after one "
+                        "minute, or with --save-every",
+                        folder, difftime(time(NULL), begun.st_mtime) / 60);
+    return ttt_fail(TTT_ERR_IO,
+                    "%s is no model folder, which holds config.json, model.safetensors and tokenizer.json: there is no "
+                    "config.json%s",
+                    folder, ttt_kind_of_folder(other, sizeof other, folder, false));
+}
+
+static ttt_status load_folder(ttt_config *config, const char *folder)
+{
+    char *path = ttt_path_join(folder, "config.json");
+    if (!path) return TTT_ERR_MEMORY;
+    const ttt_status status = ttt_file_exists(path) ? ttt_config_load(config, path) : no_model(folder);
+    ttt_free(path);
+    return status;
+}
+
 ttt_status ttt_config_load(ttt_config *config, const char *path)
 {
+    if (ttt_is_folder(path)) return load_folder(config, path);
     ttt_buffer text = {0};
     ttt_status status = ttt_file_read(&text, path, CONFIG_BYTES_MAX);
     if (status == TTT_OK) status = ttt_config_parse(config, text.data, text.size, path);

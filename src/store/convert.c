@@ -127,6 +127,7 @@ typedef struct plan {
     ttt_weights_job *jobs; /* one a parameter; those of matrices are in use */
     ttt_pool *pool;
     const char *dtype; /* for config.json */
+    ttt_write_watch watch;
 } plan;
 
 static void plan_deinit(plan *p)
@@ -156,6 +157,8 @@ static void plan_outs(plan *p, const source *in, const ttt_param_spec *specs, co
         if (p->type != KEPT) out->dtype = types[p->type].dtype;
         if (!p->dtype) p->dtype = torch_name(out->dtype);
     }
+    for (int64_t i = 0; i < p->count; i++) p->outs[i].watch = &p->watch;
+    p->watch.total = p->count;
 }
 
 /* Lines up the tensors of the source with the parameters of the configuration. */
@@ -266,7 +269,7 @@ static ttt_status write_over(const source *in, const char *out, const ttt_config
 static ttt_status convert(const source *in, const char *out, const ttt_convert_options *options, ttt_config *config)
 {
     const char *base;
-    plan p = {0};
+    plan p = {.watch = {.progress = options->progress, .context = options->progress_context}};
     bool fresh;
     TTT_TRY(find_type(&p.type, options->precision));
     TTT_TRY(find_weights(&p.weights, options->weights));

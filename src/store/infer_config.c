@@ -11,6 +11,7 @@
 #include <string.h>
 
 #include "config/standard.h"
+#include "store/param_match.h"
 
 typedef struct source {
     const ttt_tensor *tensors;
@@ -32,9 +33,10 @@ static const ttt_tensor *find(const source *in, const char *name)
 static ttt_status dimension(int64_t *size, const source *in, const char *name, int rank, int axis)
 {
     const ttt_tensor *tensor = find(in, name);
+    char hint[TTT_NAME_HINT];
     if (!tensor)
-        return ttt_fail(TTT_ERR_FORMAT, "%s: tensor %s is missing, so this is no TTT model that can be converted",
-                        in->where, name);
+        return ttt_fail(TTT_ERR_FORMAT, "%s: tensor %s is missing, so this is no TTT model that can be converted%s",
+                        in->where, name, ttt_name_hint(hint, in->tensors, in->count, name));
     char shape[TTT_SHAPE_TEXT];
     if (tensor->rank != rank)
         return ttt_fail(TTT_ERR_FORMAT, "%s: tensor %s has shape %s, but %d dimensions are expected", in->where, name,

@@ -11,6 +11,7 @@
 
 #include "base/alloc.h"
 #include "base/file.h"
+#include "base/kind.h"
 #include "store/msgpack.h"
 
 enum { PATH_MAX_BYTES = 512, NAME_BYTES = 96, LAYERS_MAX = 100000, EXT_ARRAY = 1 };
@@ -279,6 +280,8 @@ static ttt_status open_stream(ttt_jax_stream **out, const char *path, const unsi
         bytes = stream->map.data;
         size = stream->map.size;
     }
+    const char *kind = status == TTT_OK ? ttt_kind_name_not_tokenizer(bytes, size) : NULL;
+    if (kind) status = ttt_fail(TTT_ERR_FORMAT, "%s: this is no stream of ttt-lm-jax but %s", where, kind);
     if (status == TTT_OK) status = read_stream(stream, bytes, size, where);
     if (status != TTT_OK) {
         ttt_jax_stream_close(stream);

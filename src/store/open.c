@@ -6,6 +6,7 @@
 
 #include "base/alloc.h"
 #include "base/file.h"
+#include "base/kind.h"
 #include "model/model.h"
 #include "store/param_match.h"
 #include "store/safetensors.h"
@@ -46,21 +47,26 @@ static ttt_status open_tensors(ttt_model **model, const char *folder, const ttt_
     return status;
 }
 
+static ttt_status no_folder(const char *path)
+{
+    ttt_map map;
+    const ttt_status status = ttt_map_open(&map, path);
+    const char *kind = status == TTT_OK ? ttt_kind_name_not_tokenizer(map.data, map.size) : NULL;
+    if (status == TTT_OK) ttt_map_close(&map);
+    if (kind) return ttt_fail(TTT_ERR_IO, "%s is not a model folder but %s", path, kind);
+    return ttt_fail(TTT_ERR_IO, "%s is not a model folder: give a folder that holds config.json and model.safetensors",
+                    path);
+}
+
 ttt_status ttt_model_open(ttt_model **model, const char *folder, const ttt_model_options *options)
 {
     *model = NULL;
-    if (!ttt_is_folder(folder))
-        return ttt_fail(TTT_ERR_IO,
-                        "%s is not a model folder: give a folder that holds config.json and model.safetensors", folder);
-    char *path = ttt_path_join(folder, "config.json");
-    if (!path) return TTT_ERR_MEMORY;
+    if (!ttt_is_folder(folder)) return no_folder(folder);
     ttt_config config;
-    ttt_status status = ttt_config_load(&config, path);
-    ttt_free(path);
-    TTT_TRY(status);
     ttt_safetensors *file;
+    TTT_TRY(ttt_config_load(&config, folder));
     TTT_TRY(ttt_safetensors_open(&file, folder));
-    status = open_tensors(model, folder, &config, file, options);
+    const ttt_status status = open_tensors(model, folder, &config, file, options);
     ttt_safetensors_close(file);
     return status;
 }

@@ -37,6 +37,22 @@ static int64_t find(const ttt_tensor *tensors, int64_t count, const char *name)
     return -1;
 }
 
+const char *ttt_name_hint(char text[TTT_NAME_HINT], const ttt_tensor *tensors, int64_t count, const char *name)
+{
+    const size_t end = strlen(name);
+    const char *there = count > 0 ? tensors[0].name : NULL, *wrapped = "";
+    for (int64_t i = 0; i < count && !*wrapped; i++) {
+        const size_t length = strlen(tensors[i].name);
+        if (length <= end || strcmp(tensors[i].name + length - end, name) != 0) continue;
+        there = tensors[i].name;
+        if (strncmp(there, "_orig_mod.", 10) == 0 || strncmp(there, "module.", 7) == 0)
+            wrapped = ": save the model itself, not what torch.compile or DataParallel puts around it";
+    }
+    text[0] = '\0';
+    if (there) snprintf(text, TTT_NAME_HINT, "; there is %.128s%s", there, wrapped);
+    return text;
+}
+
 /* Codes stand where floating values might: beside them must lie their scales, and both must have the right shape. */
 static ttt_status match_codes(const ttt_param_spec *spec, const ttt_tensor *codes, const ttt_tensor *scales,
                               const char *where)
@@ -71,11 +87,8 @@ static ttt_status match_one(const ttt_param_spec *spec, const ttt_tensor *tensor
 {
     char expected[TTT_SHAPE_TEXT], actual[TTT_SHAPE_TEXT];
     ttt_shape_print(expected, spec->shape, spec->rank);
-    if (tensor && spec->role == TTT_ROLE_MATRIX && precision_of(tensor) != TTT_PRECISION_F32)
+    if (spec->role == TTT_ROLE_MATRIX && precision_of(tensor) != TTT_PRECISION_F32)
         return match_codes(spec, tensor, scales, where);
-    if (!tensor)
-        return ttt_fail(TTT_ERR_FORMAT, "%s: the configuration needs a tensor %s of shape %s, which is missing", where,
-                        spec->name, expected);
     if (!ttt_shape_equal(tensor->shape, tensor->rank, spec->shape, spec->rank))
         return ttt_fail(TTT_ERR_FORMAT, "%s: tensor %s has shape %s where the configuration needs %s", where,
                         spec->name, ttt_shape_print(actual, tensor->shape, tensor->rank), expected);
@@ -130,7 +143,11 @@ static ttt_status find_param(ttt_param_found *found, bool *used, const ttt_param
             used[scales] = true;
         }
     }
-    return match_one(spec, found->tensor, found->scales, where);
+    if (found->tensor) return match_one(spec, found->tensor, found->scales, where);
+    char shape[TTT_SHAPE_TEXT], hint[TTT_NAME_HINT];
+    return ttt_fail(TTT_ERR_FORMAT, "%s: the configuration needs a tensor %s of shape %s, which is missing%s", where,
+                    spec->name, ttt_shape_print(shape, spec->shape, spec->rank),
+                    ttt_name_hint(hint, tensors, count, spec->name));
 }
 
 /* One precision for all matrices. */

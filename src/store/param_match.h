@@ -26,4 +26,9 @@ TTT_NODISCARD ttt_status ttt_param_match(const ttt_param_spec *specs, int64_t co
                                          int64_t tensor_count, const char *where, ttt_param_found **found,
                                          ttt_precision *precision);
 
+/* For a tensor that was looked for in vain: "; there is X", another whose name ends like it, or any; with what to do
+ * where torch.compile or DataParallel put something before every name. Returns `text`. */
+enum { TTT_NAME_HINT = 512 };
+const char *ttt_name_hint(char text[TTT_NAME_HINT], const ttt_tensor *tensors, int64_t count, const char *name);
+
 #endif

@@ -33,6 +33,13 @@ const ttt_tensor *ttt_safetensors_find(const ttt_safetensors *file, const char *
 /* The value of a key of __metadata__ (for shards: of the first that has it), or NULL. */
 const char *ttt_safetensors_metadata(const ttt_safetensors *file, const char *key);
 
+/* Who follows a long writing; anything but TTT_OK ends it. `done` counts on. */
+typedef struct ttt_write_watch {
+    ttt_status (*progress)(void *context, int64_t done, int64_t total);
+    void *context;
+    int64_t done, total;
+} ttt_write_watch;
+
 /* One tensor to write. */
 typedef struct ttt_tensor_out ttt_tensor_out;
 struct ttt_tensor_out {
@@ -41,6 +48,7 @@ struct ttt_tensor_out {
     bool transposed;   /* memory holds the matrix [shape[0], last of shape] (all between are 1) column by column */
     ttt_status (*make)(const ttt_tensor_out *out, void *bytes); /* NULL, or makes tensor.bytes when they are written */
     const void *context;                                        /* for make */
+    ttt_write_watch *watch; /* is told before the tensor is written; NULL: nobody is */
 };
 
 /* Writes one file in the canonical order (type descending, then name). `metadata`: key, value, key, value, ..., NULL;

@@ -188,7 +188,11 @@ static ttt_status write_file(const sink *to, const ttt_buffer *header, const ttt
     const uint64_t length = header->size;
     TTT_TRY(put(to, &length, sizeof length));
     TTT_TRY(put(to, header->data, header->size));
-    for (int64_t i = 0; i < count; i++) TTT_TRY(order[i]->make ? write_made(to, order[i]) : write_data(to, order[i]));
+    for (int64_t i = 0; i < count; i++) {
+        ttt_write_watch *watch = order[i]->watch;
+        if (watch && watch->progress) TTT_TRY(watch->progress(watch->context, watch->done++, watch->total));
+        TTT_TRY(order[i]->make ? write_made(to, order[i]) : write_data(to, order[i]));
+    }
     return TTT_OK;
 }
 

@@ -80,7 +80,7 @@ static ttt_status begin_config(const ttt_train_run_options *options, ttt_config 
         return ttt_config_standard(config, name);
     *from = options->init_from ? ttt_path_join(options->init_from, "config.json") : ttt_strdup(name);
     if (!*from) return TTT_ERR_MEMORY;
-    const ttt_status status = ttt_config_load(config, *from);
+    const ttt_status status = ttt_config_load(config, options->init_from ? options->init_from : *from);
     if (status == TTT_OK) return TTT_OK;
     ttt_free(*from);
     *from = NULL;

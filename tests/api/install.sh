@@ -10,6 +10,15 @@ rm -rf "$work"
 mkdir -p "$work"
 cmake --install "$1" --prefix "$work/prefix" >"$work/log"
 
+grep -q ldconfig "$work/log" || { echo "installing does not say ldconfig"; exit 1; }
+# What is installed is what ./quickstart builds: the static library is a part of the program.
+source=$here/../..
+targets=$(sed -n 's/^install(TARGETS \(.*\)$/\1/p' "$source/cmake/install.cmake")
+for target in ${targets%% RUNTIME*}; do
+    [ "$target" = ttt_static ] || grep -q -- "--target.* $target\b" "$source/quickstart" ||
+        { echo "./quickstart does not build $target, so that cmake --install fails after it"; exit 1; }
+done
+
 pc=$(dirname "$(find "$work/prefix" -name ttt.pc)")
 lib=$(dirname "$pc")
 export PKG_CONFIG_PATH="$pc" LD_LIBRARY_PATH="$lib"

@@ -137,7 +137,7 @@ static void refusals(void)
     FAILS(64, "leave out --config", "$TTT bench -m model --config tiny");
     FAILS(64, "\"model\" is too much", "$TTT bench model");
     FAILS(1, "there is no standard configuration huge", "$TTT bench --config huge -t 1");
-    FAILS(1, "nothing/config.json", "$TTT bench -m nothing -t 1");
+    FAILS(1, "cannot open nothing", "$TTT bench -m nothing -t 1");
     FAILS(1, "backend \"gpu\"", BENCH "--backend gpu");
     /* what cannot be computed in is said in its row, and the others are measured */
     CLI_SAYS(0, "not available: ", "%s", BENCH "--train 8 --precision q4,f32");

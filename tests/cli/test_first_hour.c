@@ -57,6 +57,53 @@ static void streams(void)
     CLI_SAYS(1, "cannot write to standard output", "\"$TTT\" info -m model >&-");
 }
 
+/* What lies in the place of a model is said by its name. */
+static void foreign(void)
+{
+    CLI_OK("mkdir nothing other && printf 'GGUF\\003\\000\\000\\000xxxxxxxxxxxxxxxx' >x.gguf && cp x.gguf other && "
+           "printf 'version https://git-lfs.github.com/spec/v1\\noid sha256:0\\nsize 5\\n' >pointer && "
+           "printf '<!DOCTYPE html>\\n<html>' >page");
+    static const char *const commands[] = {"generate -m nothing -p x", "eval -m nothing text.txt",
+                                           "info -m nothing",          "verify -m nothing",
+                                           "bench -m nothing",         "train text.txt -o new --init-from nothing"};
+    for (size_t i = 0; i < sizeof commands / sizeof *commands; i++)
+        CLI_SAYS(1, "nothing is no model folder, which holds config.json, model.safetensors and tokenizer.json",
+                 "\"$TTT\" %s", commands[i]);
+    CLI_SAYS(1, "there is no config.json, but x.gguf, which is a GGUF file", "\"$TTT\" info -m other");
+    CLI_SAYS(1, "x.gguf is not a model folder but a GGUF file", "\"$TTT\" generate -m x.gguf");
+    CLI_SAYS(1, "x.gguf: this is no stream of ttt-lm-jax but a GGUF file", "\"$TTT\" convert x.gguf new");
+    CLI_OK("mkdir -p young/checkpoint/data && echo >young/checkpoint/data/data.json");
+    CLI_SAYS(1, "young is a training run that has no checkpoint yet, 0 minutes in", "\"$TTT\" generate -m young");
+    static const char *const files[] = {"config.json", "model.safetensors", "tokenizer.json", "generation_config.json"};
+    for (size_t i = 0; i < sizeof files / sizeof *files; i++) {
+        CLI_OK("rm -rf other && cp -r model other && cp pointer other/%s", files[i]);
+        CLI_SAYS(1, "a Git LFS pointer: the file itself was not downloaded", "\"$TTT\" generate -m other -p x");
+        CLI_OK("cp page other/%s", files[i]);
+        CLI_SAYS(1, "but a web page", "\"$TTT\" generate -m other -p x");
+    }
+}
+
+/* Over another model only on demand, and an interruption leaves nothing behind. */
+static void conversions(void)
+{
+    CLI_OK("\"$TTT\" convert model smaller --weights q8");
+    CLI_SAYS(1, "smaller holds a model: name another folder, or --force to write over it",
+             "\"$TTT\" convert model smaller");
+    CLI_OK("\"$TTT\" convert model smaller --force && cmp model/model.safetensors smaller/model.safetensors");
+    static const char *const commands[] = {"$TTT prepare pipe -o half", "$TTT train pipe -o half"};
+    for (int i = 0; i < 2; i++) {
+        CLI_OK("rm -f pipe && mkfifo pipe");
+        const pid_t child = cli_start(commands[i]);
+        const int file = open("pipe", O_WRONLY);
+        kill(child, SIGTERM);
+        CHECK_EQ(write(file, "a text", 6), 6);
+        close(file);
+        CHECK_EQ(cli_wait(child), 143);
+        CHECK(strstr(cli_output, "stopping; again: at once"));
+        CLI_SAYS(0, "half: no\n", "for f in half*; do test -e $f || echo half: no; done");
+    }
+}
+
 /* A command typed as elsewhere, or nearly right, is understood or answered. */
 static void typed(void)
 {
@@ -90,6 +137,8 @@ int main(void)
     texts();
     beginnings();
     streams();
+    foreign();
+    conversions();
     typed();
     return test_end();
 }

@@ -61,7 +61,7 @@ if command -v mandoc >/dev/null; then
     [ -z "$faults" ]
     check "sound mdoc: $faults"
 else
-    echo "skipped: mandoc is not installed"
+    echo "skipped: apt-get install mandoc"
 fi
 # groff's man, which is what most people have, must come to the end of the page too.
 if command -v man >/dev/null && man -l "$page" >/dev/null 2>&1; then
@@ -71,7 +71,7 @@ if command -v man >/dev/null && man -l "$page" >/dev/null 2>&1; then
     tail -n 1 <<<"$shown" | grep -q '[0-9]'
     check "man shows the page's footer: $(tail -n 1 <<<"$shown")"
 else
-    echo "skipped: man is not installed"
+    echo "skipped: apt-get install man-db"
 fi
 echo "$checks checks, $failures failed"
 [ $failures = 0 ]

@@ -48,7 +48,7 @@ static void verify_shared(const char *name, const ttt_model_options *options)
     snprintf(relative, sizeof relative, "goldens/%s/config.json", name);
     const char *config = test_shared(relative);
     if (!config) {
-        SKIP("%s: there is no ../shared/goldens", name);
+        SKIP("%s: ../shared/goldens is not part of the repository", name);
         return;
     }
     snprintf(folder, sizeof folder, "%.*s", (int)(strlen(config) - strlen("/config.json")), config);

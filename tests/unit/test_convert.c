@@ -60,7 +60,7 @@ static void test_golden(const char *stream, const char *model, const char *confi
 {
     char *in = shared(stream);
     if (!in) {
-        SKIP("no ../shared/%s", stream);
+        SKIP("../shared/%s is not part of the repository", stream);
         return;
     }
     ttt_config expected, written, read;
@@ -78,7 +78,7 @@ static void test_options(void)
 {
     char *in = shared("goldens/linear_mamba_preconv/config.json");
     if (!in) {
-        SKIP("no ../shared/goldens");
+        SKIP("../shared/goldens is not part of the repository");
         return;
     }
     *strrchr(in, '/') = '\0';
@@ -110,6 +110,13 @@ static void copy(const char *from, const char *to)
 }
 
 /* Tensors that do not fit the config.json beside them, and companions. */
+static ttt_status stop_at_third(void *context, int64_t done, int64_t total)
+{
+    (void)context;
+    CHECK(total > 3);
+    return done < 2 ? TTT_OK : TTT_ERR_INTERRUPTED;
+}
+
 static void test_folder(void)
 {
     char *model = shared("goldens/linear_mamba_preconv/model.safetensors");
@@ -117,7 +124,7 @@ static void test_folder(void)
     static const char foreign[] = "{\"model_type\":\"gpt2\"}";
     char *other = shared("goldens/linear_mamba/config.json"), *k4 = shared("goldens/linear_k4/config.json");
     if (!model || !config || !other || !k4) {
-        SKIP("no ../shared/goldens");
+        SKIP("../shared/goldens is not part of the repository");
         return;
     }
     clear();
@@ -145,6 +152,9 @@ static void test_folder(void)
     CHECK_FAILS(ttt_convert(FOLDER "/in", FOLDER "/mine/letter.txt", NULL, NULL), TTT_ERR_IO, "a file has this name");
     CHECK_FAILS(ttt_convert(FOLDER "/mine", FOLDER "/new", NULL, NULL), TTT_ERR_IO, "holds neither");
     CHECK_FAILS(ttt_convert(FOLDER "/nothing", FOLDER "/new", NULL, NULL), TTT_ERR_IO, "nothing");
+    const ttt_convert_options stopped = {.progress = stop_at_third};
+    CHECK_EQ(ttt_convert(FOLDER "/in", FOLDER "/new", &stopped, NULL), TTT_ERR_INTERRUPTED);
+    CHECK(!ttt_file_exists(FOLDER "/new") && !ttt_file_exists(FOLDER "/new.ttt-partial"));
     CHECK_FAILS(ttt_convert(FOLDER "/in", "/proc/none/new", NULL, NULL), TTT_ERR_IO, "/proc/none");
     remove(FOLDER "/in/config.json"); /* told by the shapes */
     CHECK_OK(ttt_convert(FOLDER "/in", FOLDER "/new", NULL, NULL));
@@ -160,7 +170,7 @@ static void test_faults(void)
 {
     char *in = shared("goldens/jax/linear_mamba_preconv_f32.streaming_params");
     if (!in) {
-        SKIP("no ../shared/goldens");
+        SKIP("../shared/goldens is not part of the repository");
         return;
     }
     clear();
@@ -272,7 +282,7 @@ static void test_weights(const char *folder)
 {
     char *in = shared(folder);
     if (!in) {
-        SKIP("no ../shared/%s", folder);
+        SKIP("../shared/%s is not part of the repository", folder);
         return;
     }
     *strrchr(in, '/') = '\0';
@@ -359,12 +369,16 @@ static void test_match(void)
     tensors[0].data = other;
     CHECK_FAILS(ttt_param_match(&spec, 1, tensors, 2, "m", &found, &stored), TTT_ERR_FORMAT, "lm_head.weight differs");
     CHECK_FAILS(ttt_param_match(&spec, 1, tensors, 1, "m", &found, &stored), TTT_ERR_FORMAT,
-                "of shape [2, 2], which is missing");
+                "of shape [2, 2], which is missing; there is lm_head.weight");
     ttt_tensor old[] = {tensors[1], {"model.layers.0.self_attn.rotary_emb.inv_freq", TTT_F32, 1, {2}, angles, 8}};
     CHECK_OK(ttt_param_match(&spec, 1, old, 2, "m", &found, &stored));
     ttt_free(found);
     old[1].name = "model.layers.0.self_attn.rotary_emb.inv_freq2";
     CHECK_FAILS(ttt_param_match(&spec, 1, old, 2, "m", &found, &stored), TTT_ERR_FORMAT, "inv_freq2 of shape [2]");
+    ttt_tensor wrapped[] = {tensors[0], tensors[1]};
+    wrapped[1].name = "module._orig_mod.model.embed_tokens.weight";
+    CHECK_FAILS(ttt_param_match(&spec, 1, wrapped, 2, "m", &found, &stored), TTT_ERR_FORMAT,
+                "there is module._orig_mod.model.embed_tokens.weight: save the model itself");
     tensors[1].dtype = TTT_I32;
     CHECK_FAILS(ttt_param_match(&spec, 1, tensors + 1, 1, "m", &found, &stored), TTT_ERR_FORMAT, "type I32");
 }

@@ -16,7 +16,7 @@ static void check_golden(const char *stream_name, const char *folder, ttt_dtype 
 {
     const char *path = test_shared(stream_name);
     if (!path) {
-        SKIP("no ../shared/%s", stream_name);
+        SKIP("../shared/%s is not part of the repository", stream_name);
         return;
     }
     ttt_jax_stream *stream;

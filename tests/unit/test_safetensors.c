@@ -388,7 +388,7 @@ static void test_golden(void)
 {
     const char *path = test_shared("goldens/linear_small/model.safetensors");
     if (!path) {
-        SKIP("no ../shared/goldens");
+        SKIP("../shared/goldens is not part of the repository");
         return;
     }
     ttt_safetensors *file;

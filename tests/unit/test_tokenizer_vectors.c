@@ -66,7 +66,7 @@ static void vectors(const char *name, const char *path)
     snprintf(file, sizeof file, FOLDER "%s", path);
     const char *found = test_shared(file);
     if (!found) {
-        SKIP("%s is not there", file);
+        SKIP("%s is not part of the repository", file);
         return;
     }
     ttt_tokenizer *tokenizer;
@@ -97,7 +97,7 @@ static void gpt2_strings(void)
     ttt_buffer strings = {0}, lines = {0};
     const char *path = test_shared(FOLDER "vectors/gpt2.inp");
     if (!path) {
-        SKIP(FOLDER "vectors/gpt2.inp is not there");
+        SKIP(FOLDER "vectors/gpt2.inp is not part of the repository");
         return;
     }
     CHECK_OK(ttt_file_read(&strings, path, 1 << 20));
