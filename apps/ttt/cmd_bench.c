@@ -159,7 +159,7 @@ static error_t parse(int key, char *text, struct argp_state *state)
         o->format.count = 0;
         names(&o->format, "-o", text, formats, state);
         return 0;
-    case ARGP_KEY_ARG: ttt_app_usage(state, "\"%s\" is too much: bench takes options only", text);
+    case ARGP_KEY_ARG: ttt_app_model(state, &o->folder, text); return 0;
     case ARGP_KEY_END: complete(o, state); return 0;
     default: return ARGP_ERR_UNKNOWN;
     }

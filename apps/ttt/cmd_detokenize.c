@@ -16,7 +16,8 @@ static error_t parse(int key, char *argument, struct argp_state *state)
 {
     text_io *io = state->input;
     switch (key) {
-    case 't': io->path = argument; return 0;
+    case 't':
+    case 'm': io->path = argument; return 0;
     case 'j': io->jsonl = true; return 0;
     case KEY_SKIP: io->skip_special = true; return 0;
     case ARGP_KEY_ARG: io->inputs[io->input_count++] = argument; return 0;
@@ -93,6 +94,7 @@ int ttt_cmd_detokenize(int argc, char **argv)
 {
     static const struct argp_option list[] = {
         {"tokenizer", 't', "FILE", 0, "tokenizer.json, tokenizer.model, or a folder with one of them", 0},
+        {"model", 'm', NULL, OPTION_ALIAS, NULL, 0},
         {"jsonl", 'j', NULL, 0, "read objects with \"ids\", one a line, and write them with \"text\"", 0},
         {"skip-special", KEY_SKIP, NULL, 0, "leave special tokens out", 0},
         {0}};

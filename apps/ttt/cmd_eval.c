@@ -103,7 +103,12 @@ static error_t parse(int key, char *argument, struct argp_state *state)
     case KEY_NO_BOS: o->no_bos = true; return 0;
     case KEY_PARSE_SPECIAL: o->parse_special = true; return 0;
     case KEY_BINARY: o->binary = true; return 0;
-    case ARGP_KEY_ARG: o->texts[o->text_count++] = argument; return 0;
+    case ARGP_KEY_ARG:
+        if (o->model || state->arg_num > 0)
+            o->texts[o->text_count++] = argument;
+        else
+            o->model = argument;
+        return 0;
     case ARGP_KEY_END: check(o, state); return 0;
     default: return ARGP_ERR_UNKNOWN;
     }

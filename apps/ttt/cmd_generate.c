@@ -102,9 +102,12 @@ static error_t parse(int key, char *argument, struct argp_state *state)
     case KEY_PARSE_SPECIAL: o->parse_special = true; return 0;
     case KEY_VERBOSE: o->verbose = true; return 0;
     case ARGP_KEY_ARG:
-        if (strcmp(argument, "-") != 0)
+        if (strcmp(argument, "-") == 0)
+            o->file = argument;
+        else if (o->model)
             ttt_app_usage(state, "\"%s\" is too much: a prompt is -p TEXT, -f FILE or -", argument);
-        o->file = argument;
+        else
+            o->model = argument;
         return 0;
     case ARGP_KEY_END:
         if (!o->model) ttt_app_usage(state, "give -m MODEL");

@@ -29,7 +29,7 @@ static error_t parse(int key, char *argument, struct argp_state *state)
     case ARGP_KEY_INIT: state->child_inputs[0] = &o->compute; return 0;
     case 'm': o->model = argument; return 0;
     case 'M': o->machine = true; return 0;
-    case ARGP_KEY_ARG: ttt_app_usage(state, "\"%s\" is too much: info takes only -m MODEL and --machine", argument);
+    case ARGP_KEY_ARG: ttt_app_model(state, &o->model, argument); return 0;
     case ARGP_KEY_END:
         if (!o->model && !o->machine) ttt_app_usage(state, "give -m MODEL, --machine or both");
         return 0;

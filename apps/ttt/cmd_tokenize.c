@@ -14,7 +14,8 @@ static error_t parse(int key, char *argument, struct argp_state *state)
 {
     text_io *io = state->input;
     switch (key) {
-    case 't': io->path = argument; return 0;
+    case 't':
+    case 'm': io->path = argument; return 0;
     case 'j': io->jsonl = true; return 0;
     case KEY_PARSE: io->parse_special = 1; return 0;
     case KEY_NO_PARSE: io->parse_special = 0; return 0;
@@ -76,6 +77,7 @@ int ttt_cmd_tokenize(int argc, char **argv)
 {
     static const struct argp_option list[] = {
         {"tokenizer", 't', "FILE", 0, "tokenizer.json, tokenizer.model, or a folder with one of them", 0},
+        {"model", 'm', NULL, OPTION_ALIAS, NULL, 0},
         {"jsonl", 'j', NULL, 0, "read objects with \"text\", one a line, and write them with \"ids\"", 0},
         {"parse-special", KEY_PARSE, NULL, 0,
          "special tokens written in the text become tokens (default for tokenizer.json)", 1},

@@ -114,19 +114,20 @@ static ttt_status count_tokens(const ttt_train_run_options *options, double *tok
     int64_t bytes;
     ttt_progress progress;
     ttt_progress_init(&progress, stderr, 0);
-    const ttt_data_options texts = {.texts = options->texts,
-                                    .text_count = options->text_count,
-                                    .parse_special = options->parse_special,
-                                    .binary = options->binary,
-                                    .warn = ttt_progress_warn,
-                                    .progress = ttt_progress_note,
-                                    .warn_context = &progress};
+    ttt_data_options texts;
+    ttt_data_options_init(&texts);
+    texts.texts = options->texts;
+    texts.text_count = options->text_count;
+    texts.parse_special = options->parse_special;
+    texts.binary = options->binary;
+    texts.warn = ttt_progress_warn;
+    texts.progress = ttt_progress_note;
+    texts.warn_context = &progress;
     status = ttt_texts_tokenize(&texts, tokenizer, &ids, &bytes);
     ttt_progress_end(&progress, true);
-    const char *valid = options->valid ? options->valid : "0.05";
-    char *end;
-    double fraction = strtod(valid, &end);
-    if (end == valid || *end) fraction = 0;
+    char *end = NULL;
+    double fraction = options->valid ? strtod(options->valid, &end) : texts.valid_fraction;
+    if (end && (end == options->valid || *end)) fraction = 0;
     *tokens = (double)ids.count * (1 - fraction) / (*exact ? 1 : bpe_bytes);
     ttt_ids_deinit(&ids);
     ttt_tokenizer_free(tokenizer);

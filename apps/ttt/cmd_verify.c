@@ -26,7 +26,7 @@ static error_t parse(int key, char *argument, struct argp_state *state)
     case 'g': o->golden = argument; return 0;
     case 'j': o->json = true; return 0;
     case 'd': o->digest = true; return 0;
-    case ARGP_KEY_ARG: ttt_app_usage(state, "\"%s\" is too much: verify takes only options", argument);
+    case ARGP_KEY_ARG: ttt_app_model(state, &o->model, argument); return 0;
     case ARGP_KEY_END:
         if (!o->model) ttt_app_usage(state, "give a model folder with -m MODEL");
         if (o->digest && o->golden) ttt_app_usage(state, "a digest needs no golden file: leave one of the two out");

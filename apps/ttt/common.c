@@ -123,6 +123,12 @@ double ttt_app_number(const struct argp_state *state, const char *name, const ch
     return value;
 }
 
+void ttt_app_model(const struct argp_state *state, const char **model, const char *argument)
+{
+    if (*model) ttt_app_usage(state, "\"%s\" is too much: the model is %s", argument, *model);
+    *model = argument;
+}
+
 const char *ttt_app_chart(const struct argp_state *state, const char *path)
 {
     const size_t length = strlen(path);
@@ -185,41 +191,42 @@ ttt_status ttt_app_open(ttt_model **model, ttt_tokenizer **tokenizer, const char
     return status;
 }
 
-int ttt_app_read(const char *path, char **text, size_t *size)
+int ttt_app_read_stream(FILE *stream, char **text, size_t *size)
 {
-    const bool standard = strcmp(path, "-") == 0;
-    const char *name = standard ? "standard input" : path;
-    *text = NULL;
-    *size = 0;
-    FILE *file = standard ? stdin : fopen(path, "rb");
-    if (!file) return ttt_app_fail("cannot open %s: %s", name, strerror(errno));
+    size_t capacity = 0, used = 0, got = 0;
     char *bytes = NULL;
-    size_t used = 0, capacity = 0, got = 0;
-    bool short_of_memory = false;
     do {
         used += got;
         if (used == capacity) {
             capacity = capacity ? 2 * capacity : 1 << 16;
             char *grown = realloc(bytes, capacity);
-            short_of_memory = !grown;
-            if (!grown) break;
+            if (!grown) free(bytes);
             bytes = grown;
+            if (!grown) return ENOMEM;
         }
-    } while ((got = fread(bytes + used, 1, capacity - used, file)) > 0);
-    const int error = short_of_memory ? ENOMEM : ferror(file) ? errno : 0;
+    } while ((got = fread(bytes + used, 1, capacity - used, stream)) > 0);
+    const int error = ferror(stream) ? errno : 0;
+    if (error) free(bytes);
+    if (error) return error;
+    if (used >= 3 && memcmp(bytes, "\xef\xbb\xbf", 3) == 0) memmove(bytes, bytes + 3, used -= 3);
+    *text = bytes;
+    *size = used;
+    return 0;
+}
+
+int ttt_app_read(const char *path, char **text, size_t *size)
+{
+    const bool standard = strcmp(path, "-") == 0;
+    const char *name = standard ? "standard input" : path;
+    FILE *file = standard ? stdin : fopen(path, "rb");
+    if (!file) return ttt_app_fail("cannot open %s: %s", name, strerror(errno));
+    const int error = ttt_app_read_stream(file, text, size);
     if (!standard) fclose(file);
-    if (used >= 3 && memcmp(bytes, "\xef\xbb\xbf", 3) == 0) { /* a byte-order mark is none of the text */
-        used -= 3;
-        memmove(bytes, bytes + 3, used);
-    }
-    if (error == 0 && used > 0) {
-        *text = bytes;
-        *size = used;
-        return 0;
-    }
-    free(bytes);
-    if (error == 0) return ttt_app_fail("%s holds no text: it is empty", name);
-    return ttt_app_fail("cannot read %s: %s", name, strerror(error));
+    if (error) return ttt_app_fail("cannot read %s: %s", name, strerror(error));
+    if (*size > 0) return 0;
+    free(*text);
+    *text = NULL;
+    return ttt_app_fail("%s holds no text: it is empty", name);
 }
 
 double ttt_app_seconds(void)

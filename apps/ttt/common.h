@@ -9,6 +9,7 @@
 #include <argp.h>
 #include <stdbool.h>
 #include <stdint.h>
+#include <stdio.h>
 #include <ttt/model.h>
 #include <ttt/tokenizer.h>
 
@@ -43,6 +44,9 @@ int64_t ttt_app_integer(const struct argp_state *state, const char *name, const 
 /* The same for a number of tokens, which may end in k (1,024) or M (1,048,576). */
 int64_t ttt_app_tokens(const struct argp_state *state, const char *name, const char *text, int64_t low, int64_t high);
 double ttt_app_number(const struct argp_state *state, const char *name, const char *text, double low, double high);
+
+/* The model of a command that takes nothing else, without -m. */
+void ttt_app_model(const struct argp_state *state, const char **model, const char *argument);
 
 /* The value of an option that names a chart to draw, which must be called .svg as what it is. */
 const char *ttt_app_chart(const struct argp_state *state, const char *path);
@@ -91,6 +95,9 @@ void ttt_app_forget_interrupt(void);
  */
 TTT_NODISCARD ttt_status ttt_app_open(ttt_model **model, ttt_tokenizer **tokenizer, const char *folder,
                                       const ttt_model_options *options);
+
+/* All of a stream, but for a UTF-8 byte-order mark at its start; release with free. Returns 0 or an errno. */
+int ttt_app_read_stream(FILE *stream, char **text, size_t *size);
 
 /* All of a file, or of standard input for "-", but for a UTF-8 byte-order mark at its start, as `size` bytes; release
  * with free. Returns 0, or says what is wrong with it (that it is empty, too) and returns the exit code. */

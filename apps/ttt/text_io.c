@@ -15,34 +15,10 @@ int ttt_text_io_fail(const text_io *io, const char *message)
 
 int ttt_text_io_failed(const text_io *io) { return ttt_text_io_fail(io, ttt_error_detail()); }
 
-/* Takes a byte-order mark away from the start of a text; returns its size. */
-static size_t skip_mark(char *text, size_t size)
-{
-    if (size < 3 || memcmp(text, "\xef\xbb\xbf", 3) != 0) return 0;
-    memmove(text, text + 3, size - 3);
-    return 3;
-}
-
 int ttt_text_io_read(const text_io *io, FILE *input, char **text, size_t *size)
 {
-    size_t capacity = 1 << 16, count;
-    *size = 0;
-    *text = malloc(capacity);
-    while (*text && (count = fread(*text + *size, 1, capacity - *size, input)) > 0) {
-        *size += count;
-        if (*size < capacity) continue;
-        char *grown = realloc(*text, capacity *= 2);
-        if (!grown) free(*text);
-        *text = grown;
-    }
-    if (!*text) return ttt_text_io_fail(io, "out of memory");
-    if (!ferror(input)) {
-        *size -= skip_mark(*text, *size);
-        return 0;
-    }
-    const int error = errno;
-    free(*text);
-    return ttt_text_io_fail(io, strerror(error));
+    const int error = ttt_app_read_stream(input, text, size);
+    return error ? ttt_text_io_fail(io, strerror(error)) : 0;
 }
 
 int ttt_text_io_lines(text_io *io, FILE *input, text_io_change change)
@@ -52,10 +28,13 @@ int ttt_text_io_lines(text_io *io, FILE *input, text_io_change change)
     ssize_t length;
     int code = 0;
     for (io->line = 1; code == 0 && (length = getline(&line, &capacity, input)) >= 0; io->line++) {
-        if (io->line == 1) length -= (ssize_t)skip_mark(line, (size_t)length);
+        if (io->line == 1 && strncmp(line, "\xef\xbb\xbf", 3) == 0) memset(line, ' ', 3); /* a byte-order mark */
         if (strspn(line, " \t\r\n") >= (size_t)length) continue;
         json_error_t error;
-        json_t *object = json_loadb(line, (size_t)length, JSON_REJECT_DUPLICATES | JSON_ALLOW_NUL, &error);
+        const size_t flags = JSON_REJECT_DUPLICATES | JSON_ALLOW_NUL;
+        json_t *object = json_loadb(line, (size_t)length, flags, &error);
+        if (!object && json_error_code(&error) == json_error_numeric_overflow)
+            object = json_loadb(line, (size_t)length, flags | JSON_DECODE_INT_AS_REAL, &error);
         if (!object)
             code = ttt_text_io_fail(io, error.text);
         else if (!json_is_object(object))

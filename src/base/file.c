@@ -105,6 +105,15 @@ ttt_status ttt_file_read(ttt_buffer *buffer, const char *path, size_t limit)
     return status;
 }
 
+ttt_status ttt_file_write_in(const char *folder, const char *name, const void *bytes, size_t count)
+{
+    char *path = ttt_path_join(folder, name);
+    if (!path) return TTT_ERR_MEMORY;
+    const ttt_status status = ttt_file_write(path, bytes, count);
+    ttt_free(path);
+    return status;
+}
+
 bool ttt_file_exists(const char *path)
 {
     struct stat status;

@@ -64,6 +64,7 @@ void ttt_writer_abandon(ttt_writer **handle);
 
 /* A writer's steps for bytes at hand. */
 TTT_NODISCARD ttt_status ttt_file_write(const char *path, const void *bytes, size_t count);
+TTT_NODISCARD ttt_status ttt_file_write_in(const char *folder, const char *name, const void *bytes, size_t count);
 
 bool ttt_file_exists(const char *path);
 

@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "base/buffer.h"
+#include "base/file.h"
 #include "base/kind.h"
 
 enum { NUMBER_LIMIT = 1000 }; /* digits of a number that is looked at; a longer one is left to the parser */
@@ -128,4 +129,14 @@ json_t *ttt_json_read(const char *bytes, size_t size, size_t flags, json_error_t
     if (!root && !*error->text) set_out_of_memory(error);
     ttt_buffer_deinit(&tamed);
     return root;
+}
+
+ttt_status ttt_json_write(const char *folder, const char *name, json_t *value, size_t flags)
+{
+    char *text = value ? json_dumps(value, flags) : NULL;
+    json_decref(value);
+    if (!text) return ttt_fail(TTT_ERR_MEMORY, "out of memory: cannot write %s/%s", folder, name);
+    const ttt_status status = ttt_file_write_in(folder, name, text, strlen(text));
+    free(text);
+    return status;
 }

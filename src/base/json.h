@@ -17,6 +17,9 @@ json_t *ttt_json_read(const char *bytes, size_t size, size_t flags, json_error_t
 /* The code for what *error says then: TTT_ERR_MEMORY, or TTT_ERR_FORMAT. */
 ttt_status ttt_json_status(const json_error_t *error);
 
+/* Writes FOLDER/NAME as json_dumps gives `value`, which is released; NULL stands for memory that was short. */
+TTT_NODISCARD ttt_status ttt_json_write(const char *folder, const char *name, json_t *value, size_t flags);
+
 /* The bytes that a UTF-8 byte-order mark takes at the start of a text: 3, or 0 if there is none. */
 size_t ttt_byte_order_mark(const char *bytes, size_t size);
 

@@ -102,15 +102,7 @@ ttt_status ttt_record_save(const char *folder, const ttt_data_options *options, 
                              options_describe(options), part_names[0], "bytes", (json_int_t)parts[0].bytes, "tokens",
                              (json_int_t)parts[0].tokens, part_names[1], "bytes", (json_int_t)parts[1].bytes, "tokens",
                              (json_int_t)parts[1].tokens, "inputs", inputs_describe(inputs));
-    char *text = json ? json_dumps(json, JSON_INDENT(2)) : NULL;
-    char *path = ttt_path_join(folder, "data.json");
-    ttt_status status = TTT_ERR_MEMORY;
-    if (path && !text) status = ttt_fail(TTT_ERR_MEMORY, "out of memory: cannot write %s", path);
-    if (path && text) status = ttt_file_write(path, text, strlen(text));
-    ttt_free(path);
-    free(text);
-    json_decref(json);
-    return status;
+    return ttt_json_write(folder, "data.json", json, JSON_INDENT(2));
 }
 
 static ttt_status record_check(const json_t *json, const char *path, ttt_data_part parts[2])

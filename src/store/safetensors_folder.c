@@ -11,6 +11,7 @@
 #include <string.h>
 
 #include "base/alloc.h"
+#include "base/json.h"
 #include "store/safetensors_write.h"
 
 enum { SHARD_NAME = 64 };
@@ -115,15 +116,7 @@ static ttt_status write_index(const shards *s, size_t total)
 {
     json_t *index = json_pack("{s:{s:I,s:s},s:O}", "metadata", "total_size", (json_int_t)total, TTT_SAVE_KEY, s->save,
                               "weight_map", s->weight_map);
-    char *text = index ? json_dumps(index, JSON_INDENT(2) | JSON_SORT_KEYS) : NULL;
-    char *path = ttt_path_join(s->folder, "model.safetensors.index.json");
-    ttt_status status = path ? TTT_OK : TTT_ERR_MEMORY;
-    if (!text) status = ttt_fail(TTT_ERR_MEMORY, "%s: out of memory while writing the index", s->folder);
-    if (status == TTT_OK) status = ttt_file_write(path, text, strlen(text));
-    ttt_free(path);
-    free(text);
-    json_decref(index);
-    return status;
+    return ttt_json_write(s->folder, "model.safetensors.index.json", index, JSON_INDENT(2) | JSON_SORT_KEYS);
 }
 
 /* All on disk, then all named, the index last. */

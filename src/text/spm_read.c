@@ -32,8 +32,9 @@ struct field {
 
 struct reader {
     ttt_tokenizer *tokenizer;
-    float *scores; /* by id, `capacity` of them, as of settings->types */
-    uint32_t count, capacity;
+    float *scores; /* by id, as settings->types */
+    uint32_t count;
+    size_t type_capacity, score_capacity;
     uint64_t model_type;
     bool byte_fallback;
     int64_t unknown, bos, eos;
@@ -87,17 +88,10 @@ static ttt_status field_text(const struct field *field, ttt_buffer *text)
 
 static ttt_status grow_pieces(struct reader *reader)
 {
-    if (reader->count < reader->capacity) return TTT_OK;
     ttt_sentencepiece *settings = &reader->tokenizer->sentencepiece;
-    const uint32_t capacity = reader->capacity ? 2 * reader->capacity : 1024;
-    unsigned char *types = ttt_realloc(settings->types, capacity, 1);
-    if (!types) return TTT_ERR_MEMORY;
-    settings->types = types;
-    float *scores = ttt_realloc(reader->scores, capacity, sizeof *scores);
-    if (!scores) return TTT_ERR_MEMORY;
-    reader->scores = scores;
-    reader->capacity = capacity;
-    return TTT_OK;
+    const size_t count = (size_t)reader->count + 1;
+    TTT_TRY(ttt_array_reserve(&settings->types, &reader->type_capacity, count, sizeof *settings->types));
+    return ttt_array_reserve(&reader->scores, &reader->score_capacity, count, sizeof *reader->scores);
 }
 
 static ttt_status read_piece(struct reader *reader, struct wire wire)

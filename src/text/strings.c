@@ -8,13 +8,9 @@
 
 static ttt_status grow_ids(ttt_strings *strings, uint32_t id)
 {
-    if (id < strings->capacity) return TTT_OK;
-    const size_t capacity = (size_t)id + id / 2 + 256;
-    ttt_string_span *spans = ttt_realloc(strings->spans, capacity, sizeof *spans);
-    if (!spans) return TTT_ERR_MEMORY;
-    memset(spans + strings->capacity, 0, (capacity - strings->capacity) * sizeof *spans);
-    strings->spans = spans;
-    strings->capacity = (uint32_t)capacity;
+    const size_t old = strings->capacity;
+    TTT_TRY(ttt_array_reserve(&strings->spans, &strings->capacity, (size_t)id + 1, sizeof *strings->spans));
+    if (old < strings->capacity) memset(strings->spans + old, 0, (strings->capacity - old) * sizeof *strings->spans);
     return TTT_OK;
 }
 

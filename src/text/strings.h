@@ -27,7 +27,7 @@ typedef struct ttt_strings {
     ttt_buffer pool;
     ttt_string_span *spans; /* by id, [0, count) */
     uint32_t count;         /* highest id + 1 */
-    uint32_t capacity;
+    size_t capacity;
     ttt_string_slot *slots; /* mask + 1 of them, a power of two, at most half full */
     uint32_t mask;
     uint32_t used;

@@ -161,25 +161,17 @@ static ttt_status print_config(ttt_buffer *out, const ttt_tokenizer *tokenizer)
                             json ? "PreTrainedTokenizerFast" : "LlamaTokenizer");
 }
 
-static ttt_status write_in(const char *folder, const char *name, const ttt_buffer *bytes)
-{
-    char *path = ttt_path_join(folder, name);
-    if (!path) return TTT_ERR_MEMORY;
-    const ttt_status status = ttt_file_write(path, bytes->data, bytes->size);
-    ttt_free(path);
-    return status;
-}
-
 ttt_status ttt_tokenizer_save(const ttt_tokenizer *tokenizer, const char *folder)
 {
     const bool json = ttt_tokenizer_is_json(tokenizer);
     TTT_TRY(ttt_folder_make(folder));
-    TTT_TRY(write_in(folder, json ? "tokenizer.json" : "tokenizer.model", &tokenizer->source));
-    if (tokenizer->config.data) return write_in(folder, "tokenizer_config.json", &tokenizer->config);
-    ttt_buffer config = {0};
-    ttt_status status = print_config(&config, tokenizer);
-    if (status == TTT_OK) status = write_in(folder, "tokenizer_config.json", &config);
-    ttt_buffer_deinit(&config);
+    TTT_TRY(ttt_file_write_in(folder, json ? "tokenizer.json" : "tokenizer.model", tokenizer->source.data,
+                              tokenizer->source.size));
+    ttt_buffer made = {0};
+    const ttt_buffer *config = tokenizer->config.data ? &tokenizer->config : &made;
+    ttt_status status = tokenizer->config.data ? TTT_OK : print_config(&made, tokenizer);
+    if (status == TTT_OK) status = ttt_file_write_in(folder, "tokenizer_config.json", config->data, config->size);
+    ttt_buffer_deinit(&made);
     return status;
 }
 

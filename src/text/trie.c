@@ -9,13 +9,7 @@
 
 static ttt_status node_new(ttt_trie *trie, unsigned char byte, uint32_t *index)
 {
-    if (trie->count == trie->capacity) {
-        const uint32_t capacity = trie->capacity ? 2 * trie->capacity : 64;
-        ttt_trie_node *nodes = ttt_realloc(trie->nodes, capacity, sizeof *nodes);
-        if (!nodes) return TTT_ERR_MEMORY;
-        trie->nodes = nodes;
-        trie->capacity = capacity;
-    }
+    TTT_TRY(ttt_array_reserve(&trie->nodes, &trie->capacity, (size_t)trie->count + 1, sizeof *trie->nodes));
     *index = trie->count++;
     trie->nodes[*index] = (ttt_trie_node){.value = -1, .byte = byte};
     return TTT_OK;

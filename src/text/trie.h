@@ -20,7 +20,7 @@ typedef struct ttt_trie_node {
 typedef struct ttt_trie {
     ttt_trie_node *nodes; /* nodes[0] is the root; NULL while the set is empty */
     uint32_t count;
-    uint32_t capacity;
+    size_t capacity;
     bool starts[256]; /* whether some string begins with this byte */
 } ttt_trie;
 

@@ -13,6 +13,7 @@
 #include "base/alloc.h"
 #include "base/clock.h"
 #include "base/file.h"
+#include "base/json.h"
 #include "config/config.h"
 #include "train/run_folder.h"
 
@@ -67,15 +68,9 @@ static ttt_status save_generation(const char *folder, int64_t bos, int64_t eos)
     bool ok = object != NULL;
     if (bos >= 0) ok = ok && json_object_set_new(object, "bos_token_id", json_integer(bos)) == 0;
     if (eos >= 0) ok = ok && json_object_set_new(object, "eos_token_id", json_integer(eos)) == 0;
-    char *text = ok ? json_dumps(object, JSON_INDENT(2) | JSON_SORT_KEYS | JSON_REAL_PRECISION(6)) : NULL;
-    json_decref(object);
-    char *path = ttt_path_join(folder, "generation_config.json");
-    ttt_status status = path ? TTT_OK : TTT_ERR_MEMORY;
-    if (!text) status = ttt_fail(TTT_ERR_MEMORY, "out of memory: cannot write %s/generation_config.json", folder);
-    if (status == TTT_OK) status = ttt_file_write(path, text, strlen(text));
-    ttt_free(path);
-    free(text);
-    return status;
+    if (!ok) json_decref(object);
+    return ttt_json_write(folder, "generation_config.json", ok ? object : NULL,
+                          JSON_INDENT(2) | JSON_SORT_KEYS | JSON_REAL_PRECISION(6));
 }
 
 ttt_status ttt_run_save_model(ttt_train_run *run)

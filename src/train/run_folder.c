@@ -147,10 +147,7 @@ static ttt_status write_holder(const char *folder)
     struct tm utc;
     if (gmtime_r(&now, &utc)) strftime(since, sizeof since, "%Y-%m-%d %H:%M:%S", &utc);
     const int length = snprintf(text, sizeof text, "process %ld on %s since %s UTC\n", (long)getpid(), host, since);
-    char *path = holder_path(folder);
-    const ttt_status status = path ? ttt_file_write(path, text, (size_t)length) : TTT_ERR_MEMORY;
-    ttt_free(path);
-    return status;
+    return ttt_file_write_in(folder, "checkpoint/lock", text, (size_t)length);
 }
 
 static void remove_holder(const char *folder)

@@ -19,12 +19,17 @@ static json_t *number_or_null(double number) { return number > 0 ? json_real(num
 
 json_t *ttt_run_note_new(const ttt_train_run_options *options)
 {
-    const ttt_data_options data = {.texts = options->texts, .text_count = options->text_count};
+    ttt_data_options data;
+    char fraction[32];
+    ttt_data_options_init(&data);
+    ttt_print(fraction, sizeof fraction, "%g", data.valid_fraction);
+    data.texts = options->texts;
+    data.text_count = options->text_count;
     const bool given = ttt_run_data_is_given(&data), counted = options->steps > 0 || options->minutes > 0;
     const char *tokenizer = options->tokenizer   ? options->tokenizer
                             : options->init_from ? options->init_from
-                                                 : "bpe:4096";
-    const char *valid = options->valid ? options->valid : "0.05";
+                                                 : data.tokenizer;
+    const char *valid = options->valid ? options->valid : fraction;
     json_t *note = json_pack("{s:o, s:o, s:b, s:o, s:o, s:o, s:I, s:I, s:i, s:b}", "tokenizer",
                              text_or_null(given ? NULL : tokenizer), "valid", text_or_null(given ? NULL : valid),
                              "parse_special", (int)options->parse_special, "init_from",

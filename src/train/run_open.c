@@ -57,17 +57,6 @@ static ttt_status count_steps(ttt_train_run *run, ttt_train_options *train)
     return TTT_OK;
 }
 
-/* When the configuration comes from a file, config.json is there at once, so that the keys it has beyond ours are kept.
- */
-static ttt_status write_config(const ttt_train_run *run, const ttt_buffer *text)
-{
-    if (text->size == 0) return TTT_OK;
-    char *path = ttt_path_join(run->folder, "config.json");
-    const ttt_status status = path ? ttt_file_write(path, text->data, text->size) : TTT_ERR_MEMORY;
-    ttt_free(path);
-    return status;
-}
-
 static ttt_status make_trainer(ttt_train_run *run, ttt_buffer *text)
 {
     const ttt_train_run_options *options = &run->options;
@@ -101,7 +90,8 @@ static ttt_status begin(ttt_train_run *run)
     ttt_buffer text = {0};
     ttt_status status = make_trainer(run, &text);
     if (status == TTT_OK) status = ttt_run_folder_begin(run->folder);
-    if (status == TTT_OK) status = write_config(run, &text);
+    /* From a file: it is there at once, so that the keys it has beyond ours are kept. */
+    if (status == TTT_OK && text.size) status = ttt_file_write_in(run->folder, "config.json", text.data, text.size);
     ttt_buffer_deinit(&text);
     TTT_TRY(status);
     return open_metrics(run, 0);

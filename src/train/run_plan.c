@@ -193,8 +193,13 @@ static ttt_status fit_tokenizer(const ttt_train_run_options *options, const ttt_
 static ttt_status foresee_tokenizer(const ttt_train_run_options *options, ttt_tokenizer **tokenizer,
                                     int64_t *vocabulary)
 {
-    const char *name = options->tokenizer ? options->tokenizer : options->init_from ? options->init_from : "bpe:4096";
-    const ttt_data_options data = {.texts = options->texts, .text_count = options->text_count};
+    ttt_data_options data;
+    ttt_data_options_init(&data);
+    const char *name = options->tokenizer   ? options->tokenizer
+                       : options->init_from ? options->init_from
+                                            : data.tokenizer;
+    data.texts = options->texts;
+    data.text_count = options->text_count;
     bool made;
     *tokenizer = NULL;
     *vocabulary = 0;

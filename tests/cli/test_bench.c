@@ -135,7 +135,7 @@ static void refusals(void)
     FAILS(64, "--layer: give at most 64", BENCH "--layer $(printf ,%.0s $(seq 64))");
     FAILS(64, "-o is \"xml\"", BENCH "-o xml");
     FAILS(64, "leave out --config", "$TTT bench -m model --config tiny");
-    FAILS(64, "\"model\" is too much", "$TTT bench model");
+    FAILS(64, "\"more\" is too much: the model is model", "$TTT bench model more");
     FAILS(1, "there is no standard configuration huge", "$TTT bench --config huge -t 1");
     FAILS(1, "cannot open nothing", "$TTT bench -m nothing -t 1");
     FAILS(1, "backend \"gpu\"", BENCH "--backend gpu");

@@ -209,6 +209,11 @@ static void test_generate(void)
     FAILS(64, "--stop is empty", "$TTT generate -m model --stop ''");
     FAILS(64, "one prompt", "$TTT generate -m model -p a -f prompt");
     FAILS(64, "\"prompt\" is too much", "$TTT generate -m model prompt");
+    CLI_OK(
+        "$TTT generate -m model -p a -n 5 >one 2>/dev/null && $TTT generate model -p a -n 5 2>/dev/null | cmp - one");
+    CLI_SAYS(0, "bits per byte", "$TTT eval model text");
+    CLI_OK("$TTT info -m model >one && $TTT info model | cmp - one && $TTT verify model >one");
+    FAILS(64, "\"text\" is too much: the model is model", "$TTT info -m model text");
     FAILS(1, "cannot open nothing", "$TTT generate -m model -f nothing");
     FAILS(1, "Is a directory", "$TTT generate -m model -f empty");
     FAILS(1, "it is empty", "$TTT generate -m model -f /dev/null");

@@ -42,6 +42,8 @@ static void plain(void)
 
 static void lines(void)
 {
+    CLI_SAYS(0, "\"ids\":[98]",
+             "echo '{\"text\":\"a\",\"n\":123456789012345678901234}' | $TTT tokenize -m bytes --jsonl");
     write_text("in.jsonl", "{\"id\": 7, \"text\": \"a\\u0000\\u00e9\", \"x\": [1.5, null]}\n\n{\"text\": \"\"}");
     writes(
         "{\"id\":7,\"text\":\"a\\u0000\\u00E9\",\"x\":[1.5,null],\"ids\":[98,1,196,170]}\n{\"text\":\"\",\"ids\":[]}\n",

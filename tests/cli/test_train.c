@@ -7,10 +7,6 @@
 
 #include "cli.h"
 
-#include <time.h>
-
-#include "base/rng.h"
-
 /* A model so small that an update takes a few milliseconds. */
 #define WIDTH                                                                                                          \
     "--set hidden_size=32 --set num_attention_heads=4 --set intermediate_size=48 "                                     \
@@ -140,36 +136,26 @@ static void test_leaves(void)
     CLI_SAYS(1, "power of two", TRAIN "-o three --steps 3 --batch 96 --leaves 3");
 }
 
-static double seconds(void)
-{
-    struct timespec time;
-    clock_gettime(CLOCK_MONOTONIC, &time);
-    return (double)time.tv_sec + 1e-9 * (double)time.tv_nsec;
-}
-
-/* Killed at random moments of its life until it is done, and again, until there were twenty kills. These are moments of
- * the clock and do not come again; tests/fault/test_kill.c kills at places, which do. */
+/* Killed whenever a checkpoint appears, each start anew; tests/fault/test_kill.c kills at every place. */
 static void test_kills(void)
 {
     static const char command[] = TRAIN "-o killed --steps 40 --save-every 3";
-    const ttt_rng rng = {.seed = test_seed(), .stream = TTT_RNG_TEST};
-    const double start = seconds();
-    CLI_OK("%s", command);
-    const double life = seconds() - start;
-    for (int kills = 0, starts = 0; kills < 20;) {
-        CLI_OK("rm -rf killed");
-        for (int code = -1; code != 0 && kills < 20; kills += code != 0) {
-            const pid_t child = cli_start(command);
-            usleep((useconds_t)(1e6 * life * ttt_rng_uniform(rng, (uint64_t)starts++)));
-            kill(child, SIGKILL);
-            code = cli_wait(child);
-            CHECK(code == 0 || code == 128 + SIGKILL);
-        }
-        CLI_OK("%s", command);
-        CHECK(same_model("whole", "killed"));
-        CHECK(same_metrics("whole", "killed"));
-        CLI_SAYS(1, "", "ls -R killed | grep -e tmp- -e partial -e new");
+    int kills = 0;
+    for (int step = 3; step < 40; step += 3) {
+        char path[64];
+        snprintf(path, sizeof path, "killed/checkpoint/step-%09d.safetensors", step);
+        const pid_t child = cli_start(command);
+        cli_await(child, path);
+        kill(child, SIGKILL);
+        const int code = cli_wait(child);
+        CHECK(code == 0 || code == 128 + SIGKILL);
+        kills += code != 0;
     }
+    CHECK(kills > 0);
+    CLI_OK("%s", command);
+    CHECK(same_model("whole", "killed"));
+    CHECK(same_metrics("whole", "killed"));
+    CLI_SAYS(1, "", "ls -R killed | grep -e tmp- -e partial -e new");
 }
 
 static void test_signals(void)
