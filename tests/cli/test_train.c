@@ -332,7 +332,7 @@ static void test_bad_input(void)
         {1, "text.txt -o bad --batch 100", "is not a multiple of context 256"},
         {1, "text.txt -o bad --context 64 --batch 128 --accumulate 3", "is not a multiple of context 64 times "},
         {1, "text.txt -o bad --tokenizer byte --context 100000", "shorter than one sequence"},
-        {1, "text.txt -o bad --init-from none", "none/config.json"},
+        {1, "text.txt -o bad --init-from none", "cannot open none"},
         {1, "text.txt -o bad --init-from whole --config tiny", "give no other"},
         {1, "empty.txt -o bad --tokenizer byte", "empty.txt holds no text"},
         {1, "missing.txt -o bad", "missing.txt"},
