@@ -47,7 +47,8 @@ TTT_API void ttt_bare_layer_set(ttt_bare_layer *layer, int64_t index, const floa
 TTT_API void ttt_bare_layer_get_gradient(const ttt_bare_layer *layer, int64_t index, float *values);
 TTT_API void ttt_bare_layer_zero_gradients(ttt_bare_layer *layer);
 
-/* What the layer knows of `count` sequences, side by side: their states and positions. Free with ttt_bare_state_free;
+/* What the layer knows of `count` sequences, side by side: their states and positions. That of attention grows with
+ * every token, whatever its window. Free with ttt_bare_state_free;
  * NULL is allowed there. A state of another layer, or of another number of sequences than a call needs, is
  * TTT_ERR_ARGUMENT. */
 typedef struct ttt_bare_state ttt_bare_state;

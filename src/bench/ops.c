@@ -124,6 +124,7 @@ ttt_status ttt_time_ops(const ttt_config *config, const ttt_op_options *options,
         ttt_suite_products(&s);
         ttt_suite_learners(&s);
         ttt_suite_scan(&s, config);
+        ttt_suite_attention(&s, config);
         ttt_suite_rest(&s);
         if (s.failed) status = TTT_ERR_MEMORY;
     }

@@ -54,21 +54,21 @@ static inline void attention_mask(float *s, attention_range seen, int64_t n, flo
     for (int64_t j = seen.stop; j < n; j++) s[j] = value;
 }
 
-/* The scores s [n] of a row become weights e^(s - top), 0 where it does not see; what it has read so far is brought to
- * the new top. */
-static inline void attention_weigh(float *s, attention_range seen, int64_t n, float *read, int64_t D)
+/* The largest score of each row of s [rows, TTT_KEY_BLOCK], of its first n, or `tops` itself: those that the rows have
+ * seen before. */
+static void attention_tops(float *tops, const float *s, int64_t rows, int64_t n)
+{
+    for (int64_t r = 0; r < rows; r++, s += TTT_KEY_BLOCK) {
+        vf most = vf_set(tops[r]);
+        for (int64_t j = 0; j < n; j += VF) most = vf_max(most, vf_load(s + j));
+        tops[r] = vf_top(most);
+    }
+}
+
+/* Scores to weights e^(s - top), 0 where the row does not see; returns their sum. */
+static inline float attention_weights(float *s, attention_range seen, int64_t n, float top)
 {
     const bool all = seen.stop - seen.first == n;
-    if (!all) attention_mask(s, seen, n, attention_lowest);
-    vf most = vf_set(read[D]);
-    for (int64_t j = 0; j < n; j += VF) most = vf_max(most, vf_load(s + j));
-    const float top = vf_top(most);
-    if (top != read[D]) {
-        const float factor = attention_exp(read[D] - top);
-        if (read[D + 1] != 0) attention_scale(read, factor, D);
-        read[D + 1] *= factor;
-        read[D] = top;
-    }
     vf sum = vf_zero();
     for (int64_t j = 0; j < n; j += VF) {
         const vf p = vm_exp(vf_sub(vf_load(s + j), vf_set(top)));
@@ -79,27 +79,145 @@ static inline void attention_weigh(float *s, attention_range seen, int64_t n, fl
         attention_mask(s, seen, n, 0);
         for (int64_t j = 0; j < n; j += VF) sum = vf_add(sum, vf_load(s + j));
     }
-    read[D + 1] += vf_sum(sum);
+    return vf_sum(sum);
 }
 
+/* Scores of rows of tokens from `position` on to weights; what the rows have read is brought to their new tops. */
+static void attention_weigh(const ttt_attention_tile *t, float *read, int64_t key, int64_t position, int64_t rows,
+                            int64_t n)
+{
+    const int64_t D = t->head_size, stride = D + TTT_ATTENTION_SUMS;
+    float tops[TTT_ATTENTION_ROWS + VF], factors[TTT_ATTENTION_ROWS + VF];
+    for (int64_t r = 0; r < rows; r++) {
+        const attention_range seen = attention_visible(key, position + r / t->heads, t->window);
+        float *s = t->scores + r * TTT_KEY_BLOCK;
+        if (seen.stop - seen.first != n) attention_mask(s, seen, n, attention_lowest);
+        factors[r] = tops[r] = read[r * stride + D];
+    }
+    attention_tops(tops, t->scores, rows, n);
+    for (int64_t r = 0; r < rows; r += VF) {
+        const int64_t lanes = lanes_at(r, rows);
+        vf_store(factors + r, vm_exp(vf_sub(vf_load_n(factors + r, lanes), vf_load_n(tops + r, lanes))));
+    }
+    for (int64_t r = 0; r < rows; r++, read += stride) {
+        const attention_range seen = attention_visible(key, position + r / t->heads, t->window);
+        const float sum = attention_weights(t->scores + r * TTT_KEY_BLOCK, seen, n, tops[r]);
+        attention_scale(read, factors[r], D);
+        read[D + 1] = read[D + 1] * factors[r] + sum;
+        read[D] = tops[r];
+    }
+}
+
+/* ---- few rows: what a token alone waits for is memory, so the next block is asked for while this one is read ---- */
+
+/* Rows that are read so, and how many of them at once; lines of memory in reals. */
+enum { ATTENTION_FEW = 8, ATTENTION_TOGETHER = 4, ATTENTION_LINE = 16 };
+
+/* Vectors of `rows` rows that registers hold, a power of two. */
+static inline __attribute__((always_inline)) int attention_wide(const int rows)
+{
+    const int most = VF_BLOCK_ROWS * VF_BLOCK_VECTORS / rows, all = TTT_KEY_BLOCK / VF;
+    const int wide = most >= 8 ? 8 : most >= 4 ? 4 : most >= 2 ? 2 : 1;
+    return wide < all ? wide : all;
+}
+
+/* `wide` vectors of y [rows], = or += x [rows, depth] w [depth]: the chains of mm. `ahead`: reals from w to what will
+ * be read next. Rows of y, x and w are `strides` apart. */
+static inline __attribute__((always_inline)) void attention_rows(float *y, const float *x, const float *w,
+                                                                 int64_t depth, const int64_t strides[3], bool add,
+                                                                 int64_t ahead, const int rows, const int wide)
+{
+    vf sum[ATTENTION_TOGETHER][8];
+    const int64_t y_stride = strides[0], x_stride = strides[1], w_stride = strides[2];
+#pragma GCC unroll 4
+    for (int r = 0; r < rows; r++)
+#pragma GCC unroll 8
+        for (int v = 0; v < wide; v++) sum[r][v] = vf_zero();
+    for (int64_t l = 0; l < depth; l++, w += w_stride) {
+        for (int i = 0; i < wide * VF; i += ATTENTION_LINE) __builtin_prefetch(w + ahead + i, 0, 2);
+#pragma GCC unroll 4
+        for (int r = 0; r < rows; r++) {
+            const vf factor = vf_set(x[r * x_stride + l]);
+#pragma GCC unroll 8
+            for (int v = 0; v < wide; v++) sum[r][v] = vf_fma(factor, vf_load(w + v * VF), sum[r][v]);
+        }
+    }
+#pragma GCC unroll 4
+    for (int r = 0; r < rows; r++) {
+#pragma GCC unroll 8
+        for (int v = 0; v < wide; v++) {
+            float *to = y + r * y_stride + v * VF;
+            vf_store(to, add ? vf_add(vf_load(to), sum[r][v]) : sum[r][v]);
+        }
+    }
+}
+
+/* All columns that whole registers hold; returns how many. */
+static inline __attribute__((always_inline)) int64_t attention_strip(float *y, const float *x, const float *w,
+                                                                     int64_t columns, int64_t depth,
+                                                                     const int64_t strides[3], bool add, int64_t ahead,
+                                                                     const int rows)
+{
+    const int wide = attention_wide(rows);
+    int64_t j = 0;
+    for (; j + wide * VF <= columns; j += wide * VF)
+        attention_rows(y + j, x, w + j, depth, strides, add, ahead, rows, wide);
+    return j;
+}
+
+/* y [rows, columns] = or += x [rows, depth] w [depth, columns] for few rows. */
+static void attention_few(int64_t rows, float *y, const float *x, const float *w, int64_t columns, int64_t depth,
+                          const int64_t strides[3], bool add, int64_t ahead)
+{
+    for (int64_t r = 0, n; r < rows; r += n, y += n * strides[0], x += n * strides[1]) {
+        n = rows - r < ATTENTION_TOGETHER ? rows - r : ATTENTION_TOGETHER;
+        int64_t done;
+        switch (n) {
+        case 1: done = attention_strip(y, x, w, columns, depth, strides, add, ahead, 1); break;
+        case 2: done = attention_strip(y, x, w, columns, depth, strides, add, ahead, 2); break;
+        case 3: done = attention_strip(y, x, w, columns, depth, strides, add, ahead, 3); break;
+        default: done = attention_strip(y, x, w, columns, depth, strides, add, ahead, ATTENTION_TOGETHER); break;
+        }
+        if (done == columns) continue;
+        const view init = add ? rows_of(y + done, strides[0]) : none();
+        mm(n, columns - done, depth, 1, rows_of(x, strides[1]), rows_of(w + done, strides[2]), init, y + done,
+           strides[0]);
+    }
+}
+
+/* The rows of tokens [first, stop), all of which see some of the block's keys. */
+static void attention_part(const ttt_attention_tile *t, float *read, int64_t key, int64_t first, int64_t stop)
+{
+    const int64_t D = t->head_size, stride = D + TTT_ATTENTION_SUMS, B = TTT_KEY_BLOCK, block = key / B;
+    const int64_t seen = attention_visible(key, t->position + stop - 1, 0).stop;
+    const int64_t n = (seen + VF - 1) / VF * VF, rows = (stop - first) * t->heads, ahead = t->place_stride;
+    const float *keys = t->cache + (t->places ? block % t->places : block) * t->place_stride, *values = keys + D * B;
+    const float *q = t->q + first * t->heads * D;
+    float *into = read + first * t->heads * stride;
+    if (rows <= ATTENTION_FEW)
+        attention_few(rows, t->scores, q, keys, n, D, (const int64_t[]){B, D, B}, false, ahead);
+    else
+        mm(rows, n, D, 1, rows_of(q, D), rows_of(keys, B), none(), t->scores, B);
+    attention_weigh(t, into, key, t->position + first, rows, n);
+    if (rows <= ATTENTION_FEW)
+        attention_few(rows, into, t->scores, values, D, seen, (const int64_t[]){stride, B, D}, true, ahead);
+    else
+        mm(rows, D, seen, 1, rows_of(t->scores, B), rows_of(values, D), rows_of(into, stride), into, stride);
+}
+
+/* Where tokens see only the beginning of a block, few go together, so that little is computed that none of them sees.
+ */
 static void attention_block(const ttt_attention_tile *t, float *read, int64_t key)
 {
-    const int64_t D = t->head_size, H = t->heads, stride = D + TTT_ATTENTION_SUMS, block = key / TTT_KEY_BLOCK;
+    enum { FEW_TOKENS = 16 };
     const attention_range tokens = attention_tokens(key, t->position, t->tokens, t->window);
-    if (tokens.first >= tokens.stop) return;
-    const int64_t seen = attention_visible(key, t->position + tokens.stop - 1, 0).stop;
-    const int64_t n = (seen + VF - 1) / VF * VF, rows = (tokens.stop - tokens.first) * H;
-    const float *keys = t->cache + (t->places ? block % t->places : block) * t->place_stride;
-    const float *values = keys + D * TTT_KEY_BLOCK;
-    float *into = read + tokens.first * H * stride;
-    mm(rows, n, D, 1, rows_of(t->q + tokens.first * H * D, D), rows_of(keys, TTT_KEY_BLOCK), none(), t->scores,
-       TTT_KEY_BLOCK);
-    for (int64_t r = 0; r < rows; r++) {
-        const int64_t position = t->position + tokens.first + r / H;
-        attention_weigh(t->scores + r * TTT_KEY_BLOCK, attention_visible(key, position, t->window), n,
-                        into + r * stride, D);
+    const int64_t whole = key + TTT_KEY_BLOCK - 1 - t->position; /* the first token that sees the block's end */
+    int64_t i = tokens.first;
+    for (int64_t stop; i < tokens.stop && i < whole; i = stop) {
+        stop = i + FEW_TOKENS < tokens.stop ? i + FEW_TOKENS : tokens.stop;
+        attention_part(t, read, key, i, stop);
     }
-    mm(rows, D, seen, 1, rows_of(t->scores, TTT_KEY_BLOCK), rows_of(values, D), rows_of(into, stride), into, stride);
+    if (i < tokens.stop) attention_part(t, read, key, i, tokens.stop);
 }
 
 static void attention_span(const ttt_attention_tile *t, float *read, int64_t begin, int64_t end)

@@ -245,5 +245,6 @@ void op_attention_tests(void)
     check(20, 12, 4, 2, 8, 70, 200, true);
     check(4, 2, 3, 1, 12, 0, 1500, false);     /* spans side by side */
     check(3, 2, 80, 1, 4, 0, 1030, false);     /* more heads to a group than rows to a tile */
+    check(70, 65, 20, 20, 4, 0, 1000, false);  /* the one for all rows, the other for few */
     check(40, 39, 40, 40, 4, 530, 1100, true); /* spans one after another */
 }
