@@ -80,6 +80,11 @@ class HuggingFace(TorchPeer):
     def logits(self, ids):
         return self.model(ids, use_cache=False).logits
 
+    def train(self):
+        if self.cache_name == "cache_params":
+            self.model.gradient_checkpointing_enable()  # Mamba would want more than 24 GB
+        super().train()
+
     def prefill(self):
         out = self.model(self.ids[:, :CONTEXT], use_cache=True, logits_to_keep=1)
         self.cache = getattr(out, self.cache_name)
