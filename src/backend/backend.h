@@ -24,6 +24,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "backend/delta.h"
 #include "backend/learner_ops.h"
 #include "backend/scan.h"
 #include "base/error.h"

@@ -62,6 +62,18 @@ static double packing_bytes(const ttt_backend *b, ttt_precision precision, const
     return REALS(m->rows * m->columns) + (double)b->ops->packed_size(precision, m->rows, m->columns);
 }
 
+static double delta_flops(const ttt_delta_call *call)
+{
+    return (double)rows_of(call->runs, call->run_count) * ttt_delta_flops(&call->dims);
+}
+
+/* `times` q, k, v and out, and the coefficients. */
+static double delta_bytes(const ttt_backend *b, const ttt_delta_call *call, int64_t times)
+{
+    const int64_t of_head = times / 2 * (call->dims.key_size + call->dims.value_size) + times;
+    return REALS(rows_of(call->runs, call->run_count) * call->dims.heads * of_head);
+}
+
 /* ---- rows ---- */
 
 enum {

@@ -13,6 +13,8 @@
 
 #include "cpu/body_attention.h"
 #include "cpu/body_blocks.h"
+#include "cpu/body_delta.h"
+#include "cpu/body_delta_inputs.h"
 #include "cpu/body_learner_linear.h"
 #include "cpu/body_learner_mlp.h"
 #include "cpu/body_learner_primal.h"
@@ -39,6 +41,12 @@
         .attention = {attention_span, attention_merge, attention_delta, attention_keys_backward},                      \
         .learner = {[TTT_LINEAR_LEARNER] = {learner_linear_forward, learner_linear_backward, learner_linear_primal},   \
                     [TTT_MLP_LEARNER] = {learner_mlp_forward, learner_mlp_backward, learner_mlp_primal}},              \
+        .delta = {[TTT_DELTA_LINEAR] = {delta_linear_forward, delta_linear_backward},                                  \
+                  [TTT_DELTA_NORMALISED] = {delta_normalised_forward, delta_normalised_backward},                      \
+                  [TTT_DELTA_RULE] = {delta_rule_forward, delta_rule_backward},                                        \
+                  [TTT_DELTA_GATED] = {delta_gated_forward, delta_gated_backward}},                                    \
+        .elu1 = elu1, .elu1_backward = elu1_backward, .silu_l2 = silu_l2, .silu_l2_backward = silu_l2_backward,        \
+        .decay = decay, .decay_backward = decay_backward,                                                              \
     }
 
 #endif

@@ -54,7 +54,8 @@ static void rate(float *r, const float *bias, int64_t heads, float scale)
 {
     for (int64_t h = 0; h < heads; h += VF) {
         const int64_t lanes = lanes_at(h, heads);
-        const vf logit = vf_add(vf_load_n(r + h, lanes), vf_load_n(bias + h, lanes));
+        vf logit = vf_load_n(r + h, lanes);
+        if (bias) logit = vf_add(logit, vf_load_n(bias + h, lanes));
         vf_store_n(r + h, vf_mul(vf_set(scale), vm_sigmoid(logit)), lanes);
     }
 }

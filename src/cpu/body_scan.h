@@ -26,19 +26,6 @@ static inline vf vm_decay(vf x)
     return vf_mul(vf_fma(p, r, vf_set(1)), vf_power2(n));
 }
 
-/* max(x, 0) + log(1 + y), y = e^-|x|; log(1 + y) = 2 artanh s, s = y / (2 + y). */
-static inline vf vm_softplus(vf x)
-{
-    const vf negative = vf_sub(vf_zero(), x), y = vm_exp(vf_min(negative, x));
-    const vf s = vf_div(y, vf_add(vf_set(2), y)), z = vf_mul(s, s);
-    vf p = vf_set(0.140061080f);
-    p = vf_fma(p, z, vf_set(0.140008807f));
-    p = vf_fma(p, z, vf_set(0.200107649f));
-    p = vf_fma(p, z, vf_set(0.333332092f));
-    p = vf_fma(vf_mul(p, z), s, s);
-    return vf_fma(vf_set(2), p, vf_max(vf_zero(), x));
-}
-
 static void scan_rates(float *rates, int64_t stride, const float *a_log, int64_t channels, int64_t states)
 {
     for (int64_t e = 0; e < channels; e += VF) {

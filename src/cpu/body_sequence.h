@@ -69,7 +69,7 @@ static inline __attribute__((always_inline)) void conv_taps(const ttt_conv *c, c
         }
         for (int64_t i = 0; i < c->columns; i += VF) {
             const int64_t n = lanes_at(i, c->columns);
-            vf sum = vf_load_n((tap ? y : c->bias) + i, n);
+            vf sum = tap ? vf_load_n(y + i, n) : c->bias ? vf_load_n(c->bias + i, n) : vf_zero();
             for (int64_t k = 0; k < count; k++)
                 sum = vf_fma(vf_load_n(w + k * TTT_CONV_COLUMNS + i, n), vf_load_n(x[k] + i, n), sum);
             vf_store_n(y + i, sum, n);
@@ -150,7 +150,7 @@ static void conv_backward_taps(const ttt_conv *c, int64_t tap)
             vf_store(lanes, sums[i / VF].w[k]);
             for (int64_t j = 0; j < n; j++) c->dw[(i + j) * c->taps + tap + k] += lanes[j];
         }
-        if (tap == 0) vf_store_n(c->dbias + i, vf_add(vf_load_n(c->dbias + i, n), sums[i / VF].bias), n);
+        if (tap == 0 && c->dbias) vf_store_n(c->dbias + i, vf_add(vf_load_n(c->dbias + i, n), sums[i / VF].bias), n);
     }
 }
 

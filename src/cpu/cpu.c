@@ -17,6 +17,8 @@ ttt_status ttt_backend_init_cpu(ttt_backend *backend)
     ttt_host_ops(ops);
     ttt_cpu_ops_memory(ops);
     ttt_cpu_ops_product(ops);
+    ttt_cpu_ops_delta(ops);
+    ttt_cpu_ops_delta_inputs(ops);
     ttt_cpu_ops_norm(ops);
     ttt_cpu_ops_pointwise(ops);
     ttt_cpu_ops_scan(ops);

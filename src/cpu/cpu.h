@@ -12,6 +12,8 @@
 
 void ttt_cpu_ops_memory(ttt_ops *ops);
 void ttt_cpu_ops_product(ttt_ops *ops);
+void ttt_cpu_ops_delta(ttt_ops *ops);
+void ttt_cpu_ops_delta_inputs(ttt_ops *ops);
 void ttt_cpu_ops_norm(ttt_ops *ops);
 void ttt_cpu_ops_pointwise(ttt_ops *ops);
 void ttt_cpu_ops_scan(ttt_ops *ops);

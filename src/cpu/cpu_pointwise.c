@@ -82,7 +82,7 @@ static void rate_backward(const ttt_backend *b, void *drv, void *dbiasv, const v
     for (int64_t row = 0; row < rows; row++, dr += heads, r += heads) {
         for (int64_t h = 0; h < heads; h++) {
             dr[h] *= r[h] * (1 - r[h] * unscale);
-            dbias[h] += dr[h];
+            if (dbias) dbias[h] += dr[h];
         }
     }
 }

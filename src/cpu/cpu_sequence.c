@@ -120,7 +120,7 @@ static void conv_parts(void *context, int64_t begin, int64_t end)
         const int64_t left = c->width - column;
         ttt_conv part = conv_columns(c, 0, column, left < TTT_CONV_COLUMNS ? left : TTT_CONV_COLUMNS);
         part.tail = (const float *)c->runs->state + c->tail + column;
-        part.bias = c->bias + column;
+        part.bias = c->bias ? c->bias + column : NULL;
         part.y = c->y + c->runs->row * c->width + column;
         part.first = first;
         part.last = part.rows - first < CONV_ROWS ? part.rows : first + CONV_ROWS;
@@ -160,7 +160,7 @@ static void conv_backward_parts(void *context, int64_t begin, int64_t end)
             part.dx = c->dx + c->runs[n].row * c->width + column;
             part.dtail = (float *)c->runs[n].dstate + c->tail + column;
             part.dw = c->dw + column * c->taps;
-            part.dbias = c->dbias + column;
+            part.dbias = c->dbias ? c->dbias + column : NULL;
             c->kernels->conv_backward(&part);
         }
     }

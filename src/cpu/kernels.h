@@ -14,6 +14,7 @@
 
 #include "backend/host.h"
 #include "base/float_env.h"
+#include "cpu/cpu_delta.h"
 #include "cpu/cpu_learner.h"
 #include "cpu/isa.h"
 
@@ -84,7 +85,7 @@ typedef struct ttt_block_product {
 enum { TTT_CONV_COLUMNS = 256, TTT_CONV_BACKWARD_COLUMNS = 64 }; /* at most */
 typedef struct ttt_conv {
     const float *x, *tail; /* [rows, stride], and the W-1 rows before */
-    const float *w, *bias; /* [columns, taps], [columns] */
+    const float *w, *bias; /* [columns, taps], [columns]; bias and dbias may be NULL */
     float *y;
     const float *dy;
     float *dx, *dtail, *dw, *dbias; /* all += */
@@ -183,6 +184,11 @@ typedef struct ttt_kernels {
     void (*swiglu_backward)(float *dy, float *gate, float *up, int64_t n); /* in place, as in backend.h */
     void (*silu)(float *y, const float *x, int64_t n);
     void (*silu_backward)(float *dy, const float *x, int64_t n);
+    void (*elu1)(float *x, int64_t n);
+    void (*elu1_backward)(float *dy, const float *y, int64_t n);
+    /* One vector */
+    void (*silu_l2)(float *y, const float *x, int64_t n, float scale);
+    void (*silu_l2_backward)(float *dy, const float *x, int64_t n, float scale);
 
     /* One row; dx and dw += */
     void (*rmsnorm)(float *y, const float *x, const float *w, int64_t width, float eps);
@@ -203,8 +209,11 @@ typedef struct ttt_kernels {
     void (*scan_rates)(float *rates, int64_t stride, const float *a_log, int64_t channels, int64_t states);
     void (*scan)(const ttt_scan_part *s);
     void (*scan_backward)(const ttt_scan_part *s);
-    /* One row: logits to scale * sigmoid(logit + bias) */
+    /* One row: logits to scale * sigmoid(logit + bias), to -exp(a_log) softplus(logit + bias), and its backward */
     void (*rate)(float *r, const float *bias, int64_t heads, float scale);
+    void (*decay)(float *log_a, const float *a_log, const float *bias, int64_t heads);
+    void (*decay_backward)(float *dlog_a, float *da_log, float *dbias, const float *logits, const float *a_log,
+                           const float *bias, int64_t heads);
 
     /* Row of logits to loss; with scale != 0 to its gradient. */
     double (*cross_entropy)(float *logits, int64_t target, int64_t vocabulary, double scale);
@@ -213,6 +222,7 @@ typedef struct ttt_kernels {
 
     ttt_attention_kernels attention;
     ttt_learner_kernels learner[TTT_LEARNER_COUNT];
+    ttt_delta_kernels delta[TTT_DELTA_KINDS];
 } ttt_kernels;
 
 extern const ttt_kernels ttt_kernels_scalar, ttt_kernels_neon, ttt_kernels_avx2, ttt_kernels_avx512, ttt_kernels_vnni,

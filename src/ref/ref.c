@@ -75,6 +75,8 @@ ttt_status ttt_backend_init_ref(ttt_backend *backend)
         .learner = {[TTT_LINEAR_LEARNER] = &ttt_ref_learner_linear, [TTT_MLP_LEARNER] = &ttt_ref_learner_mlp}};
     ttt_host_ops(ops);
     ttt_ref_ops_product(ops);
+    ttt_ref_ops_delta(ops);
+    ttt_ref_ops_delta_inputs(ops);
     ttt_ref_ops_norm(ops);
     ttt_ref_ops_pointwise(ops);
     ttt_ref_ops_sequence(ops);

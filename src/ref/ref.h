@@ -9,6 +9,8 @@
 #include "backend/host.h"
 
 void ttt_ref_ops_product(ttt_ops *ops);
+void ttt_ref_ops_delta(ttt_ops *ops);
+void ttt_ref_ops_delta_inputs(ttt_ops *ops);
 void ttt_ref_ops_norm(ttt_ops *ops);
 void ttt_ref_ops_pointwise(ttt_ops *ops);
 void ttt_ref_ops_scan(ttt_ops *ops);

@@ -49,7 +49,7 @@ static void rate(const ttt_backend *b, void *rv, const void *biasv, int64_t rows
     (void)b;
     double *r = rv;
     const double *bias = biasv;
-    for (int64_t i = 0; i < rows * H; i++) r[i] = scale * ref_sigmoid(r[i] + bias[i % H]);
+    for (int64_t i = 0; i < rows * H; i++) r[i] = scale * ref_sigmoid(r[i] + (bias ? bias[i % H] : 0));
 }
 
 static void rate_backward(const ttt_backend *b, void *drv, void *dbiasv, const void *rv, int64_t rows, int64_t H,
@@ -60,7 +60,7 @@ static void rate_backward(const ttt_backend *b, void *drv, void *dbiasv, const v
     const double *r = rv;
     for (int64_t i = 0; i < rows * H; i++) {
         dr[i] *= r[i] * (1 - r[i] / scale);
-        dbias[i % H] += dr[i];
+        if (dbias) dbias[i % H] += dr[i];
     }
 }
 

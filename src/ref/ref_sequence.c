@@ -62,7 +62,7 @@ static void conv(const ttt_backend *b, void *yv, const void *xv, const void *wv,
         const double *x = (const double *)xv + runs[n].row * C, *before = (const double *)runs[n].state + tail;
         for (int64_t t = 0; t < runs[n].count; t++) {
             double *y = (double *)yv + (runs[n].row + t) * C;
-            memcpy(y, bias, (size_t)C * sizeof *y);
+            for (int64_t c = 0; c < C; c++) y[c] = bias ? bias[c] : 0;
             for (int64_t m = 0; m < W; m++) {
                 const double *row = input_row(x, before, t - (W - 1) + m, C, W);
                 for (int64_t c = 0; c < C; c++) y[c] += w[c * W + m] * row[c];
@@ -104,7 +104,7 @@ static void conv_backward(const ttt_backend *b, void *dxv, void *dwv, void *dbia
                     dw[c * W + m] += row[c] * dy[c];
                 }
             }
-            for (int64_t c = 0; c < C; c++) dbias[c] += dy[c];
+            for (int64_t c = 0; c < C && dbias; c++) dbias[c] += dy[c];
         }
     }
 }

@@ -244,6 +244,7 @@ int main(void)
     make_backends();
     op_product_tests();
     op_norm_tests();
+    op_delta_inputs_tests();
     op_pointwise_tests();
     op_scan_tests();
     op_sequence_tests();

@@ -49,6 +49,7 @@ int32_t op_random(int64_t index, int64_t limit);
 
 void op_product_tests(void);
 void op_norm_tests(void);
+void op_delta_inputs_tests(void);
 void op_pointwise_tests(void);
 void op_scan_tests(void);
 void op_sequence_tests(void);

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT
  *
  * Operations along a sequence. Two sequences share a call: of the rows, the first `first` belong to sequence 0. When
- * rows are cut into calls, each sequence goes on where the call before left it. dims: rows, first, width, taps.
+ * rows are cut into calls, each sequence goes on where the call before left it. dims: rows, first, width, taps, 1
+ * without bias.
  */
 #include <math.h>
 #include <stdlib.h>
@@ -91,6 +92,8 @@ static void terms_rotate_at(const op_case *c, double *const *before, double *con
 
 enum { TAIL = 3 };
 
+static bool without_bias(const op_case *c) { return c->dims[4] == 1; }
+
 static int64_t state_size(const op_case *c) { return TAIL + (c->dims[3] - 1) * c->dims[2]; }
 
 static void run_conv(const ttt_backend *b, const op_case *c, void *const *x, int64_t begin, int64_t end)
@@ -98,7 +101,8 @@ static void run_conv(const ttt_backend *b, const op_case *c, void *const *x, int
     const int64_t C = c->dims[2], W = c->dims[3];
     ttt_run runs[RUNS];
     const int64_t count = make_runs(runs, b, c->dims[0], c->dims[1], x[4], NULL, state_size(c), begin, end);
-    b->ops->conv(b, ttt_at(b, x[0], begin * C), ttt_at(b, x[1], begin * C), x[2], x[3], runs, count, TAIL, C, W);
+    b->ops->conv(b, ttt_at(b, x[0], begin * C), ttt_at(b, x[1], begin * C), x[2], without_bias(c) ? NULL : x[3], runs,
+                 count, TAIL, C, W);
     b->ops->conv_tail(b, ttt_at(b, x[1], begin * C), runs, count, TAIL, C, W);
 }
 
@@ -110,7 +114,8 @@ static void run_conv_backward(const ttt_backend *b, const op_case *c, void *cons
     ttt_run runs[RUNS];
     const int64_t count = make_runs(runs, b, c->dims[0], c->dims[1], NULL, x[3], state_size(c), 0, c->dims[0]);
     b->ops->conv_tail_backward(b, x[0], runs, count, TAIL, c->dims[2], c->dims[3]);
-    b->ops->conv_backward(b, x[0], x[1], x[2], x[4], x[5], x[6], x[7], runs, count, TAIL, c->dims[2], c->dims[3]);
+    b->ops->conv_backward(b, x[0], x[1], without_bias(c) ? NULL : x[2], x[4], x[5], x[6], x[7], runs, count, TAIL,
+                          c->dims[2], c->dims[3]);
 }
 
 /* ---- position_factor: c, idx; backward: didx, dc, idx. dims: rows, first, mini-batch, heads ---- */
@@ -178,19 +183,19 @@ static void check_rotate_at(int64_t R, int64_t first, int64_t H, int64_t D, int6
     }
 }
 
-static void check_conv(int64_t R, int64_t first, int64_t C, int64_t W)
+static void check_conv_with(int64_t R, int64_t first, int64_t C, int64_t W, int64_t no_bias)
 {
     const int64_t state = RUNS * (TAIL + (W - 1) * C);
     const op_case forward = {
         .name = "conv",
-        .dims = {R, first, C, W},
+        .dims = {R, first, C, W, no_bias},
         .operands = {{OP_OUT, R * C, 1}, {OP_IN, R * C, 1}, {OP_IN, C * W, 1}, {OP_IN, C, 1}, {OP_ADD, state, 1}},
         .rows = R,
         .run = run_conv,
         .c = 2 + sqrt((double)W)};
     op_check(&forward);
     const op_case backward = {.name = "conv_backward",
-                              .dims = {R, first, C, W},
+                              .dims = {R, first, C, W, no_bias},
                               .operands = {{OP_ADD, R * C, 1},
                                            {OP_ADD, C * W, 1},
                                            {OP_ADD, C, 1},
@@ -202,6 +207,12 @@ static void check_conv(int64_t R, int64_t first, int64_t C, int64_t W)
                               .run = run_conv_backward,
                               .c = 2 + sqrt((double)(R > W ? R : W))};
     op_check(&backward);
+}
+
+static void check_conv(int64_t R, int64_t first, int64_t C, int64_t W)
+{
+    check_conv_with(R, first, C, W, 0);
+    check_conv_with(R, first, C, W, 1);
 }
 
 static void check_factor(int64_t R, int64_t first, int64_t K, int64_t H)
