@@ -15,10 +15,10 @@ _ttt()
     word=${word#=}
     case $before in
         --config) COMPREPLY=($(compgen -W 'tiny small 125m 350m 760m 1b' -- "$word") $(compgen -f -- "$word")) ;;
-        --layer) COMPREPLY=($(compgen -W 'ttt_linear ttt_mlp' -- "$word")) ;;
+        --layer) COMPREPLY=($(compgen -W 'ttt_linear ttt_mlp linear_attention delta_net gated_deltanet' -- "$word")) ;;
         --layers)
             compopt -o nospace 2>/dev/null
-            COMPREPLY=($(compgen -P "${word%"${word##*[,*]}"}" -W 'ttt_linear ttt_mlp' -- "${word##*[,*]}"))
+            COMPREPLY=($(compgen -P "${word%"${word##*[,*]}"}" -W 'ttt_linear ttt_mlp linear_attention delta_net gated_deltanet' -- "${word##*[,*]}"))
             ;;
         --backbone) COMPREPLY=($(compgen -W 'mamba transformer' -- "$word")) ;;
         --schedule) COMPREPLY=($(compgen -W 'cosine constant linear' -- "$word")) ;;

@@ -140,6 +140,7 @@ typedef struct ttt_layer_ops {
 /* The layers that a configuration can name, NULL after the last: table.c, where nothing else is, so that a program
  * linked with the static library may have a table of its own. */
 extern const ttt_layer_ops *const ttt_layer_table[];
+extern const ttt_layer_ops ttt_layer_linear_attention, ttt_layer_delta_net, ttt_layer_gated_deltanet;
 extern const ttt_layer_ops ttt_layer_mamba;
 extern const ttt_layer_ops ttt_layer_ttt_linear, ttt_layer_ttt_mlp, ttt_layer_conv, ttt_layer_ffn;
 extern const ttt_layer_ops ttt_layer_attention;

@@ -22,7 +22,8 @@ static void fill(void)
 }
 
 /* A layer far from its first values, so that every part of it matters. */
-static ttt_bare_layer *make_layer(const char *backend, const char *name, bool mamba, int64_t K)
+static ttt_bare_layer *make_layer(const char *backend, const char *name, bool mamba, int64_t K,
+                                  const char *const (*keys)[2])
 {
     ttt_config config;
     ttt_config_init(&config);
@@ -34,6 +35,7 @@ static ttt_bare_layer *make_layer(const char *backend, const char *name, bool ma
     config.num_key_value_heads = mamba ? 1 : 2; /* of attention, and its window */
     config.sliding_window = strcmp(name, "attention") == 0 ? K : 0;
     config.ttt_base_lr = strcmp(name, "ttt_mlp") == 0 ? 0.1 : 1;
+    for (; keys && (*keys)[0]; keys++) CHECK_OK(ttt_config_set(&config, (*keys)[0], (*keys)[1]));
     const ttt_bare_layer_options options = {.backend = backend, .group = 2};
     ttt_bare_layer *layer;
     CHECK_OK(ttt_bare_layer_new(&layer, name, &config, &options, 1));
@@ -191,7 +193,8 @@ static void differences(ttt_bare_layer *layer, double step, double tolerance)
 /* What is of another layer, or of another number of sequences, is refused; then nothing has changed. */
 static void foreign(void)
 {
-    ttt_bare_layer *one = make_layer("cpu", "ttt_linear", true, 16), *other = make_layer("cpu", "ttt_linear", true, 4);
+    ttt_bare_layer *one = make_layer("cpu", "ttt_linear", true, 16, NULL),
+                   *other = make_layer("cpu", "ttt_linear", true, 4, NULL);
     ttt_bare_state *state, *theirs, *three;
     static float y[SIZE];
     CHECK_OK(ttt_bare_state_new(&state, one, B));
@@ -224,6 +227,20 @@ static void refusals(void)
     CHECK(!layer);
 }
 
+static void check_layer(const char *name, bool mamba, int64_t K, const char *const (*keys)[2])
+{
+    static const char *const backends[] = {"ref", "cpu"};
+    for (int k = 0; k < 2; k++) {
+        ttt_bare_layer *layer = make_layer(backends[k], name, mamba, K, keys);
+        splits(layer);
+        segments(layer, k == 0 ? 2e-7 : 2e-4);
+        /* x, y and parameters pass through floats, so the differences carry their rounding: 2^-24 of <y,dy>, a few
+         * hundred, over the step */
+        if (k == 0) differences(layer, 3e-3, 2e-2);
+        ttt_bare_layer_free(layer);
+    }
+}
+
 int main(void)
 {
     static const struct {
@@ -237,21 +254,26 @@ int main(void)
                  {"mamba", false, 16, 41},
 
                  {"attention", false, 0, 150}, {"attention", true, 70, 150}, {"attention", true, 3, 41}};
+    static const struct {
+        const char *name, *keys[5][2]; /* keys and their values */
+    } matrix_states[] = {{"linear_attention", {{0}}},
+                         {"linear_attention",
+                          {{"linear_attention_feature_map", "identity"},
+                           {"linear_attention_normalise", "false"},
+                           {"linear_attention_post_norm", "true"},
+                           {"linear_attention_rope", "true"}}},
+                         {"delta_net", {{"conv_size", "1"}}},
+                         {"delta_net", {{"head_dim", "3"}, {"expand_v", "3"}, {"delta_use_gate", "true"}}},
+                         {"gated_deltanet", {{"head_dim", "6"}, {"expand_v", "1.5"}, {"conv_size", "2"}}},
+                         {"gated_deltanet", {{"delta_use_gate", "false"}}}};
     fill();
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
-        static const char *const backends[] = {"ref", "cpu"};
-        for (int k = 0; k < 2; k++) {
-            T = cases[i].T;
-            ttt_bare_layer *layer = make_layer(backends[k], cases[i].name, cases[i].mamba, cases[i].K);
-            splits(layer);
-            segments(layer, k == 0 ? 2e-7 : 2e-4);
-            /* x, y and parameters pass through floats, so the differences carry their rounding: 2^-24 of <y,dy>, a few
-             * hundred, over the step */
-            if (k == 0) differences(layer, 3e-3, 2e-2);
-            ttt_bare_layer_free(layer);
-        }
+        T = cases[i].T;
+        check_layer(cases[i].name, cases[i].mamba, cases[i].K, NULL);
     }
     T = 41;
+    for (size_t i = 0; i < sizeof matrix_states / sizeof *matrix_states; i++)
+        check_layer(matrix_states[i].name, false, 16, matrix_states[i].keys);
     foreign();
     refusals();
     return test_end();

@@ -15,6 +15,13 @@ int main(void)
         {"ttt_linear+ffn,ttt_mlp", "mini_batch_size=1 ttt_target=v ttt_bias=false ttt_rate=0.05", 18},
         {"ttt_linear+ffn,ttt_mlp", "mini_batch_size=40 ttt_residual=false ttt_position_factor=false", 36},
         {"ttt_linear+ffn", "mini_batch_size=64 ttt_norm=false ttt_residual=false ttt_bias=false ttt_w0=zero", 40},
+        {"linear_attention+ffn", "", 40},
+        {"linear_attention+ffn,linear_attention",
+         "linear_attention_feature_map=identity linear_attention_normalise=false linear_attention_post_norm=true "
+         "linear_attention_rope=true",
+         20},
+        {"delta_net+ffn,gated_deltanet", "", 40},
+        {"gated_deltanet+ffn,delta_net+ffn", "head_dim=3 expand_v=2 conv_size=2 delta_use_gate=true", 35},
         {"attention+ffn", "", 18},
         {"attention+ffn,attention", "num_key_value_heads=1", 140}, /* more than two blocks of keys */
         {"attention+ffn", "sliding_window=1", 9},

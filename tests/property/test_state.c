@@ -16,7 +16,9 @@ enum { V = 37, TOKENS = 40, MORE = 5 };
 
 static int32_t tokens[TOKENS + MORE];
 
-/* Blocks of both kinds, with all convolutions. */
+/* Blocks of all kinds, with all convolutions. */
+static const char *blocks = "conv+ttt_linear+ffn,ttt_mlp+ffn,ttt_linear,mamba";
+
 static ttt_config mixed_config(int64_t K)
 {
     ttt_config config;
@@ -28,7 +30,7 @@ static ttt_config mixed_config(int64_t K)
     config.mini_batch_size = K;
     config.initializer_range = 0.3;
     config.use_gate = config.share_qk = true;
-    CHECK_OK(ttt_config_set(&config, "layers", "conv+ttt_linear+ffn,ttt_mlp+ffn,ttt_linear,mamba"));
+    CHECK_OK(ttt_config_set(&config, "layers", blocks));
     return config;
 }
 
@@ -203,5 +205,10 @@ int main(void)
     moved("cpu", "q8", 17);
     moved("cpu", "q4", 16);
     foreign();
+    blocks = "linear_attention,delta_net+ffn,gated_deltanet";
+    moved("ref", "f32", 16);
+    moved("cpu", "f32", 16);
+    moved("cpu", "q8", 16);
+    same_on_both(16);
     return test_end();
 }
