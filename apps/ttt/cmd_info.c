@@ -77,6 +77,41 @@ static void print_layers(const ttt_config *c)
     ttt_string_free(blocks);
 }
 
+/* Whether the key is `value`. */
+static bool says(const ttt_config *c, const char *key, const char *value)
+{
+    char *text;
+    if (ttt_config_get(c, key, &text) != TTT_OK) return false;
+    const bool same = strcmp(text, value) == 0;
+    ttt_string_free(text);
+    return same;
+}
+
+/* What the TTT layers do within themselves, and where that is not what the paper's code does. */
+static void print_inner_loop(const ttt_config *c)
+{
+    static const struct {
+        const char *key, *value, *words;
+    } flags[] = {{"ttt_norm", "false", "without norm"},
+                 {"ttt_residual", "false", "without residual"},
+                 {"ttt_bias", "false", "without biases"},
+                 {"ttt_position_factor", "false", "without position factor"},
+                 {"ttt_rope", "false", "without rotation"},
+                 {"ttt_target", "v", "fitted to v"},
+                 {"ttt_w0", "zero", "from zero"}};
+    char *rate = NULL;
+    printf("inner loop    mini-batches of %" PRId64, ttt_app_integer_of(c, "mini_batch_size"));
+    if (says(c, "ttt_rate", "learned"))
+        printf(", ttt_base_lr %g", ttt_app_real_of(c, "ttt_base_lr"));
+    else if (ttt_config_get(c, "ttt_rate", &rate) == TTT_OK)
+        printf(", every rate %s", rate);
+    ttt_string_free(rate);
+    printf(", rope_theta %g", ttt_app_real_of(c, "rope_theta"));
+    for (size_t i = 0; i < sizeof flags / sizeof *flags; i++)
+        if (says(c, flags[i].key, flags[i].value)) printf(", %s", flags[i].words);
+    printf("\n");
+}
+
 static void print_config(const ttt_config *c)
 {
     const int64_t hidden = ttt_app_integer_of(c, "hidden_size"), heads = ttt_app_integer_of(c, "num_attention_heads");
@@ -90,10 +125,7 @@ static void print_config(const ttt_config *c)
         printf(", %" PRId64 " heads of %" PRId64, heads, given ? given : hidden / heads);
     if (ttt_app_has_part(c, "ffn")) printf(", intermediate_size %" PRId64, ttt_app_integer_of(c, "intermediate_size"));
     printf("\n");
-    if (ttt_app_has_part(c, "ttt_"))
-        printf("inner loop    mini-batches of %" PRId64 ", ttt_base_lr %g, rope_theta %g\n",
-               ttt_app_integer_of(c, "mini_batch_size"), ttt_app_real_of(c, "ttt_base_lr"),
-               ttt_app_real_of(c, "rope_theta"));
+    if (ttt_app_has_part(c, "ttt_")) print_inner_loop(c);
     printf("vocabulary    %" PRId64 ", %s head\n", ttt_app_integer_of(c, "vocab_size"),
            ttt_app_integer_of(c, "tie_word_embeddings") ? "tied" : "separate");
     printf("parameters    %" PRId64 "\n", ttt_config_parameters(c));

@@ -13,6 +13,8 @@
     "--context 32 --batch 128 --tokenizer byte --eval-every 10 "
 #define SIZE  WIDTH "--set num_hidden_layers=2 "
 #define TRAIN "$TTT train text.txt " SIZE
+#define FLAGS                                                                                                          \
+    "--set mini_batch_size=1 --set ttt_norm=false --set ttt_bias=false --set ttt_target=v --set ttt_rate=0.02 "
 
 static const char words[][8] = {"the ", "sea ", "saw ", "a ", "ship ", "and ", "then ", "it ", "sank.\n", "over "};
 
@@ -75,13 +77,10 @@ static void test_same_bits(void)
     CLI_OK(TRAIN "-o threads --steps 40 --threads 1");
     CHECK(same_model("whole", "threads"));
     CHECK(same_metrics("whole", "threads"));
-    static const char *const ways[] = {"--accumulate 2",
-                                       "--segment 12",
-                                       "--layer ttt_mlp",
-                                       "--backbone transformer",
-                                       "--schedule linear --seed 5 --lr 1e-3",
-                                       "--backend ref",
-                                       "--config tiny"};
+    static const char *const ways[] = {"--accumulate 2",         "--segment 12",
+                                       "--layer ttt_mlp",        FLAGS,
+                                       "--backbone transformer", "--schedule linear --seed 5 --lr 1e-3",
+                                       "--backend ref",          "--config tiny"};
     for (size_t i = 0; i < sizeof ways / sizeof *ways; i++) {
         CLI_OK("rm -rf one two && " TRAIN "-o one --steps 12 --save-every 5 %s", ways[i]);
         CLI_OK("mkdir two && cp -r one/checkpoint two && rm two/checkpoint/step-000000012.safetensors && "
@@ -90,6 +89,15 @@ static void test_same_bits(void)
         CHECK(same_model("one", "two"));
         CHECK(same_metrics("one", "two"));
     }
+}
+
+/* Layers with flags, as info describes them. */
+static void test_flags(void)
+{
+    CLI_OK(TRAIN "-o flags --steps 2 " FLAGS);
+    CLI_SAYS(0, "every rate 0.02, rope_theta 10000, without norm, without biases, fitted to v\n", "$TTT info -m flags");
+    CLI_SAYS(0, "inner loop    mini-batches of 1, ", "$TTT info -m flags");
+    CLI_SAYS(1, "ttt_w0 \"zero\" is not supported with ttt_mlp", TRAIN "-o bad --layer ttt_mlp --set ttt_w0=zero");
 }
 
 /* A list of blocks, and the same run without it. */
@@ -484,6 +492,7 @@ int main(void)
     cli_write("latin.txt", "caf\xe9 caf\xe9", 9);
     test_folder();
     test_same_bits();
+    test_flags();
     test_layers();
     test_precision();
     test_leaves();

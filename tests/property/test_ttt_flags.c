@@ -3,6 +3,7 @@
  * The TTT layer with every combination of its flags, in double: ref against a second witness, the layer written once
  * more, token by token with the weights of every token formed; and ref's gradients against central differences of that.
  */
+#include "layer/ttt.h"
 #include "one_layer.h"
 
 enum { C = 8, H = 2, D = C / H, E = 4 * D, T = 11 };
@@ -335,6 +336,31 @@ static void check_view(void)
     one_layer_free(&l);
 }
 
+/* mean((y - target)^2), for every target and with and without the norm. */
+static void check_inner_loss(const char *name, unsigned flags)
+{
+    const ttt_config config = config_of(flags, 4);
+    one_layer l = one_layer_new(name, &config);
+    witness w = {.l = &l, .config = &config, .mlp = strcmp(name, "ttt_mlp") == 0};
+    const ttt_layer *layer = l.stack.layers;
+    const ttt_learner_ops *ops = ttt_learner_of(layer, l.b);
+    const ttt_learner_dims *dims = &ttt_shape_of(layer)->dims;
+    const int h = H - 1;
+    double head[2 * sizeof(weights) / sizeof(double)], y[T * C], z1[E], a[E], z[D], expected = 0;
+    one_layer_run(&l, T, y, x, NULL, NULL);
+    ops->weights(ops, l.b, dims, l.state + layer->state_offset + h * ops->state_size(ops, dims), head);
+    run_witness(&w, y, x); /* leaves the last head's weights */
+    const double *k = x, *v = x + C;
+    predict(&w, &w.W, k, z1, a, z);
+    if (config.ttt_norm) layernorm(z, z, param(&w, "ttt_norm_weight") + h * D, param(&w, "ttt_norm_bias") + h * D, D);
+    for (int d = 0; d < D; d++) {
+        const double error = z[d] - (config.ttt_target == TTT_TARGET_V ? v[d] : v[d] - k[d]);
+        expected += error * error / D;
+    }
+    CHECK_NEAR(ops->loss(ops, l.b, dims, l.w + layer->slot + TTT_LEARNER, h, head, k, v), expected, 1e-12 * expected);
+    one_layer_free(&l);
+}
+
 /* What each flag leaves out of the parameters. */
 static void check_names(const char *name, const ttt_config *config)
 {
@@ -384,6 +410,10 @@ int main(void)
     check_rate("ttt_mlp", 1, true, 0);
     check_long_mini_batch();
     check_view();
+    for (unsigned flags = 0; flags < 8; flags += flags % 2 ? 3 : 1) { /* norm, target */
+        check_inner_loss("ttt_linear", flags);
+        check_inner_loss("ttt_mlp", flags);
+    }
     const ttt_config zero = config_of(128, 4);
     ttt_stack stack;
     CHECK_FAILS(ttt_stack_init_layer(&stack, "ttt_mlp", &zero), TTT_ERR_UNSUPPORTED, "ttt_w0");
