@@ -60,7 +60,7 @@ static double read_token(const ttt_attention *a, double *out, const double *q, c
                          int64_t g)
 {
     const int64_t first = ttt_first_visible(a, t);
-    double top = -INFINITY, sum = 0;
+    double top = -(double)INFINITY, sum = 0;
     for (int64_t j = first; j <= t; j++) top = fmax(top, score(a, q, cache, j, g));
     for (int64_t d = 0; d < a->head_size; d++) out[d] = 0;
     for (int64_t j = first; j <= t; j++) {

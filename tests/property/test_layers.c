@@ -25,6 +25,7 @@ int main(void)
         {"attention+ffn", "", 18},
         {"attention+ffn,attention", "num_key_value_heads=1", 140}, /* more than two blocks of keys */
         {"attention+ffn", "sliding_window=1", 9},
+        {"ttt_linear+ffn,conv+attention+ffn", "sliding_window=5", 18}, /* the paper's two kinds in one model */
         {"attention+ffn,conv+attention", "sliding_window=67 num_key_value_heads=1", 150},
     };
     for (size_t i = 0; i < sizeof models / sizeof *models; i++) {

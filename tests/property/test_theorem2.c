@@ -38,7 +38,7 @@ static double dot(const double *x, const double *y, int64_t n)
 /* The weights w [t + 1] of what was written, for the query of token t. */
 static void weigh(const ttt_learner_call *call, double *w, const ttt_run *run, const double *q, int64_t t, int64_t h)
 {
-    double top = -INFINITY, sum = 0;
+    double top = -(double)INFINITY, sum = 0;
     for (int64_t s = 0; s <= t; s++) top = fmax(top, w[s] = dot(q, kept(call, run->grown, s, h), D));
     for (int64_t s = 0; s <= t; s++) sum += w[s] = exp(w[s] - top);
     for (int64_t s = 0; s <= t; s++) w[s] /= sum;
