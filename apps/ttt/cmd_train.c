@@ -41,7 +41,8 @@ enum {
     KEY_PROFILE,
     KEY_RECOMPUTE,
     KEY_SPECIAL,
-    KEY_BINARY
+    KEY_BINARY,
+    KEY_MATCH
 };
 
 enum { GROUP_MODEL = 1, GROUP_TEXT, GROUP_LENGTH, GROUP_RUN };
@@ -75,6 +76,8 @@ static const struct argp_option list[] = {
      GROUP_TEXT},
     {NULL, 0, NULL, 0, "Length (default: one epoch, at least 100 updates) and rate:", GROUP_LENGTH},
     {"epochs", KEY_EPOCHS, "X", 0, "times that the text is gone through", GROUP_LENGTH},
+    {"match-flops", KEY_MATCH, "MODEL", 0,
+     "as many updates as take the FLOPs that MODEL was trained with; with --steps, the width that does", GROUP_LENGTH},
     {"lr", KEY_RATE, "RATE", 0, "peak learning rate (default by configuration)", GROUP_LENGTH},
     {"schedule", KEY_SCHEDULE, "NAME", 0, "cosine (default), constant or linear", GROUP_LENGTH},
     {"seed", KEY_SEED, "N", 0, "of the first weights and the order of the text (default 0)", GROUP_LENGTH},
@@ -142,6 +145,7 @@ static error_t parse(int key, char *text, struct argp_state *state)
     case KEY_BACKBONE: a->run.backbone = text; return 0;
     case KEY_INIT: a->run.init_from = text; return 0;
     case KEY_VALID: a->run.valid = text; return 0;
+    case KEY_MATCH: a->run.match_flops = text; return 0;
     case KEY_SPECIAL: a->run.parse_special = true; return 0;
     case KEY_BINARY: a->run.binary = true; return 0;
     case KEY_SCHEDULE: a->run.schedule = text; return 0;

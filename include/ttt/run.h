@@ -48,8 +48,11 @@ typedef struct ttt_train_run_options {
     int64_t steps; /* at most one of steps, epochs and minutes; default: ttt_train_run_usual_steps. A run that goes on
                       may be given more steps if its rate is constant */
     double epochs;
-    double minutes;       /* the first 20 updates are measured, then the number of steps is fixed; it becomes less where
-                             time runs out before it, and is never less than 1 */
+    double minutes; /* the first 20 updates are measured, then the number of steps is fixed; it becomes less where
+                       time runs out before it, and is never less than 1 */
+    const char
+        *match_flops;     /* a model folder: as many updates as take the FLOPs that it was trained with; or with steps,
+                             the width that does: heads of the same size, intermediate_size takes up the rest */
     double rate;          /* peak; -1: unset; default by configuration, a tenth of it with init_from */
     const char *schedule; /* "cosine", "constant" or "linear" */
     int64_t seed;         /* -1: unset; default 0 */

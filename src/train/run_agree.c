@@ -12,6 +12,7 @@
 #include "base/error.h"
 #include "base/number.h"
 #include "config/forms.h"
+#include "train/match_flops.h"
 #include "train/run_note.h"
 #include "train/run_plan.h"
 #include "train/trainer.h"
@@ -66,6 +67,11 @@ static ttt_status agree_config(const ttt_train_run_options *options, const ttt_c
     ttt_config config = *run;
     TTT_TRY(ttt_run_plan_config(options, &config));
     if (options->layers) TTT_TRY(agree_key(ttt_key_find("layers"), run, &config)); /* before what follows from it */
+    if (options->match_flops && options->steps) {                                  /* the width that the run found */
+        config.hidden_size = run->hidden_size;
+        config.num_attention_heads = run->num_attention_heads;
+        config.intermediate_size = run->intermediate_size;
+    }
     ttt_config explicit = *run;
     ttt_config_resolve(&explicit);
     ttt_config_resolve(&config);
@@ -109,6 +115,16 @@ static ttt_status agree_options(const ttt_train_run_options *options, const ttt_
     return TTT_OK;
 }
 
+static ttt_status agree_match(const ttt_train_run_options *options, const ttt_config *config,
+                              const ttt_train_options *run)
+{
+    double total;
+    int64_t steps;
+    TTT_TRY(ttt_match_total(options->match_flops, &total));
+    TTT_TRY(ttt_match_steps(total, config, run, &steps));
+    return agree_integer("the number of updates by match_flops", run->steps, steps);
+}
+
 ttt_status ttt_run_agree(const ttt_train_run_options *options, const ttt_config *config, const ttt_train_options *train,
                          const json_t *note)
 {
@@ -117,6 +133,7 @@ ttt_status ttt_run_agree(const ttt_train_run_options *options, const ttt_config 
     TTT_TRY(agree_config(options, config));
     TTT_TRY(agree_options(options, train));
     TTT_TRY(agree_length(options, train, note));
+    if (options->match_flops && !options->steps) TTT_TRY(agree_match(options, config, train));
     if (options->text_count) return TTT_OK; /* the texts are compared together with their options */
     if (options->tokenizer) TTT_TRY(agree_text("tokenizer", ttt_run_note_text(note, "tokenizer"), options->tokenizer));
     if (options->valid) TTT_TRY(agree_text("valid", ttt_run_note_text(note, "valid"), options->valid));

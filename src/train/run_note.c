@@ -25,7 +25,8 @@ json_t *ttt_run_note_new(const ttt_train_run_options *options)
     ttt_print(fraction, sizeof fraction, "%g", data.valid_fraction);
     data.texts = options->texts;
     data.text_count = options->text_count;
-    const bool given = ttt_run_data_is_given(&data), counted = options->steps > 0 || options->minutes > 0;
+    const bool given = ttt_run_data_is_given(&data),
+               counted = options->steps > 0 || options->minutes > 0 || options->match_flops;
     const char *tokenizer = options->tokenizer   ? options->tokenizer
                             : options->init_from ? options->init_from
                                                  : data.tokenizer;

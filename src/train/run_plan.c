@@ -11,6 +11,7 @@
 #include "config/forms.h"
 #include "config/standard.h"
 #include "data/record.h"
+#include "train/match_flops.h"
 #include "train/trainer.h"
 
 /* Of a configuration that comes from a file. */
@@ -58,6 +59,15 @@ ttt_status ttt_run_plan_check(const ttt_train_run_options *options)
         return ttt_fail(TTT_ERR_ARGUMENT,
                         "%s is prepared data: its tokenizer and held-out part are fixed; leave these options out",
                         options->texts[0]);
+    if (options->match_flops && (options->epochs > 0 || options->minutes > 0))
+        return ttt_fail(
+            TTT_ERR_ARGUMENT,
+            "match_flops says how long to train: leave out epochs and minutes; with steps it chooses the width");
+    static const char *const of_width[] = {"hidden_size", "num_attention_heads", "intermediate_size"};
+    for (size_t i = 0; i < sizeof of_width / sizeof *of_width && options->match_flops && options->steps; i++)
+        if (options->init_from || is_set(options, of_width[i]))
+            return ttt_fail(TTT_ERR_ARGUMENT, "match_flops with steps chooses the width: leave out %s",
+                            options->init_from ? "init_from" : of_width[i]);
     static const char *const of_layers[] = {"layers", "num_hidden_layers", "ttt_layer_type", "pre_conv"};
     for (size_t i = 0; i < sizeof of_layers / sizeof *of_layers && options->layers; i++)
         if (options->layer || is_set(options, of_layers[i]))
@@ -292,6 +302,16 @@ static ttt_status make_options(const ttt_train_run_options *options, const ttt_c
     return options->schedule ? find_schedule(options->schedule, &train->schedule) : TTT_OK;
 }
 
+/* As much work as another model's run; after the options, which say how many tokens an update has. */
+static ttt_status match(const ttt_train_run_options *options, ttt_config *config, ttt_train_options *train)
+{
+    double total;
+    TTT_TRY(ttt_match_total(options->match_flops, &total));
+    if (options->steps == 0) return ttt_match_steps(total, config, train, &train->steps);
+    TTT_TRY(ttt_match_width(total, config, train));
+    return make_options(options, config, train); /* passes are as many as the width asks for */
+}
+
 static ttt_status make_all(const ttt_train_run_options *options, const ttt_tokenizer *tokenizer, bool from_file,
                            ttt_config *config, ttt_train_options *train)
 {
@@ -302,6 +322,7 @@ static ttt_status make_all(const ttt_train_run_options *options, const ttt_token
         TTT_TRY(foresee_vocabulary(options, from_file, config));
     TTT_TRY(ttt_config_check(config, "the configuration"));
     TTT_TRY(make_options(options, config, train));
+    if (options->match_flops) TTT_TRY(match(options, config, train));
     if (!is_set(options, "max_position_embeddings")) config->max_position_embeddings = train->context;
     return TTT_OK;
 }

@@ -2,6 +2,8 @@
  *
  * What the options of a run make of its configuration, at its beginning and when it goes on.
  */
+#include "base/file.h"
+#include "base/folder.h"
 #include "config/keys.h"
 #include "config/standard.h"
 #include "test.h"
@@ -59,6 +61,84 @@ static void test_layers(void)
     CHECK_NEAR(config.ttt_base_lr, 0.1, 0);
 }
 
+/* ---- as much work as another run ---- */
+
+#define OTHER TTT_BINARY_DIR "/test_run_plan_model"
+
+static double training_flops(const ttt_config *config, const ttt_train_options *train)
+{
+    ttt_flops flops;
+    CHECK_OK(ttt_config_flops(config, train->context, &flops));
+    return flops.training * (double)(train->steps * train->batch * train->context);
+}
+
+/* A model of this configuration that read so many tokens. */
+static void write_other(const ttt_config *config, const char *metrics)
+{
+    CHECK_OK(ttt_folder_make(OTHER));
+    CHECK_OK(ttt_config_save(config, OTHER "/config.json", NULL, "float32"));
+    CHECK_OK(ttt_file_write(OTHER "/metrics.jsonl", metrics, strlen(metrics)));
+}
+
+static void test_match_flops(void)
+{
+    static const char *const layers[] = {"4*ttt_linear", "4*ttt_mlp", "4*attention", "4*mamba",
+                                         "2*attention,ttt_linear"};
+    ttt_train_run_options options = options_of("4*ttt_linear");
+    ttt_config config, other;
+    ttt_train_options train;
+    CHECK_OK(ttt_train_run_plan(&options, &other, &train));
+    write_other(&other, "{\"step\": 0, \"tokens\": 2048}\n{\"step\": 299, \"tokens\": 614400}\n{\"valid_loss\": 3}\n");
+    train.steps = 300;
+    const double wanted = training_flops(&other, &train);
+    options.match_flops = OTHER;
+    for (size_t i = 0; i < sizeof layers / sizeof *layers; i++) {
+        options.layers = layers[i];
+        options.steps = 0;
+        CHECK_OK(ttt_train_run_plan(&options, &config, &train));
+        CHECK(i > 0 || train.steps == 300);
+        CHECK_NEAR(training_flops(&config, &train), wanted, 0.51 * wanted / (double)train.steps);
+        options.steps = 300;
+        CHECK_OK(ttt_train_run_plan(&options, &config, &train));
+        CHECK_EQ(train.steps, 300);
+        CHECK_NEAR(training_flops(&config, &train), wanted, 0.03 * wanted);
+        CHECK(i > 0 ||
+              (config.hidden_size == other.hidden_size && config.intermediate_size == other.intermediate_size));
+        CHECK_OK(ttt_config_check(&config, "x"));
+    }
+    options.tokenizer = NULL;
+    CHECK_OK(ttt_run_agree(&options, &config, &train, NULL)); /* whatever the width was */
+    options = options_of("4*ttt_linear");
+    options.match_flops = OTHER;
+    options.tokenizer = NULL;
+    train.steps = 300;
+    CHECK_OK(ttt_run_agree(&options, &other, &train, NULL));
+    train.steps = 301;
+    CHECK_FAILS(ttt_run_agree(&options, &other, &train, NULL), TTT_ERR_ARGUMENT, "updates by match_flops is 300");
+}
+
+static void test_match_flops_refused(void)
+{
+    ttt_train_run_options options = options_of("4*ttt_linear");
+    ttt_config config;
+    ttt_train_options train;
+    options.match_flops = TTT_BINARY_DIR "/no such folder";
+    CHECK_FAILS(ttt_train_run_plan(&options, &config, &train), TTT_ERR_IO, "no such folder/config.json");
+    CHECK_OK(ttt_config_standard(&config, "tiny"));
+    write_other(&config, "{\"step\": 3}\n");
+    options.match_flops = OTHER;
+    CHECK_FAILS(ttt_train_run_plan(&options, &config, &train), TTT_ERR_FORMAT, "does not say how many tokens");
+    options.epochs = 2;
+    CHECK_FAILS(ttt_train_run_plan(&options, &config, &train), TTT_ERR_ARGUMENT, "leave out epochs and minutes");
+    options.epochs = 0;
+    options.steps = 7;
+    const char *setting = "hidden_size=64";
+    options.settings = &setting;
+    options.setting_count = 1;
+    CHECK_FAILS(ttt_train_run_plan(&options, &config, &train), TTT_ERR_ARGUMENT,
+                "chooses the width: leave out hidden_size");
+}
+
 /* A key that no part of the model has is refused. */
 static void test_useless_setting(void)
 {
@@ -113,6 +193,8 @@ int main(void)
     test_standard();
     test_layers();
     test_useless_setting();
+    test_match_flops();
+    test_match_flops_refused();
     test_agree();
     return test_end();
 }
