@@ -55,6 +55,8 @@ ttt_status ttt_form_mamba_read(ttt_config *config, const json_t *object, const c
 bool ttt_form_mamba_write(json_t *object, const ttt_config *config)
 {
     const int64_t rank = config->time_step_rank ? config->time_step_rank : (config->hidden_size + 15) / 16;
+    if (config->expand == floor(config->expand) && !set(object, "expand", json_integer((json_int_t)config->expand)))
+        return false; /* transformers 5 takes no 2.0 */
     return set(object, "time_step_rank", json_integer(rank)) &&
            set(object, "intermediate_size", json_integer(ttt_config_product(config->hidden_size, config->expand)));
 }

@@ -286,6 +286,8 @@ static void test_written(void)
                  {"3*attention", "sliding_window", "11", "\"head_dim\": 64"},
                  {"3*mamba", "rms_norm_eps", "1e-3", "\"layer_norm_epsilon\": 0.001"},
                  {"3*mamba", "expand", "1.5", "\"intermediate_size\": 384"},
+                 {"3*mamba", "expand", "1.5", "\"expand\": 1.5"},
+                 {"3*mamba", "expand", "3", "\"expand\": 3,"}, /* transformers 5 takes no 3.0 */
                  {"3*mamba", "time_step_rank", "auto", "\"time_step_rank\": 16"},
                  {"3*mamba", "mamba_conv_kernel", "3", "\"conv_kernel\": 3"},
                  {"3*delta_net", "head_dim", "null", "\"expand_k\": 1.0"},
