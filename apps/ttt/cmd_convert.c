@@ -112,10 +112,11 @@ int ttt_cmd_convert(int argc, char **argv)
         ttt_config_free(config);
         return ttt_app_failed(status);
     }
-    printf("%s: %s, %" PRId64 " layers, hidden_size %" PRId64 ", mini-batches of %" PRId64 ", %" PRId64 " parameters\n",
-           o.out, ttt_app_title_of(config, layer), ttt_app_integer_of(config, "num_hidden_layers"),
-           ttt_app_integer_of(config, "hidden_size"), ttt_app_integer_of(config, "mini_batch_size"),
-           ttt_config_parameters(config));
+    printf("%s: %s, %" PRId64 " layers, hidden_size %" PRId64, o.out, ttt_app_title_of(config, layer),
+           ttt_app_integer_of(config, "num_hidden_layers"), ttt_app_integer_of(config, "hidden_size"));
+    if (ttt_app_has_part(config, "ttt_"))
+        printf(", mini-batches of %" PRId64, ttt_app_integer_of(config, "mini_batch_size"));
+    printf(", %" PRId64 " parameters\n", ttt_config_parameters(config));
     ttt_config_free(config);
     printf("is it right? ttt verify -m %s\n", o.out);
     return 0;

@@ -56,7 +56,10 @@ static const struct argp_option list[] = {
     {"steps", KEY_STEPS, "N", 0, "updates", 0},
     {NULL, 0, NULL, 0, "Model:", GROUP_MODEL},
     {"set", KEY_SET, "KEY=VALUE", 0, "set a key of config.json; may be repeated", GROUP_MODEL},
-    {"layer", KEY_LAYER, "NAME", 0, "ttt_linear (default) or ttt_mlp", GROUP_MODEL},
+    {"layer", KEY_LAYER, "NAME", 0,
+     "every block's: ttt_linear (default), ttt_mlp, attention, mamba, linear_attention, delta_net or "
+     "gated_deltanet",
+     GROUP_MODEL},
     {"layers", KEY_LAYERS, "LIST", 0, "or block by block: N*LAYER,..., or N*PART+PART,... with the block's parts",
      GROUP_MODEL},
     {"backbone", KEY_BACKBONE, "NAME", 0, "mamba (default) or transformer", GROUP_MODEL},

@@ -245,6 +245,12 @@ static void test_settle(void)
     CHECK_OK(ttt_config_check_keys(&config, "x"));
     config.sliding_window = 3;
     CHECK_FAILS(ttt_config_check_keys(&config, "x"), TTT_ERR_FORMAT, "llama cannot have this sliding_window");
+    CHECK_OK(
+        parse(&config, EXT "\"layers\":[\"attention+ffn\",\"attention+ffn\"]}")); /* what was read stays what it was */
+    CHECK_EQ(config.model_type, TTT_MODEL_TTT_EXT);
+    CHECK_OK(ttt_config_set(&config, "layers", "2*mamba"));
+    CHECK_EQ(config.model_type, TTT_MODEL_TTT_EXT);
+    CHECK_OK(ttt_config_standard(&config, "tiny"));
     CHECK_OK(ttt_config_set(&config, "layers", "attention,mamba"));
     CHECK_EQ(config.model_type, TTT_MODEL_TTT_EXT);
 }
