@@ -118,7 +118,7 @@ static ttt_status read_head(int64_t *size, const ttt_config *config, const json_
 
 ttt_status ttt_form_delta_net_read(ttt_config *config, const json_t *object, const char *where)
 {
-    int64_t value_size;
+    int64_t value_size = 0;
     TTT_TRY(read_width(config, object, where));
     TTT_TRY(read_head(&config->head_dim, config, object, "expand_k", where));
     TTT_TRY(read_head(&value_size, config, object, "expand_v", where));
