@@ -215,7 +215,8 @@ static bool fill_object(json_t *object, const ttt_config *config, const char *dt
 {
     const ttt_form *form = ttt_form_of(config);
     drop_foreign(object, form);
-    json_object_del(object, "rope_parameters"); /* rope_theta says it to all versions of transformers */
+    if (ttt_form_key_name(form, ttt_key_find("rope_theta")))
+        json_object_del(object, "rope_parameters"); /* rope_theta says it to all versions of transformers */
     bool ok = fill_type(object, dtype);
     for (int i = 0; i < form->key_count; i++) {
         const ttt_key key = ttt_form_key_at(form, i);

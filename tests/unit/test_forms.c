@@ -363,8 +363,9 @@ static void test_kept(void)
     CHECK(strstr(out.data, "\"dtype\": \"bfloat16\"") && strstr(out.data, "\"torch_dtype\": \"bfloat16\""));
     CHECK(strstr(out.data, "MistralForCausalLM") && !strstr(out.data, "\"layers\""));
     ttt_buffer_deinit(&out);
-    CHECK_OK(print_over(MAMBA "\"my_key\":1,\"use_mambapy\":false}", NULL, &out));
-    CHECK(strstr(out.data, "my_key") && strstr(out.data, "use_mambapy") && !strstr(out.data, "rms_norm_eps"));
+    CHECK_OK(print_over(MAMBA "\"my_key\":1,\"use_mambapy\":false,\"rope_parameters\":{\"a\":1}}", NULL, &out));
+    CHECK(strstr(out.data, "my_key") && strstr(out.data, "rope_parameters") && strstr(out.data, "use_mambapy") &&
+          !strstr(out.data, "rms_norm_eps"));
     ttt_buffer_deinit(&out);
     CHECK_OK(print_over("{\"num_hidden_layers\":2,\"my_key\":1,\"ttt_base_lr\":1.0}", "2*attention", &out));
     CHECK(strstr(out.data, "\"llama\"") && strstr(out.data, "my_key") && !strstr(out.data, "ttt_"));
