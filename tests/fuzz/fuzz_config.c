@@ -1,12 +1,13 @@
 /* SPDX-License-Identifier: MIT
  *
  * config.json: whatever the bytes, reading ends, and what it accepts has passed every check and has a number of
- * parameters. The same bytes as a list of blocks: what is taken is printed as a text that means the same.
+ * parameters, and is read back as the same from what is written of it. The same bytes as a list of blocks: what is
+ * taken is printed as a text that means the same.
  */
 #include <stdlib.h>
 #include <string.h>
 
-#include "config/keys.h"
+#include "config/forms.h"
 
 int LLVMFuzzerTestOneInput(const unsigned char *data, size_t size);
 
@@ -29,12 +30,29 @@ static void read_layers(const unsigned char *data, size_t size)
     free(text);
 }
 
+static void write_and_read(const ttt_config *config)
+{
+    ttt_config before = *config, after;
+    ttt_buffer text = {0};
+    if (ttt_config_print(config, NULL, "float32", &text) != TTT_OK) abort();
+    if (ttt_config_parse(&after, text.data, text.size, "written") != TTT_OK) abort();
+    ttt_buffer_deinit(&text);
+    ttt_config_resolve(&before);
+    ttt_config_resolve(&after);
+    for (int i = 0; i < TTT_KEY_COUNT; i++)
+        if (ttt_form_key_name(ttt_form_of(config), &ttt_keys[i]) &&
+            !ttt_keys[i].kind->equal(&ttt_keys[i], &before, &after))
+            abort();
+}
+
 int LLVMFuzzerTestOneInput(const unsigned char *data, size_t size)
 {
     ttt_config config;
     read_layers(data, size);
     if (ttt_config_parse(&config, (const char *)data, size, "input") != TTT_OK) return 0;
     if (ttt_config_check_keys(&config, "input") != TTT_OK) abort();
-    if (ttt_config_check(&config, "input") == TTT_OK && ttt_config_parameters(&config) <= 0) abort();
+    if (ttt_config_check(&config, "input") != TTT_OK) return 0;
+    if (ttt_config_parameters(&config) <= 0) abort();
+    write_and_read(&config);
     return 0;
 }
