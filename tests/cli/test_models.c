@@ -80,6 +80,11 @@ int main(void)
               "form          mistral", "\"MistralForCausalLM\"");
     test_form("attention,ttt_linear,mamba", "--set num_attention_heads=4", "form          ttt_ext",
               "\"TTTExtForCausalLM\"");
+    test_form("2*delta_net", "--set num_attention_heads=4 --set head_dim=6", "form          delta_net",
+              "\"DeltaNetForCausalLM\"");
+    test_form("2*gated_deltanet", "--set num_attention_heads=4 --set expand_v=1.5", "form          gated_deltanet",
+              "\"GatedDeltaNetForCausalLM\"");
+    test_form("2*linear_attention", "--set num_attention_heads=4", "form          ttt_ext", "\"linear_attention+ffn\"");
     test_form("2*mamba", "--set state_size=4", "form          mamba", "\"MambaForCausalLM\"");
     test_match();
     test_refused();
