@@ -205,6 +205,12 @@ static ttt_status check_heads(const ttt_config *config, const char *where)
     if (name && width % heads != 0)
         return ttt_fail(TTT_ERR_FORMAT, "%s: %s %" PRId64 " does not divide hidden_size %" PRId64, where, name, heads,
                         width);
+    const bool implied = ttt_form_key_name(ttt_form_of(config), ttt_key_find("head_dim")) && config->head_dim == 0;
+    if (!name && implied && width % heads != 0)
+        return ttt_fail(TTT_ERR_FORMAT,
+                        "%s: heads are %" PRId64 " and hidden_size is %" PRId64
+                        ", so that head_dim does not follow from them: set it",
+                        where, heads, width);
     if (name && width / heads % 2 != 0)
         return ttt_fail(TTT_ERR_FORMAT,
                         "%s: hidden_size %" PRId64 " over %s %" PRId64 " gives heads of odd size %" PRId64

@@ -251,6 +251,11 @@ static void test_settle(void)
     CHECK_OK(ttt_config_set(&config, "layers", "2*mamba"));
     CHECK_EQ(config.model_type, TTT_MODEL_TTT_EXT);
     CHECK_OK(ttt_config_standard(&config, "tiny"));
+    CHECK_OK(ttt_config_set(&config, "layers", "2*delta_net"));
+    config.hidden_size = 34; /* which four heads do not divide */
+    CHECK_FAILS(ttt_config_check_keys(&config, "x"), TTT_ERR_FORMAT, "heads are 4 and hidden_size is 34");
+    config.head_dim = 5;
+    CHECK_OK(ttt_config_check_keys(&config, "x"));
     CHECK_OK(ttt_config_set(&config, "layers", "attention,mamba"));
     CHECK_EQ(config.model_type, TTT_MODEL_TTT_EXT);
 }
