@@ -212,12 +212,6 @@ int main(void)
 {
     check_learner(T);
     check_learner(1 << 24);
-    const ttt_layer_ops *const *layer = ttt_layer_table;
-    while (*layer && strcmp((*layer)->name, "linear_attention") != 0) layer++;
-    if (!*layer) {
-        SKIP("there is no layer linear_attention");
-        return test_end();
-    }
     check_layer(T);
     check_layer(T + 1);
     check_layer(1 << 24);
