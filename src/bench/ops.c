@@ -123,6 +123,7 @@ ttt_status ttt_time_ops(const ttt_config *config, const ttt_op_options *options,
     if (status == TTT_OK) {
         ttt_suite_products(&s);
         ttt_suite_learners(&s);
+        ttt_suite_delta(&s, config);
         ttt_suite_scan(&s, config);
         ttt_suite_attention(&s, config);
         ttt_suite_rest(&s);

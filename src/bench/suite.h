@@ -36,6 +36,7 @@ struct ttt_suite {
     double seconds; /* and what it takes */
     bool primal;    /* it is the one before in the primal form, of which nothing is counted */
     ttt_attention attention;
+    ttt_delta_call delta;
     ttt_scan scan;
     ttt_scan_gradients dscan;
 
@@ -53,6 +54,7 @@ void ttt_suite_time(ttt_suite *s, const char *name, const char *shape, ttt_preci
 
 void ttt_suite_products(ttt_suite *s);
 void ttt_suite_learners(ttt_suite *s);
+void ttt_suite_delta(ttt_suite *s, const ttt_config *config);
 void ttt_suite_scan(ttt_suite *s, const ttt_config *config);
 void ttt_suite_attention(ttt_suite *s, const ttt_config *config);
 void ttt_suite_rest(ttt_suite *s);

@@ -24,6 +24,31 @@ MM_INLINE int64_t delta_rows(const ttt_delta_tile *t, const ttt_delta_kind kind)
 
 MM_INLINE void delta_copy(float *to, const float *from, int64_t n) { memcpy(to, from, (size_t)n * sizeof *to); }
 
+MM_INLINE vf part_load(const float *x, const bool partial, int64_t lanes)
+{
+    return partial ? vf_load_n(x, lanes) : vf_load(x);
+}
+
+MM_INLINE void part_store(float *y, vf a, const bool partial, int64_t lanes)
+{
+    if (partial)
+        vf_store_n(y, a, lanes);
+    else
+        vf_store(y, a);
+}
+
+/* x . y where they are long: four sums, which do not wait for each other. */
+MM_INLINE float long_dot(const float *x, const float *y, int64_t n)
+{
+    vf sum[4] = {vf_zero(), vf_zero(), vf_zero(), vf_zero()};
+    int64_t i = 0;
+    for (; i + 4 * VF <= n; i += 4 * VF) {
+#pragma GCC unroll 4
+        for (int c = 0; c < 4; c++) sum[c] = vf_fma(vf_load(x + i + c * VF), vf_load(y + i + c * VF), sum[c]);
+    }
+    return vf_sum(vf_add(vf_add(sum[0], sum[1]), vf_add(sum[2], sum[3]))) + row_dot(x + i, y + i, n - i);
+}
+
 /* The tokens' k and log a become rows of the tile. */
 MM_INLINE void delta_rows_in(const ttt_delta_tile *t, const ttt_delta_kind kind)
 {
@@ -88,29 +113,43 @@ MM_INLINE void delta_read_start(const ttt_delta_tile *t, const ttt_delta_kind ki
     for (int64_t i = 0; i < rows; i++) row_scale(y + i * O, fade[t->first + i % t->count], y + i * O, O);
 }
 
-/* y - sum over j < count of factor[j * step] x_j, at some columns of x [count, O] */
-MM_INLINE vf delta_less(vf y, const float *x, int64_t O, const float *factor, int64_t step, int64_t count,
-                        int64_t lanes)
+/* Some columns, all rows; constants where this is inlined: how many vectors, and whether the only one has but `lanes`
+ * lanes. Every u is one chain over the rows before it, in their order. */
+MM_INLINE void delta_solve_columns(const ttt_delta_tile *t, int64_t column, const int vectors, const bool partial,
+                                   int64_t lanes)
 {
-    for (int64_t j = 0; j < count; j++) y = vf_fnma(vf_set(factor[j * step]), vf_load_n(x + j * O, lanes), y);
-    return y;
+    const int64_t O = t->value_size, n = t->count, first = t->first;
+    const float *read = t->work.y + n * O + column, *edge = t->work.edge + n * DELTA_TILE, *v = t->v + column;
+    float *u = t->state.u + column, *error = t->error + column;
+    for (int64_t i = 0; i < n; i++) {
+        vf sum[4];
+#pragma GCC unroll 4
+        for (int c = 0; c < vectors; c++)
+            sum[c] = vf_sub(part_load(v + i * t->value_stride + c * VF, partial, lanes),
+                            part_load(read + i * O + c * VF, partial, lanes));
+        for (int64_t j = 0; j < first + i; j++) {
+            const vf factor = vf_set(edge[i * DELTA_TILE + j]);
+#pragma GCC unroll 4
+            for (int c = 0; c < vectors; c++)
+                sum[c] = vf_fnma(factor, part_load(u + j * O + c * VF, partial, lanes), sum[c]);
+        }
+        const vf beta = vf_set(t->beta[i * t->heads]);
+#pragma GCC unroll 4
+        for (int c = 0; c < vectors; c++) {
+            part_store(error + i * O + c * VF, sum[c], partial, lanes);
+            part_store(u + (first + i) * O + c * VF, vf_mul(beta, sum[c]), partial, lanes);
+        }
+    }
 }
 
 /* u_i = beta_i error_i, error_i = v_i - (what k_i reads of S) - sum over j < i of edge_ij u_j */
 MM_INLINE void delta_solve(const ttt_delta_tile *t)
 {
-    const int64_t O = t->value_size, n = t->count;
-    const float *read = t->work.y + n * O, *edge = t->work.edge + n * DELTA_TILE;
-    for (int64_t o = 0; o < O; o += VF) {
-        const int64_t lanes = lanes_at(o, O);
-        for (int64_t i = 0; i < n; i++) {
-            const vf start = vf_sub(vf_load_n(t->v + i * t->value_stride + o, lanes),
-                                    vf_load_n(read + i * O + o, lanes));
-            const vf error = delta_less(start, t->state.u + o, O, edge + i * DELTA_TILE, 1, t->first + i, lanes);
-            vf_store_n(t->error + i * O + o, error, lanes);
-            vf_store_n(t->state.u + (t->first + i) * O + o, vf_mul(vf_set(t->beta[i * t->heads]), error), lanes);
-        }
-    }
+    const int64_t O = t->value_size;
+    int64_t o = 0;
+    for (; o + 4 * VF <= O; o += 4 * VF) delta_solve_columns(t, o, 4, false, VF);
+    for (; o + VF <= O; o += VF) delta_solve_columns(t, o, 1, false, VF);
+    if (o < O) delta_solve_columns(t, o, 1, true, O - o);
 }
 
 /* The tokens' u: v, or from `error` where that is there. */
@@ -206,7 +245,7 @@ MM_INLINE void delta_end_backward(const ttt_delta_tile *t, const ttt_delta_kind 
         dlevel[j] -= along;
         dlevel[DELTA_TILE - 1] += along;
     }
-    dlevel[DELTA_TILE - 1] += all * row_dot(t->state.S, t->grad.S, I * O);
+    dlevel[DELTA_TILE - 1] += all * long_dot(t->state.S, t->grad.S, I * O);
     row_scale(t->grad.S, all, t->grad.S, I * O);
 }
 
@@ -226,26 +265,44 @@ MM_INLINE void delta_out_backward(const ttt_delta_tile *t, const ttt_delta_kind 
     }
 }
 
+/* Some columns of delta_solve_backward, as delta_solve_columns. */
+MM_INLINE void delta_solve_backward_columns(const ttt_delta_tile *t, int64_t column, const int vectors,
+                                            const bool partial, int64_t lanes)
+{
+    const int64_t O = t->value_size, n = t->count, first = t->first;
+    const float *edge = t->work.edge + n * DELTA_TILE + first;
+    float *dread = t->work.y + n * O + column, *du = t->grad.u + first * O + column, *dv = t->dv + column;
+    for (int64_t i = n - 1; i >= 0; i--) {
+        vf sum[4];
+#pragma GCC unroll 4
+        for (int c = 0; c < vectors; c++) sum[c] = part_load(du + i * O + c * VF, partial, lanes);
+        for (int64_t m = i + 1; m < n; m++) {
+            const vf factor = vf_set(edge[m * DELTA_TILE + i]);
+#pragma GCC unroll 4
+            for (int c = 0; c < vectors; c++)
+                sum[c] = vf_fma(factor, part_load(dread + m * O + c * VF, partial, lanes), sum[c]);
+        }
+        const vf beta = vf_set(t->beta[i * t->heads]);
+#pragma GCC unroll 4
+        for (int c = 0; c < vectors; c++) {
+            const vf derror = vf_mul(beta, sum[c]);
+            part_store(du + i * O + c * VF, sum[c], partial, lanes);
+            part_store(dv + i * t->value_stride + c * VF, derror, partial, lanes);
+            part_store(dread + i * O + c * VF, vf_sub(vf_zero(), derror), partial, lanes);
+        }
+    }
+}
+
 /* Of delta_solve, from the last row to the first: grad.u, which has all but what later errors say, becomes complete;
  * dv, dbeta; and the second half of work.y, -beta du, the gradient of what the keys read. */
 MM_INLINE void delta_solve_backward(const ttt_delta_tile *t)
 {
     const int64_t O = t->value_size, n = t->count, first = t->first;
-    float *dread = t->work.y + n * O;
-    const float *edge = t->work.edge + n * DELTA_TILE;
-    for (int64_t o = 0; o < O; o += VF) {
-        const int64_t lanes = lanes_at(o, O);
-        for (int64_t i = n - 1; i >= 0; i--) {
-            float *at = t->grad.u + (first + i) * O + o;
-            vf du = vf_load_n(at, lanes);
-            for (int64_t m = i + 1; m < n; m++)
-                du = vf_fma(vf_set(edge[m * DELTA_TILE + first + i]), vf_load_n(dread + m * O + o, lanes), du);
-            const vf derror = vf_mul(vf_set(t->beta[i * t->heads]), du);
-            vf_store_n(at, du, lanes);
-            vf_store_n(t->dv + i * t->value_stride + o, derror, lanes);
-            vf_store_n(dread + i * O + o, vf_sub(vf_zero(), derror), lanes);
-        }
-    }
+    const float *edge = t->work.edge + n * DELTA_TILE, *dread = t->work.y + n * O;
+    int64_t o = 0;
+    for (; o + 4 * VF <= O; o += 4 * VF) delta_solve_backward_columns(t, o, 4, false, VF);
+    for (; o + VF <= O; o += VF) delta_solve_backward_columns(t, o, 1, false, VF);
+    if (o < O) delta_solve_backward_columns(t, o, 1, true, O - o);
     mm(first, O, n, 1, columns_of(edge, DELTA_TILE), rows_of(dread, O), rows_of(t->grad.u, O), t->grad.u, O);
     for (int64_t i = 0; i < n; i++) t->dbeta[i * t->heads] = row_dot(t->grad.u + (first + i) * O, t->error + i * O, O);
 }
@@ -263,11 +320,16 @@ MM_INLINE void delta_edges_backward(const ttt_delta_tile *t, const ttt_delta_kin
         const float *e = t->work.edge + i * DELTA_TILE, *mask = t->work.mask + i % n * DELTA_TILE;
         for (int64_t j = read; j < filled; j++) d[j] = 0;
         for (int64_t j = 0; j < read && kind == TTT_DELTA_NORMALISED; j++) d[j] += dover[i];
-        for (int64_t j = 0; j < read && kind == TTT_DELTA_GATED; j++) {
-            dlevel[last] += d[j] * e[j];
-            dlevel[j] -= d[j] * e[j];
-            d[j] *= mask[j];
+        if (kind != TTT_DELTA_GATED) continue;
+        vf sum = vf_zero();
+        for (int64_t j = 0; j < read; j += VF) {
+            const int64_t lanes = lanes_at(j, read);
+            const vf value = vf_load_n(d + j, lanes), along = vf_mul(value, vf_load_n(e + j, lanes));
+            sum = vf_add(sum, along);
+            vf_store_n(dlevel + j, vf_sub(vf_load_n(dlevel + j, lanes), along), lanes);
+            vf_store_n(d + j, vf_mul(value, vf_load_n(mask + j, lanes)), lanes);
         }
+        dlevel[last] += vf_sum(sum);
     }
 }
 
