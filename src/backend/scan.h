@@ -1,7 +1,10 @@
 /* SPDX-License-Identifier: MIT
  *
  * A selective scan, MATH (scan): what the operations scan and scan_backward are given. E channels with N states each;
- * the state h [N,E] of a run lies at `state` of its block.
+ * the state h of a run lies at `state` of its block.
+ *
+ * "[N,E]" here is in blocks of TTT_SCAN_CHANNELS channels, one after another, each [N, its channels]: what a few
+ * channels need lies together. ttt_scan_place says where.
  */
 #ifndef TTT_BACKEND_SCAN_H
 #define TTT_BACKEND_SCAN_H
@@ -34,6 +37,13 @@ typedef struct ttt_scan_gradients {
     void *drates, *dbias, *dskip; /* [N,E], [E], [E], += */
     void *partial;                /* scratch: ttt_scan_partial reals */
 } ttt_scan_gradients;
+
+/* Of state n of channel e in [N,E]. */
+static inline int64_t ttt_scan_place(int64_t channels, int64_t states, int64_t e, int64_t n)
+{
+    const int64_t block = e / TTT_SCAN_CHANNELS * TTT_SCAN_CHANNELS, left = channels - block;
+    return block * states + n * (left < TTT_SCAN_CHANNELS ? left : TTT_SCAN_CHANNELS) + e - block;
+}
 
 /* Reals of `kept` for a run of that many rows. */
 static inline int64_t ttt_scan_kept(int64_t rows, int64_t channels, int64_t states)

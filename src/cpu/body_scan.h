@@ -26,7 +26,7 @@ static inline vf vm_decay(vf x)
     return vf_mul(vf_fma(p, r, vf_set(1)), vf_power2(n));
 }
 
-static void scan_rates(float *rates, int64_t stride, const float *a_log, int64_t channels, int64_t states)
+static void scan_rates(float *rates, const float *a_log, int64_t channels, int64_t states)
 {
     for (int64_t e = 0; e < channels; e += VF) {
         const int64_t lanes = lanes_at(e, channels);
@@ -37,7 +37,7 @@ static void scan_rates(float *rates, int64_t stride, const float *a_log, int64_t
                 rows[i] = i < lanes ? vf_load_n(a_log + (e + i) * states + n, count) : vf_zero();
             vf_transpose(rows);
             for (int64_t k = 0; k < count; k++)
-                vf_store_n(rates + (n + k) * stride + e, vf_sub(vf_zero(), vm_exp(rows[k])), lanes);
+                vf_store_n(rates + (n + k) * channels + e, vf_sub(vf_zero(), vm_exp(rows[k])), lanes);
         }
     }
 }
@@ -56,10 +56,10 @@ static inline __attribute__((always_inline)) void scan_states(const ttt_scan_par
     const int64_t lanes = lanes_at(column, s->columns);
     vf rate[SCAN_TOGETHER], h[SCAN_TOGETHER];
     for (int64_t k = 0; k < count; k++) {
-        const int64_t place = (state + k) * s->stride + column;
+        const int64_t place = (state + k) * s->columns + column;
         rate[k] = vf_mul(vf_load_n(s->rates + place, lanes), vf_set(scan_log2e));
         h[k] = vf_load_n(s->h + place, lanes);
-        if (s->kept) vf_store_n(s->kept + first / TTT_SCAN_CHUNK * s->states * s->stride + place, h[k], lanes);
+        if (s->kept) vf_store_n(s->kept + first / TTT_SCAN_CHUNK * s->kept_stride + place, h[k], lanes);
     }
     const float *b = s->b + first * s->small_stride + state, *c = s->c + first * s->small_stride + state;
     for (int64_t t = 0; t < rows; t++, b += s->small_stride, c += s->small_stride) {
@@ -71,7 +71,7 @@ static inline __attribute__((always_inline)) void scan_states(const ttt_scan_par
         }
         at->out[t] = out;
     }
-    for (int64_t k = 0; k < count; k++) vf_store_n(s->h + (state + k) * s->stride + column, h[k], lanes);
+    for (int64_t k = 0; k < count; k++) vf_store_n(s->h + (state + k) * s->columns + column, h[k], lanes);
 }
 
 /* dt and w of rows [first, first + rows). */
@@ -133,12 +133,12 @@ static inline __attribute__((always_inline)) void scan_states_backward(const ttt
                                                                        int64_t column, int64_t state, int64_t count)
 {
     const int64_t lanes = lanes_at(column, s->columns);
-    const float *before = s->kept + first / TTT_SCAN_CHUNK * s->states * s->stride;
+    const float *before = s->kept + first / TTT_SCAN_CHUNK * s->kept_stride;
     const float *b = s->b + first * s->small_stride + state, *c = s->c + first * s->small_stride + state;
     vf rate[SCAN_TOGETHER], a[TTT_SCAN_CHUNK][SCAN_TOGETHER], h[TTT_SCAN_CHUNK + 1][SCAN_TOGETHER];
     vf g[SCAN_TOGETHER], drate[SCAN_TOGETHER];
     for (int64_t k = 0; k < count; k++) {
-        const int64_t place = (state + k) * s->stride + column;
+        const int64_t place = (state + k) * s->columns + column;
         rate[k] = vf_mul(vf_load_n(s->rates + place, lanes), vf_set(scan_log2e));
         h[0][k] = vf_load_n(before + place, lanes);
         g[k] = vf_load_n(s->h + place, lanes);
@@ -168,7 +168,7 @@ static inline __attribute__((always_inline)) void scan_states_backward(const ttt
         at->ddt[t] = ddt;
     }
     for (int64_t k = 0; k < count; k++) {
-        const int64_t place = (state + k) * s->stride + column;
+        const int64_t place = (state + k) * s->columns + column;
         vf_store_n(s->h + place, g[k], lanes);
         vf_store_n(s->drates + place, drate[k], lanes);
     }

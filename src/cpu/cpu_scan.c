@@ -31,14 +31,15 @@ static ttt_scan_part part_of(const ttt_scan *s, int64_t i, int64_t block)
                            .l = (const float *)s->l + at,
                            .b = (const float *)s->b + run->row * s->stride,
                            .c = (const float *)s->c + run->row * s->stride,
-                           .rates = (const float *)s->rates + column,
+                           .rates = (const float *)s->rates + column * s->states,
                            .bias = (const float *)s->bias + column,
                            .skip = (const float *)s->skip + column,
-                           .kept = s->kept ? (float *)s->kept + i * s->kept_stride + column : NULL,
+                           .kept = s->kept ? (float *)s->kept + i * s->kept_stride + column * s->states : NULL,
                            .rows = run->count,
                            .columns = left < TTT_SCAN_CHANNELS ? left : TTT_SCAN_CHANNELS,
                            .stride = s->channels,
                            .small_stride = s->stride,
+                           .kept_stride = s->channels * s->states,
                            .states = s->states};
 }
 
@@ -49,7 +50,7 @@ static void scan_parts(void *context, int64_t begin, int64_t end)
     for (int64_t item = begin; item < end; item++) {
         const int64_t i = item / blocks_of(s), block = item % blocks_of(s), column = block * TTT_SCAN_CHANNELS;
         ttt_scan_part part = part_of(s, i, block);
-        part.h = (float *)s->runs[i].state + s->state + column;
+        part.h = (float *)s->runs[i].state + s->state + column * s->states;
         part.out = a->out + s->runs[i].row * s->channels + column;
         a->kernels->scan(&part);
     }
@@ -74,11 +75,11 @@ static void backward_parts(void *context, int64_t begin, int64_t end)
         for (int64_t i = 0; i < s->run_count; i++) {
             const int64_t row = s->runs[i].row, at = row * s->channels + column;
             ttt_scan_part part = part_of(s, i, block);
-            part.h = (float *)s->runs[i].dstate + s->state + column;
+            part.h = (float *)s->runs[i].dstate + s->state + column * s->states;
             part.dout = (const float *)d->dout + at;
             part.du = (float *)d->du + at;
             part.dl = (float *)d->dl + at;
-            part.drates = (float *)d->drates + column;
+            part.drates = (float *)d->drates + column * s->states;
             part.dbias = (float *)d->dbias + column;
             part.dskip = (float *)d->dskip + column;
             part.partial = (float *)d->partial + (block * a->rows + row) * 2 * s->states;
@@ -124,7 +125,7 @@ static void rate_parts(void *context, int64_t begin, int64_t end)
     const rating *a = context;
     for (int64_t column = begin * TTT_SCAN_CHANNELS; column < end * TTT_SCAN_CHANNELS; column += TTT_SCAN_CHANNELS) {
         const int64_t left = a->channels - column;
-        a->kernels->scan_rates(a->rates + column, a->channels, a->a_log + column * a->states,
+        a->kernels->scan_rates(a->rates + column * a->states, a->a_log + column * a->states,
                                left < TTT_SCAN_CHANNELS ? left : TTT_SCAN_CHANNELS, a->states);
     }
 }
@@ -142,9 +143,12 @@ static void scan_rates_backward(const ttt_backend *b, void *da_logv, const void 
     (void)b;
     float *da_log = da_logv;
     const float *drates = dratesv, *rates = ratesv;
-    for (int64_t e = 0; e < channels; e++)
-        for (int64_t n = 0; n < states; n++)
-            da_log[e * states + n] += drates[n * channels + e] * rates[n * channels + e];
+    for (int64_t e = 0; e < channels; e++) {
+        for (int64_t n = 0; n < states; n++) {
+            const int64_t place = ttt_scan_place(channels, states, e, n);
+            da_log[e * states + n] += drates[place] * rates[place];
+        }
+    }
 }
 
 void ttt_cpu_ops_scan(ttt_ops *ops)

@@ -97,16 +97,16 @@ typedef struct ttt_conv {
 typedef struct ttt_scan_part {
     const float *u, *l;               /* [rows, stride] */
     const float *b, *c;               /* [rows, small_stride], of them [rows, states] */
-    const float *rates, *bias, *skip; /* [states, stride], [columns], [columns] */
-    float *h;                         /* [states, stride]: the state; backward: its gradient */
-    float *kept;                      /* NULL, or [chunks, states, stride] */
+    const float *rates, *bias, *skip; /* [states, columns], [columns], [columns] */
+    float *h;                         /* [states, columns]: the state; backward: its gradient */
+    float *kept;                      /* NULL, or [chunks, kept_stride], of them [states, columns] */
     float *out;
     const float *dout;
     float *du, *dl;                /* overwritten */
     float *drates, *dbias, *dskip; /* += */
     float *partial;                /* [rows, 2 states]: these channels' part of db and dc */
     int64_t rows, columns;         /* columns <= TTT_SCAN_CHANNELS */
-    int64_t stride, small_stride, states;
+    int64_t stride, small_stride, kept_stride, states;
 } ttt_scan_part;
 
 /* One row of norm_gate and its backward; dw and dbias +=. */
@@ -205,8 +205,8 @@ typedef struct ttt_kernels {
                          int64_t pairs, bool halves);
     void (*conv)(const ttt_conv *c);
     void (*conv_backward)(const ttt_conv *c);
-    /* rates [states, stride] = -exp(a_log [channels, states]), transposed */
-    void (*scan_rates)(float *rates, int64_t stride, const float *a_log, int64_t channels, int64_t states);
+    /* rates [states, channels] = -exp(a_log [channels, states]), transposed */
+    void (*scan_rates)(float *rates, const float *a_log, int64_t channels, int64_t states);
     void (*scan)(const ttt_scan_part *s);
     void (*scan_backward)(const ttt_scan_part *s);
     /* One row: logits to scale * sigmoid(logit + bias), to -exp(a_log) softplus(logit + bias), and its backward */

@@ -279,17 +279,30 @@ static int pieces(const ttt_layer *layer, const ttt_backend *backend, int64_t po
     return tail_size(s) > 0 ? 2 : 1;
 }
 
+/* Channels of the block that begins with channel e, and its h. */
+static int64_t channels_at(const shape *s, int64_t e)
+{
+    return s->inner - e < TTT_SCAN_CHANNELS ? s->inner - e : TTT_SCAN_CHANNELS;
+}
+
+static void *h_at(const ttt_layer *layer, const ttt_backend *b, const ttt_run *run, int64_t e)
+{
+    return ttt_at(b, run->state, layer->state_offset + e * shape_of(layer)->states);
+}
+
 static void export(const ttt_layer *layer, const ttt_backend *b, const ttt_run *run, void *const values[])
 {
     const shape *s = shape_of(layer);
-    b->ops->transpose(b, values[0], ttt_at(b, run->state, layer->state_offset), s->states, s->inner);
+    for (int64_t e = 0; e < s->inner; e += TTT_SCAN_CHANNELS)
+        b->ops->transpose(b, ttt_at(b, values[0], e * s->states), h_at(layer, b, run, e), s->states, channels_at(s, e));
     if (tail_size(s) > 0) b->ops->copy(b, values[1], ttt_at(b, run->state, tail_offset(layer)), tail_size(s));
 }
 
 static void import(const ttt_layer *layer, const ttt_backend *b, const ttt_run *run, const void *const values[])
 {
     const shape *s = shape_of(layer);
-    b->ops->transpose(b, ttt_at(b, run->state, layer->state_offset), values[0], s->inner, s->states);
+    for (int64_t e = 0; e < s->inner; e += TTT_SCAN_CHANNELS)
+        b->ops->transpose(b, h_at(layer, b, run, e), ttt_at(b, values[0], e * s->states), channels_at(s, e), s->states);
     if (tail_size(s) > 0) b->ops->copy(b, ttt_at(b, run->state, tail_offset(layer)), values[1], tail_size(s));
 }
 

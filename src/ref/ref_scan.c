@@ -13,7 +13,7 @@ static void scan_rates(const ttt_backend *b, void *ratesv, const void *a_logv, i
     double *rates = ratesv;
     const double *a_log = a_logv;
     for (int64_t e = 0; e < E; e++)
-        for (int64_t n = 0; n < N; n++) rates[n * E + e] = -exp(a_log[e * N + n]);
+        for (int64_t n = 0; n < N; n++) rates[ttt_scan_place(E, N, e, n)] = -exp(a_log[e * N + n]);
 }
 
 static void scan_rates_backward(const ttt_backend *b, void *da_logv, const void *dratesv, const void *ratesv, int64_t E,
@@ -23,7 +23,8 @@ static void scan_rates_backward(const ttt_backend *b, void *da_logv, const void 
     double *da_log = da_logv;
     const double *drates = dratesv, *rates = ratesv;
     for (int64_t e = 0; e < E; e++)
-        for (int64_t n = 0; n < N; n++) da_log[e * N + n] += drates[n * E + e] * rates[n * E + e];
+        for (int64_t n = 0; n < N; n++)
+            da_log[e * N + n] += drates[ttt_scan_place(E, N, e, n)] * rates[ttt_scan_place(E, N, e, n)];
 }
 
 /* The operands of row `row` of the call. */
@@ -56,8 +57,9 @@ static void scan(const ttt_backend *b, void *outv, const ttt_scan *s)
                 const double dt = softplus(r.l[e] + bias[e]), w = dt * r.u[e];
                 out[e] = D[e] * r.u[e];
                 for (int64_t n = 0; n < N; n++) {
-                    h[n * E + e] = exp(dt * A[n * E + e]) * h[n * E + e] + w * r.b[n];
-                    out[e] += h[n * E + e] * r.c[n];
+                    const int64_t place = ttt_scan_place(E, N, e, n);
+                    h[place] = exp(dt * A[place]) * h[place] + w * r.b[n];
+                    out[e] += h[place] * r.c[n];
                 }
             }
         }
@@ -69,8 +71,8 @@ static void scan(const ttt_backend *b, void *outv, const ttt_scan *s)
 static void chunk_backward(const ttt_scan *s, const ttt_scan_gradients *d, int64_t first, int64_t count, int64_t e,
                            int64_t n, double before, double *g)
 {
-    const int64_t E = s->channels;
-    const double A = ((const double *)s->rates)[n * E + e], bias = ((const double *)s->bias)[e];
+    const int64_t E = s->channels, place = ttt_scan_place(E, s->states, e, n);
+    const double A = ((const double *)s->rates)[place], bias = ((const double *)s->bias)[e];
     double h[TTT_SCAN_CHUNK + 1] = {before};
     for (int64_t t = 0; t < count; t++) {
         const row r = row_at(s, first + t);
@@ -89,7 +91,7 @@ static void chunk_backward(const ttt_scan *s, const ttt_scan_gradients *d, int64
         ((double *)d->du)[at] += dw * dt;
         ((double *)d->dl)[at] += dl;
         ((double *)d->dbias)[e] += dl;
-        ((double *)d->drates)[n * E + e] += dexponent * dt;
+        ((double *)d->drates)[place] += dexponent * dt;
         *g *= a;
     }
 }
@@ -120,9 +122,13 @@ static void scan_backward(const ttt_backend *b, const ttt_scan_gradients *d, con
         for (int64_t t = 0; t < run->count; t++) begin_backward(s, d, run->row + t);
         for (int64_t chunk = (run->count - 1) / TTT_SCAN_CHUNK; chunk >= 0; chunk--) {
             const int64_t first = chunk * TTT_SCAN_CHUNK, left = run->count - first;
-            for (int64_t k = 0; k < E * N; k++)
-                chunk_backward(s, d, run->row + first, left < TTT_SCAN_CHUNK ? left : TTT_SCAN_CHUNK, k % E, k / E,
-                               kept[chunk * E * N + k], &g[k]);
+            for (int64_t e = 0; e < E; e++) {
+                for (int64_t n = 0; n < N; n++) {
+                    const int64_t place = ttt_scan_place(E, N, e, n);
+                    chunk_backward(s, d, run->row + first, left < TTT_SCAN_CHUNK ? left : TTT_SCAN_CHUNK, e, n,
+                                   kept[chunk * E * N + place], &g[place]);
+                }
+            }
         }
     }
 }

@@ -180,9 +180,10 @@ static void terms_scan(const op_case *c, double *const *before, double *const *a
                             .bias = before[6][e],
                             .out = terms[0]};
             for (int64_t s = 0; s < RUNS; s++) {
-                double h = before[1][s * z.state + BEFORE + n * z.E + e];
+                const int64_t place = s * z.state + BEFORE + ttt_scan_place(z.E, z.N, e, n);
+                double h = before[1][place];
                 magnitudes(&z, &k, s ? z.first : 0, s ? z.R : z.first, e, n, &h, NULL);
-                terms[1][s * z.state + BEFORE + n * z.E + e] = h;
+                terms[1][place] = h;
             }
         }
     }
@@ -215,7 +216,7 @@ static void terms_backward(const op_case *c, double *const *before, double *cons
                             .dsmall = terms[DSMALL],
                             .da_log = &terms[DA_LOG][e * z.N + n]};
             for (int64_t s = 0; s < RUNS; s++) {
-                const int64_t place = s * z.state + BEFORE + n * z.E + e;
+                const int64_t place = s * z.state + BEFORE + ttt_scan_place(z.E, z.N, e, n);
                 double h = states[place], g = before[DSTATES][place];
                 magnitudes(&z, &k, s ? z.first : 0, s ? z.R : z.first, e, n, &h, &g);
                 terms[DSTATES][place] = g;
