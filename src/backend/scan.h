@@ -3,7 +3,7 @@
  * A selective scan, MATH (scan): what the operations scan and scan_backward are given. E channels with N states each;
  * the state h of a run lies at `state` of its block.
  *
- * "[N,E]" here is in blocks of TTT_SCAN_CHANNELS channels, one after another, each [N, its channels]: what a few
+ * h, "[N,E]", is in blocks of TTT_SCAN_CHANNELS channels, one after another, each [N, its channels]: what a few
  * channels need lies together. ttt_scan_place says where.
  */
 #ifndef TTT_BACKEND_SCAN_H
@@ -24,7 +24,7 @@ typedef struct ttt_scan {
     int64_t channels, states, stride; /* E, N, and from row to row of b and c */
     const void *u, *l;                /* [R,E] */
     const void *b, *c;                /* [R,N] */
-    const void *rates, *bias, *skip;  /* A [N,E], bias of l [E], D [E] */
+    const void *a_log, *bias, *skip;  /* [E,N] row by row, bias of l [E], D [E] */
     void *kept; /* NULL, or [run_count, kept_stride]: the states [N,E] before every chunk of a run */
     int64_t kept_stride;
 } ttt_scan;
@@ -34,7 +34,7 @@ typedef struct ttt_scan_gradients {
     const void *dout;             /* [R,E] */
     void *du, *dl;                /* [R,E], overwritten */
     void *db, *dc;                /* [R,N], overwritten */
-    void *drates, *dbias, *dskip; /* [N,E], [E], [E], += */
+    void *da_log, *dbias, *dskip; /* += */
     void *partial;                /* scratch: ttt_scan_partial reals */
 } ttt_scan_gradients;
 

@@ -1,16 +1,21 @@
 /* SPDX-License-Identifier: MIT
  *
- * The selective scan: forward, blocks of channels of every run; backward, which sums over runs, blocks of channels, and
- * then over these the gradients of what all channels share, row by row.
+ * The selective scan: forward, blocks of channels of every run, or of several where these are short; backward, which
+ * sums over runs, blocks of channels, and then over these the gradients of what all channels share, row by row.
  */
+#include <string.h>
+
+#include "base/threads.h"
 #include "cpu/cpu.h"
 
 typedef struct scanning {
     const ttt_kernels *kernels;
     const ttt_scan *s;
     const ttt_scan_gradients *d;
+    const ttt_backend *b;
     float *out;
-    int64_t rows; /* of all runs */
+    int64_t rows;     /* of all runs */
+    int64_t together; /* runs of an item, so many that making A is worth it */
 } scanning;
 
 static int64_t blocks_of(const ttt_scan *s) { return (s->channels + TTT_SCAN_CHANNELS - 1) / TTT_SCAN_CHANNELS; }
@@ -23,7 +28,7 @@ static int64_t rows_of(const ttt_scan *s)
 }
 
 /* What forward and backward have in common of a block of channels of run i. */
-static ttt_scan_part part_of(const ttt_scan *s, int64_t i, int64_t block)
+static ttt_scan_part part_of(const ttt_scan *s, int64_t i, int64_t block, const float *rates)
 {
     const ttt_run *run = &s->runs[i];
     const int64_t column = block * TTT_SCAN_CHANNELS, left = s->channels - column, at = run->row * s->channels + column;
@@ -31,7 +36,7 @@ static ttt_scan_part part_of(const ttt_scan *s, int64_t i, int64_t block)
                            .l = (const float *)s->l + at,
                            .b = (const float *)s->b + run->row * s->stride,
                            .c = (const float *)s->c + run->row * s->stride,
-                           .rates = (const float *)s->rates + column * s->states,
+                           .rates = rates,
                            .bias = (const float *)s->bias + column,
                            .skip = (const float *)s->skip + column,
                            .kept = s->kept ? (float *)s->kept + i * s->kept_stride + column * s->states : NULL,
@@ -43,49 +48,75 @@ static ttt_scan_part part_of(const ttt_scan *s, int64_t i, int64_t block)
                            .states = s->states};
 }
 
-static void scan_parts(void *context, int64_t begin, int64_t end)
+/* A [N, channels] of a block, into a thread's scratch, where behind it there is room for its gradient. */
+static float *make_rates(const scanning *a, int64_t block, int thread)
+{
+    const ttt_scan *s = a->s;
+    const int64_t column = block * TTT_SCAN_CHANNELS, left = s->channels - column;
+    float *rates = ttt_scratch(a->b, thread);
+    a->kernels->scan_rates(rates, (const float *)s->a_log + column * s->states,
+                           left < TTT_SCAN_CHANNELS ? left : TTT_SCAN_CHANNELS, s->states);
+    return rates;
+}
+
+static size_t scan_scratch_bytes(int64_t states) { return (size_t)(2 * states * TTT_SCAN_CHANNELS) * sizeof(float); }
+
+static void scan_part(void *context, int64_t item, int thread)
 {
     const scanning *a = context;
     const ttt_scan *s = a->s;
-    for (int64_t item = begin; item < end; item++) {
-        const int64_t i = item / blocks_of(s), block = item % blocks_of(s), column = block * TTT_SCAN_CHANNELS;
-        ttt_scan_part part = part_of(s, i, block);
+    const int64_t block = item % blocks_of(s), column = block * TTT_SCAN_CHANNELS;
+    const int64_t first = item / blocks_of(s) * a->together, left = s->run_count - first;
+    const float *rates = make_rates(a, block, thread);
+    for (int64_t i = first; i < first + (left < a->together ? left : a->together); i++) {
+        ttt_scan_part part = part_of(s, i, block, rates);
         part.h = (float *)s->runs[i].state + s->state + column * s->states;
         part.out = a->out + s->runs[i].row * s->channels + column;
         a->kernels->scan(&part);
     }
 }
 
-enum { STEP_COST = 4 }; /* of one state of one channel, for a row */
-
 static void scan(const ttt_backend *b, void *out, const ttt_scan *s)
 {
-    scanning a = {.kernels = ttt_cpu_kernels(b), .s = s, .out = out};
-    const int64_t rows = (rows_of(s) + s->run_count - 1) / s->run_count;
-    ttt_cpu_split(b, s->run_count * blocks_of(s), rows * s->states * TTT_SCAN_CHANNELS * STEP_COST, scan_parts, &a);
+    enum { ROWS = 16 };
+    scanning a = {.kernels = ttt_cpu_kernels(b), .s = s, .b = b, .out = out, .rows = rows_of(s)};
+    a.together = (ROWS * s->run_count + a.rows - 1) / a.rows;
+    const int64_t groups = (s->run_count + a.together - 1) / a.together;
+    ttt_parallel(ttt_pool_of(b), groups * blocks_of(s), scan_part, &a);
 }
 
-static void backward_parts(void *context, int64_t begin, int64_t end)
+/* da_log of a block: rows of channels, from [N, channels]. */
+static void add_rates(const scanning *a, int64_t column, int64_t columns, const float *drates, const float *rates)
+{
+    const int64_t N = a->s->states;
+    float *da_log = (float *)a->d->da_log + column * N;
+    for (int64_t e = 0; e < columns; e++)
+        for (int64_t n = 0; n < N; n++) da_log[e * N + n] += drates[n * columns + e] * rates[n * columns + e];
+}
+
+static void backward_part(void *context, int64_t block, int thread)
 {
     const scanning *a = context;
     const ttt_scan *s = a->s;
     const ttt_scan_gradients *d = a->d;
-    for (int64_t block = begin; block < end; block++) {
-        const int64_t column = block * TTT_SCAN_CHANNELS;
-        for (int64_t i = 0; i < s->run_count; i++) {
-            const int64_t row = s->runs[i].row, at = row * s->channels + column;
-            ttt_scan_part part = part_of(s, i, block);
-            part.h = (float *)s->runs[i].dstate + s->state + column * s->states;
-            part.dout = (const float *)d->dout + at;
-            part.du = (float *)d->du + at;
-            part.dl = (float *)d->dl + at;
-            part.drates = (float *)d->drates + column * s->states;
-            part.dbias = (float *)d->dbias + column;
-            part.dskip = (float *)d->dskip + column;
-            part.partial = (float *)d->partial + (block * a->rows + row) * 2 * s->states;
-            a->kernels->scan_backward(&part);
-        }
+    const int64_t column = block * TTT_SCAN_CHANNELS, left = s->channels - column,
+                  columns = left < TTT_SCAN_CHANNELS ? left : TTT_SCAN_CHANNELS;
+    float *rates = make_rates(a, block, thread), *drates = rates + columns * s->states;
+    memset(drates, 0, (size_t)(columns * s->states) * sizeof *drates);
+    for (int64_t i = 0; i < s->run_count; i++) {
+        const int64_t row = s->runs[i].row, at = row * s->channels + column;
+        ttt_scan_part part = part_of(s, i, block, rates);
+        part.h = (float *)s->runs[i].dstate + s->state + column * s->states;
+        part.dout = (const float *)d->dout + at;
+        part.du = (float *)d->du + at;
+        part.dl = (float *)d->dl + at;
+        part.drates = drates;
+        part.dbias = (float *)d->dbias + column;
+        part.dskip = (float *)d->dskip + column;
+        part.partial = (float *)d->partial + (block * a->rows + row) * 2 * s->states;
+        a->kernels->scan_backward(&part);
     }
+    add_rates(a, column, columns, drates, rates);
 }
 
 /* db and dc of rows: the blocks' parts, one after another. */
@@ -107,54 +138,14 @@ static void sum_rows(void *context, int64_t begin, int64_t end)
 
 static void scan_backward(const ttt_backend *b, const ttt_scan_gradients *d, const ttt_scan *s)
 {
-    scanning a = {.kernels = ttt_cpu_kernels(b), .s = s, .d = d, .rows = rows_of(s)};
-    const int64_t blocks = blocks_of(s);
-    ttt_cpu_split(b, blocks, 2 * a.rows * s->states * TTT_SCAN_CHANNELS * STEP_COST, backward_parts, &a);
-    ttt_cpu_split(b, a.rows, blocks * 2 * s->states, sum_rows, &a);
-}
-
-typedef struct rating {
-    const ttt_kernels *kernels;
-    float *rates;
-    const float *a_log;
-    int64_t channels, states;
-} rating;
-
-static void rate_parts(void *context, int64_t begin, int64_t end)
-{
-    const rating *a = context;
-    for (int64_t column = begin * TTT_SCAN_CHANNELS; column < end * TTT_SCAN_CHANNELS; column += TTT_SCAN_CHANNELS) {
-        const int64_t left = a->channels - column;
-        a->kernels->scan_rates(a->rates + column * a->states, a->a_log + column * a->states,
-                               left < TTT_SCAN_CHANNELS ? left : TTT_SCAN_CHANNELS, a->states);
-    }
-}
-
-static void scan_rates(const ttt_backend *b, void *rates, const void *a_log, int64_t channels, int64_t states)
-{
-    rating a = {.kernels = ttt_cpu_kernels(b), .rates = rates, .a_log = a_log, .channels = channels, .states = states};
-    ttt_cpu_split(b, (channels + TTT_SCAN_CHANNELS - 1) / TTT_SCAN_CHANNELS, TTT_SCAN_CHANNELS * states * STEP_COST,
-                  rate_parts, &a);
-}
-
-static void scan_rates_backward(const ttt_backend *b, void *da_logv, const void *dratesv, const void *ratesv,
-                                int64_t channels, int64_t states)
-{
-    (void)b;
-    float *da_log = da_logv;
-    const float *drates = dratesv, *rates = ratesv;
-    for (int64_t e = 0; e < channels; e++) {
-        for (int64_t n = 0; n < states; n++) {
-            const int64_t place = ttt_scan_place(channels, states, e, n);
-            da_log[e * states + n] += drates[place] * rates[place];
-        }
-    }
+    scanning a = {.kernels = ttt_cpu_kernels(b), .s = s, .d = d, .b = b, .rows = rows_of(s)};
+    ttt_parallel(ttt_pool_of(b), blocks_of(s), backward_part, &a);
+    ttt_cpu_split(b, a.rows, blocks_of(s) * 2 * s->states, sum_rows, &a);
 }
 
 void ttt_cpu_ops_scan(ttt_ops *ops)
 {
-    ops->scan_rates = scan_rates;
-    ops->scan_rates_backward = scan_rates_backward;
+    ops->scan_scratch_bytes = scan_scratch_bytes;
     ops->scan = scan;
     ops->scan_backward = scan_backward;
 }

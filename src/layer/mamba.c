@@ -87,6 +87,11 @@ static ttt_state_size state(const ttt_layer *layer, const ttt_backend *backend)
     return (ttt_state_size){.fixed = h_size(shape_of(layer)) + tail_size(shape_of(layer))};
 }
 
+static size_t scratch_bytes(const ttt_layer *layer, const ttt_backend *backend)
+{
+    return backend->ops->scan_scratch_bytes(shape_of(layer)->states);
+}
+
 typedef struct memory {
     /* saved */
     void *before, *tails; /* the convolution's input [R,E], and [runs, W-1, E] as the forward found them */
@@ -98,25 +103,25 @@ typedef struct memory {
     /* scratch */
     void *halves;        /* [R,2E]: u and z before anything else, and their gradients */
     void *u, *r, *gated; /* [R,E], [R,R_t], [R,E] */
-    void *rates;         /* A [N,E] */
-    void *du, *dl, *dbefore, *dsmall, *drates, *partial;
+    void *du, *dl, *dbefore, *dsmall, *partial;
 } memory;
 
 static memory carve(const ttt_layer *layer, const ttt_pass *pass, ttt_arena *saved, ttt_arena *scratch)
 {
     const shape *s = shape_of(layer);
     const int64_t R = pass->rows, E = s->inner, N = s->states;
-    memory m = {.before = ttt_layer_reals(saved, pass, R, E),
-                .conv = ttt_layer_reals(saved, pass, R, E),
-                .small = ttt_layer_reals(saved, pass, R, small_of(s)),
-                .l = ttt_layer_reals(saved, pass, R, E),
-                .z = ttt_layer_reals(saved, pass, R, E),
-                .o = ttt_layer_reals(saved, pass, R, E),
-                .halves = ttt_layer_reals(scratch, pass, R, 2 * E),
-                .u = ttt_layer_reals(scratch, pass, R, E),
-                .r = ttt_layer_reals(scratch, pass, R, s->rank),
-                .gated = ttt_layer_reals(scratch, pass, R, E),
-                .rates = ttt_layer_reals(scratch, pass, N, E)};
+    memory m = {
+        .before = ttt_layer_reals(saved, pass, R, E),
+        .conv = ttt_layer_reals(saved, pass, R, E),
+        .small = ttt_layer_reals(saved, pass, R, small_of(s)),
+        .l = ttt_layer_reals(saved, pass, R, E),
+        .z = ttt_layer_reals(saved, pass, R, E),
+        .o = ttt_layer_reals(saved, pass, R, E),
+        .halves = ttt_layer_reals(scratch, pass, R, 2 * E),
+        .u = ttt_layer_reals(scratch, pass, R, E),
+        .r = ttt_layer_reals(scratch, pass, R, s->rank),
+        .gated = ttt_layer_reals(scratch, pass, R, E),
+    };
     if (!pass->train) return m;
     m.tails = ttt_layer_reals(saved, pass, pass->run_count, tail_size(s));
     m.kept_stride = ttt_scan_kept(pass->longest, E, N);
@@ -125,7 +130,6 @@ static memory carve(const ttt_layer *layer, const ttt_pass *pass, ttt_arena *sav
     m.dl = ttt_layer_reals(scratch, pass, R, E);
     m.dbefore = ttt_layer_reals(scratch, pass, R, E);
     m.dsmall = ttt_layer_reals(scratch, pass, R, small_of(s));
-    m.drates = ttt_layer_reals(scratch, pass, N, E);
     m.partial = ttt_layer_reals(scratch, pass, ttt_scan_partial(R, E, N), 1);
     return m;
 }
@@ -163,12 +167,10 @@ static void convolve(const ttt_layer *layer, const ttt_pass *pass, const ttt_par
     b->ops->silu(b, m->u, m->conv, pass->rows * s->inner);
 }
 
-/* With the rates made ready. */
 static ttt_scan scan_of(const ttt_layer *layer, const ttt_pass *pass, const ttt_param *w, const memory *m)
 {
     const ttt_backend *b = pass->backend;
     const shape *s = shape_of(layer);
-    b->ops->scan_rates(b, m->rates, w[RATES].values, s->inner, s->states);
     return (ttt_scan){.runs = pass->runs,
                       .run_count = pass->run_count,
                       .state = layer->state_offset,
@@ -179,7 +181,7 @@ static ttt_scan scan_of(const ttt_layer *layer, const ttt_pass *pass, const ttt_
                       .l = m->l,
                       .b = ttt_at(b, m->small, s->rank),
                       .c = ttt_at(b, m->small, s->rank + s->states),
-                      .rates = m->rates,
+                      .a_log = w[RATES].values,
                       .bias = w[STEP_BIAS].values,
                       .skip = w[SKIP].values,
                       .kept = m->kept,
@@ -221,13 +223,11 @@ static void scan_backward(const ttt_layer *layer, const ttt_pass *pass, const tt
                                           .dl = m->dl,
                                           .db = ttt_at(b, m->dsmall, s->rank),
                                           .dc = ttt_at(b, m->dsmall, s->rank + s->states),
-                                          .drates = m->drates,
+                                          .da_log = g[RATES].values,
                                           .dbias = g[STEP_BIAS].values,
                                           .dskip = g[SKIP].values,
                                           .partial = m->partial};
-    b->ops->zero(b, m->drates, h_size(s));
     b->ops->scan_backward(b, &gradients, &scan);
-    b->ops->scan_rates_backward(b, g[RATES].values, m->drates, m->rates, s->inner, s->states);
     take(pass, m->r, m->small, small_of(s), 0, s->rank);
     b->ops->linear_backward_weight(b, &g[STEP], m->dl, m->r, R);
     b->ops->linear_backward_input(b, m->r, m->dl, &w[STEP], R, false);
@@ -327,6 +327,7 @@ const ttt_layer_ops ttt_layer_mamba = {.name = "mamba",
                                        .declare = declare,
                                        .work = work,
                                        .state = state,
+                                       .scratch_bytes = scratch_bytes,
                                        .layout = layout,
                                        .forward = forward,
                                        .backward = backward,

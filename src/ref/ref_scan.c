@@ -7,24 +7,10 @@
 
 static double softplus(double x) { return x > 0 ? x + log1p(exp(-x)) : log1p(exp(x)); }
 
-static void scan_rates(const ttt_backend *b, void *ratesv, const void *a_logv, int64_t E, int64_t N)
+static size_t scan_scratch_bytes(int64_t states)
 {
-    (void)b;
-    double *rates = ratesv;
-    const double *a_log = a_logv;
-    for (int64_t e = 0; e < E; e++)
-        for (int64_t n = 0; n < N; n++) rates[ttt_scan_place(E, N, e, n)] = -exp(a_log[e * N + n]);
-}
-
-static void scan_rates_backward(const ttt_backend *b, void *da_logv, const void *dratesv, const void *ratesv, int64_t E,
-                                int64_t N)
-{
-    (void)b;
-    double *da_log = da_logv;
-    const double *drates = dratesv, *rates = ratesv;
-    for (int64_t e = 0; e < E; e++)
-        for (int64_t n = 0; n < N; n++)
-            da_log[e * N + n] += drates[ttt_scan_place(E, N, e, n)] * rates[ttt_scan_place(E, N, e, n)];
+    (void)states;
+    return 0;
 }
 
 /* The operands of row `row` of the call. */
@@ -44,7 +30,7 @@ static void scan(const ttt_backend *b, void *outv, const ttt_scan *s)
 {
     (void)b;
     const int64_t E = s->channels, N = s->states;
-    const double *A = s->rates, *bias = s->bias, *D = s->skip;
+    const double *a_log = s->a_log, *bias = s->bias, *D = s->skip;
     for (int64_t i = 0; i < s->run_count; i++) {
         const ttt_run *run = &s->runs[i];
         double *h = (double *)run->state + s->state, *kept = s->kept ? (double *)s->kept + i * s->kept_stride : NULL;
@@ -58,7 +44,7 @@ static void scan(const ttt_backend *b, void *outv, const ttt_scan *s)
                 out[e] = D[e] * r.u[e];
                 for (int64_t n = 0; n < N; n++) {
                     const int64_t place = ttt_scan_place(E, N, e, n);
-                    h[place] = exp(dt * A[place]) * h[place] + w * r.b[n];
+                    h[place] = exp(-dt * exp(a_log[e * N + n])) * h[place] + w * r.b[n];
                     out[e] += h[place] * r.c[n];
                 }
             }
@@ -71,8 +57,8 @@ static void scan(const ttt_backend *b, void *outv, const ttt_scan *s)
 static void chunk_backward(const ttt_scan *s, const ttt_scan_gradients *d, int64_t first, int64_t count, int64_t e,
                            int64_t n, double before, double *g)
 {
-    const int64_t E = s->channels, place = ttt_scan_place(E, s->states, e, n);
-    const double A = ((const double *)s->rates)[place], bias = ((const double *)s->bias)[e];
+    const int64_t E = s->channels;
+    const double A = -exp(((const double *)s->a_log)[e * s->states + n]), bias = ((const double *)s->bias)[e];
     double h[TTT_SCAN_CHUNK + 1] = {before};
     for (int64_t t = 0; t < count; t++) {
         const row r = row_at(s, first + t);
@@ -91,7 +77,7 @@ static void chunk_backward(const ttt_scan *s, const ttt_scan_gradients *d, int64
         ((double *)d->du)[at] += dw * dt;
         ((double *)d->dl)[at] += dl;
         ((double *)d->dbias)[e] += dl;
-        ((double *)d->drates)[place] += dexponent * dt;
+        ((double *)d->da_log)[e * s->states + n] += dexponent * dt * A;
         *g *= a;
     }
 }
@@ -135,8 +121,7 @@ static void scan_backward(const ttt_backend *b, const ttt_scan_gradients *d, con
 
 void ttt_ref_ops_scan(ttt_ops *ops)
 {
-    ops->scan_rates = scan_rates;
-    ops->scan_rates_backward = scan_rates_backward;
+    ops->scan_scratch_bytes = scan_scratch_bytes;
     ops->scan = scan;
     ops->scan_backward = scan_backward;
 }

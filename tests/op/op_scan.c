@@ -57,8 +57,7 @@ static void run_scan(const ttt_backend *b, const op_case *c, void *const *x, int
 {
     const sizes z = sizes_of(c);
     ttt_run runs[RUNS];
-    void *rates = scratch(b, z.E * z.N), *small = ttt_at(b, x[4], begin * z.small);
-    b->ops->scan_rates(b, rates, x[5], z.E, z.N);
+    void *small = ttt_at(b, x[4], begin * z.small);
     const ttt_scan s = {.runs = runs,
                         .run_count = make_runs(runs, b, &z, x[1], NULL, begin, end),
                         .state = BEFORE,
@@ -69,11 +68,10 @@ static void run_scan(const ttt_backend *b, const op_case *c, void *const *x, int
                         .l = ttt_at(b, x[3], begin * z.E),
                         .b = small,
                         .c = ttt_at(b, small, z.N),
-                        .rates = rates,
+                        .a_log = x[5],
                         .bias = x[6],
                         .skip = x[7]};
     b->ops->scan(b, ttt_at(b, x[0], begin * z.E), &s);
-    free(rates);
 }
 
 /* ---- backward: du, dl, [db, dc], da_log, dbias, dskip, dstates, dout, u, l, [b, c], [a_log, bias, skip, states] ----
@@ -87,8 +85,7 @@ static void run_backward(const ttt_backend *b, const op_case *c, void *const *x,
     const sizes z = sizes_of(c);
     const int64_t EN = z.E * z.N;
     ttt_run runs[RUNS];
-    void *states = ttt_at(b, x[REST], EN + 2 * z.E), *moved = scratch(b, RUNS * z.state), *rates = scratch(b, EN),
-         *drates = scratch(b, EN), *out = scratch(b, z.R * z.E);
+    void *states = ttt_at(b, x[REST], EN + 2 * z.E), *moved = scratch(b, RUNS * z.state), *out = scratch(b, z.R * z.E);
     ttt_scan s = {.runs = runs,
                   .run_count = make_runs(runs, b, &z, moved, x[DSTATES], 0, z.R),
                   .state = BEFORE,
@@ -99,7 +96,7 @@ static void run_backward(const ttt_backend *b, const op_case *c, void *const *x,
                   .l = x[L],
                   .b = x[SMALL],
                   .c = ttt_at(b, x[SMALL], z.N),
-                  .rates = rates,
+                  .a_log = x[REST],
                   .bias = ttt_at(b, x[REST], EN),
                   .skip = ttt_at(b, x[REST], EN + z.E),
                   .kept_stride = ttt_scan_kept(z.R, z.E, z.N) + 1};
@@ -108,19 +105,16 @@ static void run_backward(const ttt_backend *b, const op_case *c, void *const *x,
                                   .dl = x[DL],
                                   .db = x[DSMALL],
                                   .dc = ttt_at(b, x[DSMALL], z.N),
-                                  .drates = drates,
+                                  .da_log = x[DA_LOG],
                                   .dbias = x[DBIAS],
                                   .dskip = x[DSKIP],
                                   .partial = scratch(b, ttt_scan_partial(z.R, z.E, z.N))};
     s.kept = scratch(b, RUNS * s.kept_stride);
     b->ops->copy(b, moved, states, RUNS * z.state);
-    b->ops->zero(b, drates, EN);
-    b->ops->scan_rates(b, rates, x[REST], z.E, z.N);
     b->ops->scan(b, out, &s);
     b->ops->scan_backward(b, &d, &s);
-    b->ops->scan_rates_backward(b, x[DA_LOG], drates, rates, z.E, z.N);
-    void *const blocks[] = {moved, rates, drates, out, d.partial, s.kept};
-    for (int i = 0; i < 6; i++) free(blocks[i]);
+    void *const blocks[] = {moved, out, d.partial, s.kept};
+    for (int i = 0; i < 4; i++) free(blocks[i]);
 }
 
 /* ---- magnitudes ---- */

@@ -81,12 +81,30 @@ static bool is_one_of(const char *name, const char *const *names)
 static double counted(const ttt_backend *backend)
 {
     static const char *const products[] = {"linear", "conv", "scan", "attention", "delta", NULL};
-    static const char *const others[] = {
-        "zero",       "fill",      "copy",      "copy_rows",     "transpose", "add",
-        "embed",      "rmsnorm",   "norm_gate", "swiglu",        "silu",      "rotate",
-        "rotate_at",  "rate",      "conv_tail", "scan_rates",    "silu_l2",   "position_factor",
-        "keys_write", "keys_read", "pack",      "cross_entropy", "elu1",      "decay",
-        NULL};
+    static const char *const others[] = {"zero",
+                                         "fill",
+                                         "copy",
+                                         "copy_rows",
+                                         "transpose",
+                                         "add",
+                                         "embed",
+                                         "rmsnorm",
+                                         "norm_gate",
+                                         "swiglu",
+                                         "silu",
+                                         "rotate",
+                                         "rotate_at",
+                                         "rate",
+                                         "conv_tail",
+                                         "silu_l2",
+                                         "position_factor",
+                                         "keys_write",
+                                         "keys_read",
+                                         "pack",
+                                         "cross_entropy",
+                                         "elu1",
+                                         "decay",
+                                         NULL};
     const ttt_profile profile = ttt_timed_profile(backend);
     double sum = 0;
     for (size_t i = 0; i < profile.count; i++) {
