@@ -95,6 +95,9 @@ int main(void)
     verify(TTT_SOURCE_DIR "/tests/golden/mlp_share_k17", "mlp_share_k17", &options);
     /* grouped queries and a window, without gradients, which training steps show too */
     verify(TTT_SOURCE_DIR "/tests/golden/mistral_window", "mistral_window", &options);
+    /* what is read and kept; gradients and training are in ../shared's */
+    if (!rounds_far("gated_deltanet", &options))
+        verify(TTT_SOURCE_DIR "/tests/golden/gated_deltanet", "gated_deltanet", &options);
     for (size_t i = 0; i < sizeof folders / sizeof *folders; i++) verify_shared(folders[i], &options);
     return test_end();
 }
