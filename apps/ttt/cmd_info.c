@@ -197,7 +197,7 @@ static ttt_status print_model(const options *o)
         printf("model         %s\n", o->model);
         print_config(ttt_model_config(model));
         print_state(model);
-        printf("FLOPs         ");
+        printf("FLOPs a token ");
         ttt_app_print_flops(ttt_model_config(model), context_of(model));
         printf("backend       %s (%s), products in %s, %d thread%s\n", ttt_model_backend(model), ttt_model_isa(model),
                ttt_model_precision(model), threads, threads == 1 ? "" : "s");

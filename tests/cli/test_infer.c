@@ -127,7 +127,7 @@ static void test_info(void)
 {
     CLI_SAYS(0, "parameters    27944\n", "$TTT info -m model");
     CLI_SAYS(0, "state         12032 bytes a sequence, however long", "$TTT info -m model");
-    CHECK(strstr(cli_output, "form          ttt\n") && strstr(cli_output, "FLOPs         "));
+    CHECK(strstr(cli_output, "form          ttt\n") && strstr(cli_output, "FLOPs a token "));
     CLI_SAYS(0, "tokenizer     257 ids, any bytes, end-of-text is 0", "$TTT info -m model");
     CLI_SAYS(0, "backend       ref", "$TTT info -m model --backend ref");
     CLI_OK("printf '{\"step\":1,\"loss\":5}\\n{\"step\":2,\"loss\":4.25}\\n{\"step\":2,\"valid_loss\":4.5}\\n' "
