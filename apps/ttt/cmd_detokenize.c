@@ -8,7 +8,6 @@
 #include <string.h>
 
 #include "text_io.h"
-#include "usage.h"
 
 enum { KEY_SKIP = 0x2000 };
 
@@ -16,15 +15,8 @@ static error_t parse(int key, char *argument, struct argp_state *state)
 {
     text_io *io = state->input;
     switch (key) {
-    case 't':
-    case 'm': io->path = argument; return 0;
-    case 'j': io->jsonl = true; return 0;
     case KEY_SKIP: io->skip_special = true; return 0;
-    case ARGP_KEY_ARG: io->inputs[io->input_count++] = argument; return 0;
-    case ARGP_KEY_END:
-        if (!io->path) ttt_app_usage(state, "give --tokenizer FILE");
-        return 0;
-    default: return ARGP_ERR_UNKNOWN;
+    default: return ttt_text_io_parse(key, argument, state);
     }
 }
 
@@ -107,12 +99,6 @@ int ttt_cmd_detokenize(int argc, char **argv)
                                             "  ttt detokenize -t model ids.txt\n"
                                             "  ttt tokenize -t model book.txt | ttt detokenize -t model\n"
                                             "  ttt detokenize -t model --jsonl ids.jsonl"};
-    const char **inputs = calloc((size_t)argc + 1, sizeof *inputs);
-    if (!inputs) return ttt_app_fail("out of memory");
-    text_io io = {.inputs = inputs};
-    ttt_app_parse(&argp, argc, argv, &io);
-    if (io.input_count == 0) io.inputs[io.input_count++] = "-";
-    const int code = ttt_text_io_run(&io, io.jsonl ? detokenize_lines : detokenize_text);
-    free(inputs);
-    return code;
+    text_io io = {0};
+    return ttt_text_io_command(&io, &argp, argc, argv, detokenize_text, detokenize_lines);
 }

@@ -6,7 +6,6 @@
 #include <string.h>
 
 #include "text_io.h"
-#include "usage.h"
 
 enum { KEY_PARSE = 0x2000, KEY_NO_PARSE, KEY_NO_TRUNCATION };
 
@@ -14,17 +13,10 @@ static error_t parse(int key, char *argument, struct argp_state *state)
 {
     text_io *io = state->input;
     switch (key) {
-    case 't':
-    case 'm': io->path = argument; return 0;
-    case 'j': io->jsonl = true; return 0;
     case KEY_PARSE: io->parse_special = 1; return 0;
     case KEY_NO_PARSE: io->parse_special = 0; return 0;
     case KEY_NO_TRUNCATION: io->truncate = false; return 0;
-    case ARGP_KEY_ARG: io->inputs[io->input_count++] = argument; return 0;
-    case ARGP_KEY_END:
-        if (!io->path) ttt_app_usage(state, "give --tokenizer FILE");
-        return 0;
-    default: return ARGP_ERR_UNKNOWN;
+    default: return ttt_text_io_parse(key, argument, state);
     }
 }
 
@@ -94,12 +86,6 @@ int ttt_cmd_tokenize(int argc, char **argv)
                                             "  ttt tokenize -t model book.txt\n"
                                             "  echo \"one line\" | ttt tokenize -t tokenizer.json\n"
                                             "  ttt tokenize -t model --jsonl documents.jsonl"};
-    const char **inputs = calloc((size_t)argc + 1, sizeof *inputs);
-    if (!inputs) return ttt_app_fail("out of memory");
-    text_io io = {.parse_special = -1, .truncate = true, .inputs = inputs};
-    ttt_app_parse(&argp, argc, argv, &io);
-    if (io.input_count == 0) io.inputs[io.input_count++] = "-";
-    const int code = ttt_text_io_run(&io, io.jsonl ? tokenize_lines : tokenize_text);
-    free(inputs);
-    return code;
+    text_io io = {.parse_special = -1, .truncate = true};
+    return ttt_text_io_command(&io, &argp, argc, argv, tokenize_text, tokenize_lines);
 }

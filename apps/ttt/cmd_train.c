@@ -191,13 +191,13 @@ static void tell_length(const ttt_train_run *run, const arguments *a)
     int64_t sequences;
     if (a->run.steps || a->run.epochs > 0 || a->run.minutes > 0) return;
     if (ttt_data_sequences(ttt_train_run_data(run), TTT_SPLIT_TRAIN, options->context, &sequences) != TTT_OK) return;
-    const int64_t taken = options->steps * options->batch, epoch = sequences / options->batch;
-    if (taken >= 2 * sequences)
+    const int64_t updates = sequences / options->batch, epoch = updates > 1 ? updates : 1;
+    if (options->steps > epoch)
         fprintf(stderr,
                 "the text is short, too little to learn from in one epoch of %lld update%s: %lld are taken, which go "
-                "through it %.0f times (--steps, --epochs and --minutes say otherwise)\n",
-                (long long)(epoch ? epoch : 1), epoch > 1 ? "s" : "", (long long)options->steps,
-                (double)taken / (double)sequences);
+                "through it %.1f times (--steps, --epochs and --minutes say otherwise)\n",
+                (long long)epoch, epoch > 1 ? "s" : "", (long long)options->steps,
+                (double)(options->steps * options->batch) / (double)sequences);
 }
 
 static void introduce(const ttt_train_run *run, const arguments *a)

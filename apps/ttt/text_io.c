@@ -5,6 +5,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "usage.h"
+
 static const char *input_name(const text_io *io) { return strcmp(io->input, "-") == 0 ? "standard input" : io->input; }
 
 int ttt_text_io_fail(const text_io *io, const char *message)
@@ -62,15 +64,35 @@ static int run_input(text_io *io, text_io_each each)
     return code;
 }
 
-int ttt_text_io_run(text_io *io, text_io_each each)
+error_t ttt_text_io_parse(int key, char *argument, struct argp_state *state)
 {
-    const ttt_status status = ttt_tokenizer_open(&io->tokenizer, io->path);
-    if (status != TTT_OK) return ttt_app_failed(status);
+    text_io *io = state->input;
+    switch (key) {
+    case 't':
+    case 'm': io->path = argument; return 0;
+    case 'j': io->jsonl = true; return 0;
+    case ARGP_KEY_ARG: io->inputs[io->input_count++] = argument; return 0;
+    case ARGP_KEY_END:
+        if (!io->path) ttt_app_usage(state, "give --tokenizer FILE");
+        if (io->input_count == 0) io->inputs[io->input_count++] = "-";
+        return 0;
+    default: return ARGP_ERR_UNKNOWN;
+    }
+}
+
+int ttt_text_io_command(text_io *io, const struct argp *argp, int argc, char **argv, text_io_each text,
+                        text_io_each lines)
+{
+    io->inputs = calloc((size_t)argc + 1, sizeof *io->inputs);
+    if (!io->inputs) return ttt_app_fail("out of memory");
+    ttt_app_parse(argp, argc, argv, io);
     int code = 0;
+    if (ttt_tokenizer_open(&io->tokenizer, io->path) != TTT_OK) code = ttt_app_failed(TTT_ERR_FORMAT);
     for (int i = 0; i < io->input_count && code == 0; i++) {
         io->input = io->inputs[i];
-        code = run_input(io, each);
+        code = run_input(io, io->jsonl ? lines : text);
     }
     ttt_tokenizer_free(io->tokenizer);
+    free(io->inputs);
     return code;
 }

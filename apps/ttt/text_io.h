@@ -31,8 +31,12 @@ typedef int (*text_io_each)(text_io *io, FILE *input);
 /* Changes one object of a .jsonl file; the result is an exit code. */
 typedef int (*text_io_change)(text_io *io, json_t *object);
 
-/* Opens the tokenizer, and each input for `each`. */
-int ttt_text_io_run(text_io *io, text_io_each each);
+/* Of argp's keys those that both commands have. */
+error_t ttt_text_io_parse(int key, char *argument, struct argp_state *state);
+
+/* The command: reads its line, opens the tokenizer, and each input for `text`, or for `lines` with --jsonl. */
+int ttt_text_io_command(text_io *io, const struct argp *argp, int argc, char **argv, text_io_each text,
+                        text_io_each lines);
 
 /* Reads objects, one a line, and writes them as `change` leaves them. */
 int ttt_text_io_lines(text_io *io, FILE *input, text_io_change change);
