@@ -184,9 +184,10 @@ static void test_signals(void)
     CLI_OK("rm -rf stopped; { " TRAIN "-o stopped --steps 4000 --eval-every 1; echo $? >code; } 2>&1 | head -n 1");
     CLI_SAYS(0, "141", "cat code && test -s stopped/model.safetensors");
     CLI_OK("rm -rf stopped");
-    const pid_t child = cli_start("nohup " TRAIN "-o stopped --steps 4000");
+    const pid_t child = cli_start("nohup " TRAIN "-o stopped --steps 4000 --save-every 100");
     CHECK(cli_await(child, "stopped/metrics.jsonl"));
     kill(child, SIGHUP);
+    CHECK(cli_await(child, "stopped/checkpoint/step-000000100.safetensors"));
     kill(child, SIGTERM);
     CHECK_EQ(cli_wait(child), 128 + SIGTERM);
 }
