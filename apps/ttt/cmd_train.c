@@ -271,8 +271,8 @@ static int run_and_tell(arguments *a)
         ttt_train_run_close(run);
         return 0;
     }
-    introduce(run, a);
     ttt_app_catch_signals("\nstopping after this update; again: at once\n", true);
+    introduce(run, a);
     status = train(run, &progress);
     if (status == TTT_ERR_INTERRUPTED)
         fprintf(stderr, "stopped and saved after step %lld; to go on: ttt train -o %s\n",
