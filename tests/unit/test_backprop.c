@@ -210,13 +210,14 @@ int main(void)
     static const char *const others[] = {"mamba,conv+mamba+ffn"};
     for (int learner = TTT_LEARNER_LINEAR; learner <= TTT_LEARNER_MLP; learner++) {
         for (int mamba = 0; mamba < 2; mamba++) {
+            if (test_small() && !(learner == TTT_LEARNER_MLP && mamba)) continue;
             const ttt_config config = small_config((ttt_learner_kind)learner, mamba);
             test_all(&config, false);
         }
     }
     for (size_t i = 0; i < sizeof others / sizeof *others; i++) {
         const ttt_config config = layers_config(others[i]);
-        test_all(&config, true);
+        test_all(&config, !test_small());
     }
     return test_end();
 }
