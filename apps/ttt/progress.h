@@ -36,10 +36,10 @@ void ttt_progress_show(ttt_progress *progress, ttt_progress_figures figures);
 /* For work that may be short: what is done of it and, from its second second on, how long it will take; `part` of it is
  * done, or it is negative where that is not known. Work with another text than before begins at its first second.
  * TTT_ERR_INTERRUPTED if a signal asks for the end. */
-ttt_status ttt_progress_note(void *progress, double part, const char *doing);
+ttt_status ttt_progress_note(void *context, double part, const char *doing);
 
 /* An update that takes longer than ten seconds: `done` of its `passes` are. */
-void ttt_progress_pass(void *progress, int64_t step, int64_t done, int64_t passes);
+void ttt_progress_pass(void *context, int64_t step, int64_t done, int64_t passes);
 
 /* A line of text of its own, such as an evaluation's result; the progress line continues below it. */
 void ttt_progress_say(ttt_progress *progress, const char *format, ...) __attribute__((format(printf, 2, 3)));

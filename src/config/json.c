@@ -69,7 +69,7 @@ static ttt_status read_type(ttt_config *config, const json_t *object, const char
     const ttt_key *key = ttt_key_find("model_type");
     const json_t *value = json_object_get(object, key->name);
     const char *why;
-    if (value && json_is_string(value) && ttt_form_known_stranger(json_string_value(value), &why))
+    if (json_is_string(value) && ttt_form_known_stranger(json_string_value(value), &why))
         return ttt_fail(TTT_ERR_UNSUPPORTED, "%s: model_type \"%.64s\" is not supported: %s", where,
                         json_string_value(value), why);
     if (value) return key->kind->from_json(key, config, value, where);

@@ -185,7 +185,8 @@ static double target_loss(const float *z, const float *k, const float *v, const 
     for (int64_t d = 0; d < D; d++) variance += ((double)z[d] - mean) * ((double)z[d] - mean) / (double)D;
     const double scale = 1 / sqrt(variance + 1e-6);
     for (int64_t d = 0; d < D; d++) {
-        const double y = weight ? (double)weight[d] * (((double)z[d] - mean) * scale) + (double)bias[d] : (double)z[d];
+        const double y = weight && bias ? (double)weight[d] * (((double)z[d] - mean) * scale) + (double)bias[d]
+                                        : (double)z[d];
         const double error = y - (k ? (double)v[d] - (double)k[d] : (double)v[d]);
         loss += error * error / (double)D;
     }

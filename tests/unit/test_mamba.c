@@ -76,7 +76,7 @@ static void steps(const ttt_config *config, double least, double most)
 static void first_values(void)
 {
     ttt_config config = mamba_config();
-    float rates[E * N];
+    float rates[E * N] = {0};
     CHECK_EQ(values_of(&config, "A_log", rates), E * N);
     for (int i = 0; i < E * N; i++) CHECK_NEAR((double)rates[i], log(i % N + 1), 1e-6);
     constant(&config, "D", E, 1);
