@@ -76,8 +76,7 @@ static void forward(const ttt_layer *layer, const ttt_pass *pass, const ttt_para
     const ttt_backend *b = pass->backend;
     const int64_t W = shape_of(layer)->taps;
     const memory m = carve(layer, pass, &(ttt_arena){.base = saved}, &(ttt_arena){.base = scratch});
-    for (int64_t n = 0; m.tails && n < pass->run_count; n++)
-        b->ops->copy(b, ttt_at(b, m.tails, n * tail_size(layer)), tail_of(layer, b, &pass->runs[n]), tail_size(layer));
+    ttt_layer_keep(pass, m.tails, layer->state_offset, tail_size(layer));
     b->ops->conv(b, m.y, x, w[WEIGHT].values, w[BIAS].values, pass->runs, pass->run_count, layer->state_offset,
                  layer->width, W);
     b->ops->conv_tail(b, x, pass->runs, pass->run_count, layer->state_offset, layer->width, W);

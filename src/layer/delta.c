@@ -219,11 +219,9 @@ static void input_forward(const ttt_layer *layer, const ttt_pass *pass, const tt
 {
     const ttt_backend *b = pass->backend;
     const shape *s = shape_of(layer);
-    const int64_t R = pass->rows, width = width_of(s, input), tail = tail_offset(layer, input),
-                  size = tail_size(s, input);
+    const int64_t R = pass->rows, width = width_of(s, input), tail = tail_offset(layer, input);
     b->ops->linear(b, m->projected[input], x, &w[Q + input], R, false);
-    for (int64_t n = 0; m->tails[input] && n < pass->run_count; n++)
-        b->ops->copy(b, ttt_at(b, m->tails[input], n * size), ttt_at(b, pass->runs[n].state, tail), size);
+    ttt_layer_keep(pass, m->tails[input], tail, tail_size(s, input));
     b->ops->conv(b, m->mixed[input], m->projected[input], w[CONV_Q + input].values, NULL, pass->runs, pass->run_count,
                  tail, width, s->taps);
     b->ops->conv_tail(b, m->projected[input], pass->runs, pass->run_count, tail, width, s->taps);

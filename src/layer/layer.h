@@ -163,6 +163,15 @@ static inline void *ttt_layer_reals(ttt_arena *arena, const ttt_pass *pass, int6
     return ttt_arena_push(arena, rows * columns, pass->backend->real);
 }
 
+/* tails [runs, size]: what the states of the runs have at `offset`, for a backward that needs what the forward found;
+ * nothing where `tails` is NULL, as in inference. */
+static inline void ttt_layer_keep(const ttt_pass *pass, void *tails, int64_t offset, int64_t size)
+{
+    const ttt_backend *b = pass->backend;
+    for (int64_t n = 0; tails && n < pass->run_count; n++)
+        b->ops->copy(b, ttt_at(b, tails, n * size), ttt_at(b, pass->runs[n].state, offset), size);
+}
+
 /* ---- a block: its parts one after another ---- */
 
 enum { TTT_BLOCK_PARTS = 3 };

@@ -158,9 +158,8 @@ static void convolve(const ttt_layer *layer, const ttt_pass *pass, const ttt_par
 {
     const ttt_backend *b = pass->backend;
     const shape *s = shape_of(layer);
-    const int64_t tail = tail_offset(layer), size = tail_size(s);
-    for (int64_t n = 0; m->tails && n < pass->run_count; n++)
-        b->ops->copy(b, ttt_at(b, m->tails, n * size), ttt_at(b, pass->runs[n].state, tail), size);
+    const int64_t tail = tail_offset(layer);
+    ttt_layer_keep(pass, m->tails, tail, tail_size(s));
     b->ops->conv(b, m->conv, m->before, w[CONV].values, w[CONV_BIAS].values, pass->runs, pass->run_count, tail,
                  s->inner, s->taps);
     b->ops->conv_tail(b, m->before, pass->runs, pass->run_count, tail, s->inner, s->taps);

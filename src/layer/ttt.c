@@ -288,11 +288,9 @@ static void share_queries_and_keys(const ttt_layer *layer, const ttt_pass *pass,
                                    const void *x)
 {
     const ttt_backend *b = pass->backend;
-    const int64_t C = layer->width, W = ttt_shape_of(layer)->taps, tail = tail_offset(layer, b),
-                  size = ttt_tail_reals(layer);
+    const int64_t C = layer->width, W = ttt_shape_of(layer)->taps, tail = tail_offset(layer, b);
     b->ops->linear(b, kept->u, x, &w[TTT_Q], pass->rows, false);
-    for (int64_t n = 0; kept->u_tail && n < pass->run_count; n++)
-        b->ops->copy(b, ttt_at(b, kept->u_tail, n * size), ttt_at(b, pass->runs[n].state, tail), size);
+    ttt_layer_keep(pass, kept->u_tail, tail, ttt_tail_reals(layer));
     b->ops->conv(b, kept->q, kept->u, w[TTT_CONV_Q].values, w[TTT_CONV_Q_BIAS].values, pass->runs, pass->run_count,
                  tail, C, W);
     b->ops->conv(b, kept->k, kept->u, w[TTT_CONV_K].values, w[TTT_CONV_K_BIAS].values, pass->runs, pass->run_count,
