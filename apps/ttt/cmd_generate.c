@@ -22,6 +22,8 @@ enum {
     KEY_TOP_P,
     KEY_MIN_P,
     KEY_REPETITION,
+    KEY_FREQUENCY,
+    KEY_PRESENCE,
     KEY_STOP,
     KEY_IGNORE_EOS,
     KEY_NO_BOS,
@@ -34,9 +36,12 @@ typedef struct options {
     bool interactive, ignore_eos, no_bos, parse_special, verbose;
     int64_t max_new_tokens, top_k;                /* -2, -1: not given */
     double temperature, top_p, min_p, repetition; /* NaN: not given */
+    double frequency, presence;
     uint64_t seed;
     const char **stops;
     size_t stop_count;
+    ttt_logit_bias *biases;
+    int64_t bias_count;
     ttt_model_options compute;
 } options;
 
@@ -54,8 +59,15 @@ static const struct argp_option option_list[] = {
     {"parse-special", KEY_PARSE_SPECIAL, NULL, 0, "special tokens written in the prompt become these tokens", 1},
     {"stop", KEY_STOP, "TEXT", 0, "ends before this text; may be given several times", 2},
     {"ignore-eos", KEY_IGNORE_EOS, NULL, 0, "goes on behind end-of-text, which is then shown", 2},
-    {NULL, 0, NULL, 0, "Sampling, in this order (generation_config.json, then these, replace the defaults):", 3},
+    {NULL, 0, NULL, 0,
+     "Sampling: bias, penalties, temperature, top-k, top-p, min-p, in this order (generation_config.json, then "
+     "these, replace the defaults):",
+     3},
+    {"logit-bias", 'l', "ID+X|ID-X", 0, "adds X to the logit of a token, or subtracts it; may be given several times",
+     3},
     {"repetition-penalty", KEY_REPETITION, "X", 0, "divides positive logits of tokens seen; default 1: off", 3},
+    {"frequency-penalty", KEY_FREQUENCY, "X", 0, "subtracts X for each time a token was written; default 0: off", 3},
+    {"presence-penalty", KEY_PRESENCE, "X", 0, "subtracts X if a token was written; default 0: off", 3},
     {"temperature", KEY_TEMPERATURE, "X", 0, "default 0.8; 0: always the most likely token", 3},
     {"temp", 0, NULL, OPTION_ALIAS, NULL, 3},
     {"top-k", KEY_TOP_K, "N", 0, "only the N most likely tokens; default 0: off", 3},
@@ -73,6 +85,19 @@ static uint64_t parse_seed(const struct argp_state *state, const char *text)
     if (*text < '0' || *text > '9' || *end != '\0' || errno != 0 || seed > UINT64_MAX)
         ttt_app_usage(state, "--seed is \"%s\": give a whole number from 0 to %" PRIu64, text, UINT64_MAX);
     return seed;
+}
+
+/* "15043-1.5", as llama.cpp has it. */
+static ttt_logit_bias parse_bias(const struct argp_state *state, char *text)
+{
+    const size_t digits = strspn(text, "0123456789");
+    const char sign = text[digits];
+    if (digits == 0 || (sign != '+' && sign != '-'))
+        ttt_app_usage(state, "--logit-bias is \"%s\": give an id and what is added, such as 17+2.5 or 17-100", text);
+    text[digits] = '\0';
+    const int64_t id = ttt_app_integer(state, "the id of --logit-bias", text, 0, INT32_MAX);
+    const double bias = ttt_app_number(state, "the number of --logit-bias", text + digits + 1, 0, 100);
+    return (ttt_logit_bias){(int32_t)id, (float)(sign == '-' ? -bias : bias)};
 }
 
 static error_t parse(int key, char *argument, struct argp_state *state)
@@ -93,6 +118,9 @@ static error_t parse(int key, char *argument, struct argp_state *state)
     case KEY_REPETITION:
         o->repetition = ttt_app_number(state, "--repetition-penalty", argument, 1e-9, INFINITY);
         return 0;
+    case KEY_FREQUENCY: o->frequency = ttt_app_number(state, "--frequency-penalty", argument, -2, 2); return 0;
+    case KEY_PRESENCE: o->presence = ttt_app_number(state, "--presence-penalty", argument, -2, 2); return 0;
+    case 'l': o->biases[o->bias_count++] = parse_bias(state, argument); return 0;
     case KEY_STOP:
         if (!*argument) ttt_app_usage(state, "--stop is empty: give the text to stop at");
         o->stops[o->stop_count++] = argument;
@@ -184,7 +212,7 @@ static ttt_status turn(session *s, const char *text, size_t size)
     ttt_ids ids = {0};
     ttt_status status = encode(s, text, size, &ids);
     if (status == TTT_OK) {
-        const ttt_generate_sink sink = {show_piece, show_progress, s};
+        const ttt_generate_sink sink = {.piece = show_piece, .progress = show_progress, .context = s};
         ttt_generate_stats stats = {0};
         ttt_progress_init(&s->progress, stderr, 0);
         ttt_app_catch_signals(NULL,
@@ -285,6 +313,10 @@ static ttt_status choose_options(session *s)
     if (!isnan(o->top_p)) g->sampling.top_p = o->top_p;
     if (!isnan(o->min_p)) g->sampling.min_p = o->min_p;
     if (!isnan(o->repetition)) g->sampling.repetition_penalty = o->repetition;
+    g->sampling.frequency_penalty = o->frequency;
+    g->sampling.presence_penalty = o->presence;
+    g->sampling.logit_bias = o->biases;
+    g->sampling.logit_bias_count = o->bias_count;
     g->sampling.seed = o->seed;
     g->ignore_eos = o->ignore_eos;
     g->stops = o->stops;
@@ -323,7 +355,8 @@ int ttt_cmd_generate(int argc, char **argv)
                                      NULL};
     options o = {.max_new_tokens = -2, .top_k = -1, .temperature = NAN, .top_p = NAN, .min_p = NAN, .repetition = NAN};
     o.stops = calloc((size_t)argc, sizeof *o.stops);
-    if (!o.stops) return ttt_app_fail("out of memory");
+    o.biases = calloc((size_t)argc, sizeof *o.biases);
+    if (!o.stops || !o.biases) return ttt_app_fail("out of memory");
     ttt_app_parse(&argp, argc, argv, &o);
 
     session s = {.o = &o, .started = ttt_app_seconds()};
@@ -347,5 +380,6 @@ int ttt_cmd_generate(int argc, char **argv)
     ttt_model_free(s.model);
     free(file);
     free(o.stops);
+    free(o.biases);
     return code;
 }

@@ -57,6 +57,12 @@ TTT_API TTT_NODISCARD ttt_status ttt_session_took(ttt_session *session, int32_t 
  * is the session's until its next call. What nobody asks for is kept. */
 TTT_API void ttt_session_text(ttt_session *session, const char **text, size_t *size);
 
+/* Log-probabilities of the ids read and chosen since the last call, in their order, where the options ask for them:
+ * those of the prompt once they are read, that of a new id when it is chosen. They are the session's until its next
+ * call. What nobody asks for is kept. With those of the prompt it is read at most as many tokens at a time as make
+ * logits of a few megabytes, and the first id of each prompt has none, also behind what was read before. */
+TTT_API const ttt_token_logprob *ttt_session_logprobs(ttt_session *session, int64_t *count);
+
 /* Ends the text where it is (TTT_FINISH_CANCELLED): an id that was chosen is still wanted, the rest of a prompt is
  * dropped. Without a text that is being written it does nothing. */
 TTT_API void ttt_session_cancel(ttt_session *session);

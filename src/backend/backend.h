@@ -10,8 +10,8 @@
  *
  * A backend serves one caller at a time: operations share its scratch and threads. What touches operands alone is free
  * of that on a backend of one thread that is not timed, which any number of threads may then use at once: alloc, free,
- * from, to, zero, copy, add, keys_write, keys_read, packed_size, pack, a learner's sizes, reset, export_state and
- * import_state.
+ * from, to, zero, copy, add, keys_write, keys_read, packed_size, pack, cross_entropy, a learner's sizes, reset,
+ * export_state and import_state.
  *
  * Shape letters: R rows (tokens of all sequences in the call), C width, H heads, D head size, K mini-batch, F ffn
  * width, V vocabulary, W convolution width; N and M are outputs and inputs of a product. Equations: docs/MATH.md.

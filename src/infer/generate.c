@@ -18,6 +18,14 @@ static ttt_status show(ttt_session *session, int32_t id, const ttt_generate_sink
     return sink->piece ? sink->piece(sink->context, id, text, size) : TTT_OK;
 }
 
+/* What nobody takes would be kept: so it is asked for in any case. */
+static ttt_status show_logprobs(ttt_session *session, const ttt_generate_sink *sink)
+{
+    int64_t count;
+    const ttt_token_logprob *list = ttt_session_logprobs(session, &count);
+    return count > 0 && sink->logprobs ? sink->logprobs(sink->context, list, count) : TTT_OK;
+}
+
 /* One step; a sink that ends the text sets *ended. */
 static ttt_status step(ttt_context *context, ttt_session *session, const ttt_feed *feed, int64_t total,
                        const ttt_generate_sink *sink, ttt_status *ended)
@@ -29,6 +37,8 @@ static ttt_status step(ttt_context *context, ttt_session *session, const ttt_fee
     const int64_t done = ttt_session_stats(session)->prompt_tokens;
     ttt_status status = TTT_OK;
     if (done > before && sink->progress) status = sink->progress(sink->context, done, total);
+    const ttt_status told = show_logprobs(session, sink);
+    if (status == TTT_OK) status = told;
     if (id >= 0) {
         const ttt_status shown = show(session, id, sink);
         if (status == TTT_OK) status = shown;

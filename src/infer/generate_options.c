@@ -16,7 +16,7 @@ enum { CONFIG_BYTES_MAX = 1 << 20 };
 
 void ttt_generate_options_init(ttt_generate_options *options)
 {
-    *options = (ttt_generate_options){.max_new_tokens = 256};
+    *options = (ttt_generate_options){.max_new_tokens = 256, .logprobs = -1};
     ttt_sampling_init(&options->sampling);
 }
 

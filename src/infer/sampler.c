@@ -17,10 +17,17 @@ typedef struct candidate {
     int32_t id;
 } candidate;
 
+/* What changes the logit of one id. */
+typedef struct change {
+    float bias;
+    int32_t written; /* times, at most INT32_MAX */
+    bool seen;
+} change;
+
 struct ttt_sampler {
     ttt_sampling options;
     int64_t vocabulary;
-    bool *seen;            /* [V] */
+    change *changes;       /* [V] */
     candidate *candidates; /* [V] */
 };
 
@@ -29,8 +36,16 @@ void ttt_sampling_init(ttt_sampling *sampling)
     *sampling = (ttt_sampling){.repetition_penalty = 1, .temperature = 0.8, .top_p = 0.95};
 }
 
+static ttt_status check_penalty(const char *name, double value)
+{
+    if (value >= -2 && value <= 2) return TTT_OK;
+    return ttt_fail(TTT_ERR_ARGUMENT, "%s is %g: give a number from -2 to 2, 0 for none", name, value);
+}
+
 ttt_status ttt_sampling_check(const ttt_sampling *s)
 {
+    TTT_TRY(check_penalty("frequency_penalty", s->frequency_penalty));
+    TTT_TRY(check_penalty("presence_penalty", s->presence_penalty));
     if (!(s->repetition_penalty > 0) || !isfinite(s->repetition_penalty))
         return ttt_fail(TTT_ERR_ARGUMENT, "repetition_penalty is %g: give a positive number, 1 for none",
                         s->repetition_penalty);
@@ -41,6 +56,34 @@ ttt_status ttt_sampling_check(const ttt_sampling *s)
         return ttt_fail(TTT_ERR_ARGUMENT, "top_p is %g: give a number above 0, up to 1 (off)", s->top_p);
     if (!(s->min_p >= 0 && s->min_p <= 1))
         return ttt_fail(TTT_ERR_ARGUMENT, "min_p is %g: give a number from 0 (off) to 1", s->min_p);
+    return TTT_OK;
+}
+
+static ttt_status read_bias(ttt_sampler *sampler)
+{
+    const ttt_sampling *s = &sampler->options;
+    for (int64_t i = 0; s->logit_bias && i < s->logit_bias_count; i++) {
+        const ttt_logit_bias *bias = &s->logit_bias[i];
+        if (bias->id < 0 || bias->id >= sampler->vocabulary)
+            return ttt_fail(TTT_ERR_ARGUMENT, "logit_bias names id %ld, but the model knows ids 0 to %lld",
+                            (long)bias->id, (long long)sampler->vocabulary - 1);
+        if (!(bias->bias >= -100 && bias->bias <= 100))
+            return ttt_fail(TTT_ERR_ARGUMENT, "the logit_bias of id %ld is %g: give a number from -100 to 100",
+                            (long)bias->id, (double)bias->bias);
+        sampler->changes[bias->id].bias += bias->bias;
+    }
+    return TTT_OK;
+}
+
+static ttt_status init(ttt_sampler *sampler, const ttt_sampling *sampling, int64_t vocabulary)
+{
+    *sampler = (ttt_sampler){.options = *sampling,
+                             .vocabulary = vocabulary,
+                             .changes = ttt_alloc((size_t)vocabulary, sizeof *sampler->changes),
+                             .candidates = ttt_alloc((size_t)vocabulary, sizeof *sampler->candidates)};
+    if (!sampler->changes || !sampler->candidates) return TTT_ERR_MEMORY;
+    TTT_TRY(read_bias(sampler));
+    sampler->options.logit_bias = NULL; /* the caller's */
     return TTT_OK;
 }
 
@@ -55,13 +98,10 @@ ttt_status ttt_sampler_new(ttt_sampler **out, const ttt_sampling *sampling, int6
         return ttt_fail(TTT_ERR_ARGUMENT, "%lld logits: give the size of a vocabulary", (long long)vocabulary);
     ttt_sampler *sampler = ttt_alloc(1, sizeof *sampler);
     if (!sampler) return TTT_ERR_MEMORY;
-    *sampler = (ttt_sampler){.options = *sampling,
-                             .vocabulary = vocabulary,
-                             .seen = ttt_alloc((size_t)vocabulary, sizeof *sampler->seen),
-                             .candidates = ttt_alloc((size_t)vocabulary, sizeof *sampler->candidates)};
-    if (!sampler->seen || !sampler->candidates) {
+    const ttt_status status = init(sampler, sampling, vocabulary);
+    if (status != TTT_OK) {
         ttt_sampler_free(sampler);
-        return TTT_ERR_MEMORY;
+        return status;
     }
     *out = sampler;
     return TTT_OK;
@@ -70,7 +110,7 @@ ttt_status ttt_sampler_new(ttt_sampler **out, const ttt_sampling *sampling, int6
 void ttt_sampler_free(ttt_sampler *sampler)
 {
     if (!sampler) return;
-    ttt_free(sampler->seen);
+    ttt_free(sampler->changes);
     ttt_free(sampler->candidates);
     ttt_free(sampler);
 }
@@ -80,7 +120,17 @@ int64_t ttt_sampler_vocabulary(const ttt_sampler *sampler) { return sampler->voc
 void ttt_sampler_see(ttt_sampler *sampler, const int32_t *ids, int64_t count)
 {
     for (int64_t i = 0; i < count; i++)
-        if (ids[i] >= 0 && ids[i] < sampler->vocabulary) sampler->seen[ids[i]] = true;
+        if (ids[i] >= 0 && ids[i] < sampler->vocabulary) sampler->changes[ids[i]].seen = true;
+}
+
+void ttt_sampler_wrote(ttt_sampler *sampler, const int32_t *ids, int64_t count)
+{
+    ttt_sampler_see(sampler, ids, count);
+    for (int64_t i = 0; i < count; i++) {
+        if (ids[i] < 0 || ids[i] >= sampler->vocabulary) continue;
+        int32_t *written = &sampler->changes[ids[i]].written;
+        if (*written < INT32_MAX) ++*written;
+    }
 }
 
 static bool better(const candidate *a, const candidate *b)
@@ -136,16 +186,23 @@ static int64_t keep_best(const ttt_sampling *s, candidate *c, int64_t n)
     return kept;
 }
 
+static double changed(double logit, const change *c, const ttt_sampling *s)
+{
+    logit += (double)c->bias;
+    if (c->seen) logit = logit > 0 ? logit / s->repetition_penalty : logit * s->repetition_penalty;
+    if (c->written > 0) logit -= s->frequency_penalty * c->written + s->presence_penalty;
+    return logit;
+}
+
+/* Candidates from logits. */
 static ttt_status read_logits(ttt_sampler *sampler, const float *logits, int64_t allowed)
 {
-    const double penalty = sampler->options.repetition_penalty;
     for (int64_t i = 0; i < allowed; i++) {
-        double logit = (double)logits[i];
+        const double logit = (double)logits[i];
         if (isnan(logit) || logit == (double)INFINITY)
             return ttt_fail(TTT_ERR_NUMERIC, "the logit of id %lld is %g: the model's numbers have overflowed",
                             (long long)i, logit);
-        if (sampler->seen[i]) logit = logit > 0 ? logit / penalty : logit * penalty;
-        sampler->candidates[i] = (candidate){logit, (int32_t)i};
+        sampler->candidates[i] = (candidate){changed(logit, &sampler->changes[i], &sampler->options), (int32_t)i};
     }
     return TTT_OK;
 }

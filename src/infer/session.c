@@ -6,15 +6,22 @@
  */
 #include <ttt/session.h>
 
+#include <math.h>
 #include <string.h>
 
 #include "base/alloc.h"
 #include "base/clock.h"
 #include "base/tokens.h"
+#include "infer/logprob.h"
 #include "infer/sampler.h"
 #include "infer/stop.h"
+#include "model/model.h"
 
-enum { TAIL = 16 }; /* the last ids of a prompt, which the detokenizer sees: enough for any half character */
+enum {
+    TAIL = 16,              /* the last ids of a prompt, which the detokenizer sees: enough for any half character */
+    LOGITS_BYTES = 4 << 20, /* of a part of a prompt whose log-probabilities are wanted, if a row does not take more */
+    LOGITS_ROWS = 256       /* rows of such a part at most */
+};
 
 typedef enum phase { IDLE, READING, WRITING } phase;
 
@@ -24,8 +31,9 @@ struct ttt_session {
     ttt_state *state, *own_state;
     ttt_generate_options options;
     ttt_sampler *sampler, *own_sampler;
-    float *logits;   /* [V] of the last token read */
-    int64_t allowed; /* ids that may be chosen */
+    float *logits;       /* [logits_rows, V], of the last token read or of every one */
+    int64_t logits_rows; /* 1, unless the prompt's log-probabilities are wanted */
+    int64_t allowed;     /* ids that may be chosen */
 
     phase phase;
     bool failed;
@@ -41,6 +49,10 @@ struct ttt_session {
     ttt_detokenizer *detokenizer; /* of the text being written */
     ttt_text text;                /* what is not given out, but for its first `given` bytes */
     size_t given, certain;        /* bytes that the last ttt_session_text gave; bytes that will not change any more */
+
+    ttt_token_logprob *logprobs; /* [logprob_count], of which the first logprobs_given are the caller's already */
+    size_t logprob_count, logprobs_given, logprob_capacity;
+    void *reals; /* [V], scratch of log-probabilities */
     ttt_generate_stats stats;
 };
 
@@ -54,6 +66,12 @@ static ttt_status check_options(const ttt_generate_options *o, const ttt_tokeniz
     if (o->eos_count < 0 || o->eos_count > TTT_EOS_IDS)
         return ttt_fail(TTT_ERR_ARGUMENT, "%lld end-of-text ids: at most %d are possible", (long long)o->eos_count,
                         TTT_EOS_IDS);
+    if (o->logprobs < -1 || o->logprobs > TTT_TOP_LOGPROBS)
+        return ttt_fail(TTT_ERR_ARGUMENT, "logprobs is %d: give a number from 0 to %d, or -1 for none", o->logprobs,
+                        TTT_TOP_LOGPROBS);
+    if (o->prompt_logprobs && o->logprobs < 0)
+        return ttt_fail(TTT_ERR_ARGUMENT, "log-probabilities of the prompt need logprobs, a number from 0 to %d",
+                        TTT_TOP_LOGPROBS);
     if (o->stop_count > 0 && !tokenizer)
         return ttt_fail(TTT_ERR_ARGUMENT, "stop strings need a tokenizer: without one there is no text");
     for (size_t i = 0; i < o->stop_count; i++)
@@ -90,10 +108,25 @@ static ttt_status init_sampler(ttt_session *s, int64_t vocabulary)
         TTT_TRY(ttt_sampler_new(&s->own_sampler, &s->options.sampling, vocabulary));
         s->sampler = s->own_sampler;
     }
+    s->options.sampling.logit_bias = NULL; /* the caller's; the sampler has its own */
     const int64_t logits = ttt_sampler_vocabulary(s->sampler);
     if (logits == vocabulary) return TTT_OK;
     return ttt_fail(TTT_ERR_ARGUMENT, "the sampler is for %lld logits, but the model has %lld", (long long)logits,
                     (long long)vocabulary);
+}
+
+static ttt_status init_logits(ttt_session *s, int64_t vocabulary)
+{
+    s->logits_rows = 1;
+    if (s->options.prompt_logprobs) {
+        const int64_t rows = LOGITS_BYTES / (vocabulary * (int64_t)sizeof *s->logits);
+        s->logits_rows = rows < 1 ? 1 : rows < LOGITS_ROWS ? rows : LOGITS_ROWS;
+    }
+    s->logits = ttt_alloc((size_t)(s->logits_rows * vocabulary), sizeof *s->logits);
+    if (!s->logits) return TTT_ERR_MEMORY;
+    if (s->options.logprobs < 0) return TTT_OK;
+    s->reals = ttt_alloc((size_t)vocabulary, s->model->backend->real);
+    return s->reals ? TTT_OK : TTT_ERR_MEMORY;
 }
 
 static ttt_status init(ttt_session *s)
@@ -110,8 +143,7 @@ static ttt_status init(ttt_session *s)
         TTT_TRY(ttt_state_new(&s->own_state, s->model));
         s->state = s->own_state;
     }
-    s->logits = ttt_alloc((size_t)vocabulary, sizeof *s->logits);
-    return s->logits ? TTT_OK : TTT_ERR_MEMORY;
+    return init_logits(s, vocabulary);
 }
 
 ttt_status ttt_session_new(ttt_session **out, const ttt_model *model, const ttt_tokenizer *tokenizer, ttt_state *state,
@@ -141,6 +173,8 @@ void ttt_session_free(ttt_session *s)
     ttt_sampler_free(s->own_sampler);
     ttt_state_free(s->own_state);
     ttt_free(s->logits);
+    ttt_free(s->logprobs);
+    ttt_free(s->reals);
     ttt_free(s->prompt);
     ttt_detokenizer_free(s->detokenizer);
     ttt_text_deinit(&s->text);
@@ -241,6 +275,42 @@ void ttt_session_text(ttt_session *s, const char **text, size_t *size)
     *size = s->certain;
 }
 
+/* ---- log-probabilities ---- */
+
+static ttt_status note_logprob(ttt_session *s, int32_t id, const float *logits)
+{
+    TTT_TRY(ttt_array_reserve(&s->logprobs, &s->logprob_capacity, s->logprob_count + 1, sizeof *s->logprobs));
+    ttt_token_logprob *next = &s->logprobs[s->logprob_count];
+    *next = (ttt_token_logprob){.id = id, .logprob = (double)NAN};
+    if (logits)
+        TTT_TRY(ttt_logprob_of(next, s->model->backend, s->reals, logits, ttt_model_vocabulary(s->model), s->allowed,
+                               id, s->options.logprobs));
+    s->logprob_count++;
+    return TTT_OK;
+}
+
+/* The next `read` ids of the prompt have been read, with the logits of each: those of the ids behind them. */
+static ttt_status note_prompt(ttt_session *s, size_t read)
+{
+    const size_t V = (size_t)ttt_model_vocabulary(s->model), next = s->prompt_read + 1;
+    if (s->prompt_read == 0) TTT_TRY(note_logprob(s, s->prompt[0], NULL));
+    for (size_t i = 0; i < read && next + i < s->prompt_count; i++)
+        TTT_TRY(note_logprob(s, s->prompt[next + i], s->logits + i * V));
+    return TTT_OK;
+}
+
+const ttt_token_logprob *ttt_session_logprobs(ttt_session *s, int64_t *count)
+{
+    s->logprob_count -= s->logprobs_given;
+    if (s->logprobs_given > 0)
+        memmove(s->logprobs, s->logprobs + s->logprobs_given, s->logprob_count * sizeof *s->logprobs);
+    s->logprobs_given = s->logprob_count;
+    *count = (int64_t)s->logprob_count;
+    return s->logprobs;
+}
+
+/* ---- steps ---- */
+
 static bool is_eos(const ttt_session *s, int32_t id)
 {
     for (int64_t i = 0; i < s->options.eos_count && !s->options.ignore_eos; i++)
@@ -248,11 +318,12 @@ static bool is_eos(const ttt_session *s, int32_t id)
     return false;
 }
 
-static ttt_status choose(ttt_session *s)
+static ttt_status choose(ttt_session *s, const float *logits)
 {
     const double start = ttt_clock();
-    TTT_TRY(ttt_sampler_choose(s->sampler, s->logits, s->allowed, ttt_state_position(s->state), &s->chosen));
-    ttt_sampler_see(s->sampler, &s->chosen, 1);
+    TTT_TRY(ttt_sampler_choose(s->sampler, logits, s->allowed, ttt_state_position(s->state), &s->chosen));
+    if (s->options.logprobs >= 0) TTT_TRY(note_logprob(s, s->chosen, logits));
+    ttt_sampler_wrote(s->sampler, &s->chosen, 1);
     s->stats.sampling_seconds += ttt_clock() - start;
     s->stats.new_tokens++;
     s->phase = WRITING;
@@ -267,8 +338,6 @@ static ttt_status choose(ttt_session *s)
     return TTT_OK;
 }
 
-/* ---- steps ---- */
-
 void ttt_session_want(ttt_session *s, int64_t limit, ttt_feed *feed)
 {
     *feed = (ttt_feed){.state = s->state, .which = TTT_LOGITS_NONE, .logits = s->logits};
@@ -277,6 +346,7 @@ void ttt_session_want(ttt_session *s, int64_t limit, ttt_feed *feed)
     bool logits = s->stats.finish == TTT_FINISH_NONE;
     if (s->phase == READING) {
         const int64_t left = (int64_t)(s->prompt_count - s->prompt_read);
+        if (s->options.prompt_logprobs && limit > s->logits_rows) limit = s->logits_rows;
         feed->tokens = s->prompt + s->prompt_read;
         feed->count = left < limit ? left : limit;
         logits = feed->count == left && s->options.max_new_tokens != 0;
@@ -285,6 +355,7 @@ void ttt_session_want(ttt_session *s, int64_t limit, ttt_feed *feed)
         feed->count = 1;
     }
     if (logits) feed->which = TTT_LOGITS_LAST;
+    if (s->phase == READING && s->options.prompt_logprobs) feed->which = TTT_LOGITS_ALL;
     s->wanted = feed->count;
     s->position = ttt_state_position(s->state);
     s->wanted_at = ttt_clock();
@@ -293,12 +364,17 @@ void ttt_session_want(ttt_session *s, int64_t limit, ttt_feed *feed)
 /* The feed has been read; *chosen: an id has been chosen from its logits. */
 static ttt_status go_on(ttt_session *s, int64_t read, double seconds, bool *chosen)
 {
+    const float *logits = s->logits;
     if (s->phase == WRITING) {
         s->stats.new_seconds += seconds;
         if (s->stats.finish != TTT_FINISH_NONE) return end_text(s);
     } else {
         s->stats.prompt_seconds += seconds;
         s->stats.prompt_tokens += read;
+        if (s->options.prompt_logprobs) {
+            TTT_TRY(note_prompt(s, (size_t)read));
+            logits += (read - 1) * ttt_model_vocabulary(s->model);
+        }
         s->prompt_read += (size_t)read;
         if (s->prompt_read < s->prompt_count) return TTT_OK;
         s->prompt_read = s->prompt_count = 0;
@@ -309,7 +385,7 @@ static ttt_status go_on(ttt_session *s, int64_t read, double seconds, bool *chos
         TTT_TRY(begin_text(s));
     }
     *chosen = true;
-    return choose(s);
+    return choose(s, logits);
 }
 
 ttt_status ttt_session_took(ttt_session *s, int32_t *id)

@@ -206,6 +206,22 @@ static void test_generate(void)
     FAILS(64, "--min-p is \"2\"", "$TTT generate -m model --min-p 2");
     FAILS(64, "--max-new-tokens is \"-2\"", "$TTT generate -m model -n -2");
     FAILS(64, "--repetition-penalty is \"0\"", "$TTT generate -m model --repetition-penalty 0");
+    FAILS(64, "--presence-penalty is \"2.5\"", "$TTT generate -m model --presence-penalty 2.5");
+    FAILS(64, "--frequency-penalty is \"-3\"", "$TTT generate -m model --frequency-penalty -3");
+    FAILS(64, "--logit-bias is \"seven\"", "$TTT generate -m model --logit-bias seven");
+    FAILS(64, "--logit-bias is \"7\"", "$TTT generate -m model -l 7");
+    FAILS(64, "the number of --logit-bias is \"101\"", "$TTT generate -m model -l 7+101");
+    FAILS(1, "logit_bias names id 1000000", "$TTT generate -m model -l 1000000-1");
+    CLI_OK("$TTT generate -m model -p a -n 20 --temp 0 --ignore-eos -l 66+100 >one 2>/dev/null && "
+           "printf AAAAAAAAAAAAAAAAAAAA | cmp - one");
+    CLI_OK(
+        "$TTT generate -m model -p a -n 20 --temp 0 --ignore-eos -l 66+90 -l 67+90 --presence-penalty 1 "
+        "--frequency-penalty 1 >one 2>/dev/null && n=$(tr -cd A <one | wc -c) && [ $n -ge 5 ] && [ $n -le 15 ]"); /* without,
+                                                                                                                     A
+                                                                                                                     or
+                                                                                                                     B
+                                                                                                                     alone
+                                                                                                                   */
     FAILS(64, "--stop is empty", "$TTT generate -m model --stop ''");
     FAILS(64, "one prompt", "$TTT generate -m model -p a -f prompt");
     FAILS(64, "\"prompt\" is too much", "$TTT generate -m model prompt");

@@ -58,6 +58,10 @@ static ttt_status converse(void *none)
     options.max_new_tokens = 8;
     options.stops = (const char *const[]){"never", "ever"};
     options.stop_count = 2;
+    options.logprobs = 3;
+    options.prompt_logprobs = true;
+    options.sampling.logit_bias = &(ttt_logit_bias){7, 1};
+    options.sampling.logit_bias_count = 1;
     ttt_context *context;
     ttt_session *sessions[2] = {0};
     ttt_status status = ttt_context_new(&context, model, 2);

@@ -131,6 +131,118 @@ static void test_repetition(void)
     ttt_sampler_free(sampler);
 }
 
+/* The id that is chosen at temperature 0. */
+static int32_t best(ttt_sampler *sampler, const float *logits)
+{
+    int32_t id = -1;
+    CHECK_OK(ttt_sampler_choose(sampler, logits, V, 0, &id));
+    return id;
+}
+
+/* What was written, and how often: a logit loses frequency * times + presence. A prompt loses nothing by these. */
+static void test_penalties(void)
+{
+    const float logits[V] = {2.0f, 1.5f, 1.1f, -9, -9, -9, -9, -9};
+    ttt_sampling s = plain();
+    s.temperature = 0;
+    s.frequency_penalty = 0.25;
+    s.presence_penalty = 0.125;
+    ttt_sampler *sampler;
+    CHECK_OK(ttt_sampler_new(&sampler, &s, V));
+    ttt_sampler_see(sampler, (const int32_t[]){0, 0, 0, 0}, 4);
+    CHECK_EQ(best(sampler, logits), 0);
+    ttt_sampler_wrote(sampler, (const int32_t[]){0, -1, V, INT32_MIN, INT32_MAX}, 5);
+    CHECK_EQ(best(sampler, logits), 0); /* 2 - 0.25 - 0.125 = 1.625 */
+    ttt_sampler_wrote(sampler, (const int32_t[]){0}, 1);
+    CHECK_EQ(best(sampler, logits), 1); /* 2 - 0.5 - 0.125 = 1.375 */
+    ttt_sampler_wrote(sampler, (const int32_t[]){1}, 1);
+    CHECK_EQ(best(sampler, logits), 0); /* 1.125 against 1.375 */
+    ttt_sampler_wrote(sampler, (const int32_t[]){0, 0}, 2);
+    CHECK_EQ(best(sampler, logits), 1); /* 0.875 */
+    ttt_sampler_wrote(sampler, NULL, 0);
+    ttt_sampler_wrote(sampler, (const int32_t[]){1}, 1);
+    CHECK_EQ(best(sampler, logits), 2); /* 0.875, 0.875 and 1.1 */
+    ttt_sampler_free(sampler);
+
+    s.frequency_penalty = 0; /* presence is lost once, and negative penalties are a gain */
+    s.presence_penalty = -1;
+    CHECK_OK(ttt_sampler_new(&sampler, &s, V));
+    ttt_sampler_wrote(sampler, (const int32_t[]){2, 2, 2, 1}, 4);
+    CHECK_EQ(best(sampler, logits), 1); /* 2, 2.5, 2.1 */
+    ttt_sampler_free(sampler);
+}
+
+/* All of them as one plain formula, in its order, against what is drawn. */
+static void test_all_changes(void)
+{
+    float logits[V];
+    make_logits(logits);
+    const ttt_logit_bias biases[] = {{1, 2.5f}, {0, -1.0f}, {7, 1.5f}, {0, -0.5f}, {4, -100.0f}};
+    ttt_sampling s = plain();
+    s.logit_bias = biases;
+    s.logit_bias_count = 5;
+    s.repetition_penalty = 1.5;
+    s.frequency_penalty = 0.5;
+    s.presence_penalty = 0.75;
+    s.temperature = 1.25;
+    const double bias[V] = {-1.5, 2.5, 0, 0, -100, 0, 0, 1.5};
+    const int seen[V] = {1, 1, 1, 0, 1, 0, 0, 1}, wrote[V] = {0, 1, 3, 0, 1, 0, 0, 0};
+    double p[V], total = 0;
+    for (int i = 0; i < V; i++) {
+        double x = (double)logits[i] + bias[i];
+        if (seen[i]) x = x > 0 ? x / s.repetition_penalty : x * s.repetition_penalty;
+        x -= s.frequency_penalty * wrote[i] + (wrote[i] ? s.presence_penalty : 0);
+        total += p[i] = exp(x / s.temperature);
+    }
+    ttt_sampler *sampler;
+    CHECK_OK(ttt_sampler_new(&sampler, &s, V));
+    ttt_sampler_see(sampler, (const int32_t[]){0, 7, 7, 2}, 4);
+    ttt_sampler_wrote(sampler, (const int32_t[]){2, 1, 2, 4, 2}, 5);
+    int counts[V] = {0};
+    for (int64_t position = 0; position < DRAWS; position++) {
+        int32_t id = -1;
+        CHECK_OK(ttt_sampler_choose(sampler, logits, V, position, &id));
+        counts[id]++;
+    }
+    for (int i = 0; i < V; i++) {
+        const double q = p[i] / total;
+        CHECK_NEAR((double)counts[i] / DRAWS, q, 4 * sqrt(q * (1 - q) / DRAWS) + 1e-12);
+    }
+    CHECK_EQ(counts[4], 0);
+    ttt_sampler_free(sampler);
+}
+
+static void test_bias(void)
+{
+    const float logits[V] = {2.0f, -9, -9, -9, -9, -9, -9, -9};
+    ttt_logit_bias bias = {5, 100};
+    ttt_sampling s = plain();
+    s.logit_bias = &bias;
+    s.logit_bias_count = 1;
+    ttt_sampler *sampler;
+    CHECK_OK(ttt_sampler_new(&sampler, &s, V));
+    bias = (ttt_logit_bias){0, 0}; /* it was copied */
+    for (int i = 0; i < 20; i++) CHECK_EQ(best(sampler, logits), 5);
+    ttt_sampler_free(sampler);
+    s.logit_bias = NULL; /* none, whatever the count */
+    CHECK_OK(ttt_sampler_new(&sampler, &s, V));
+    ttt_sampler_free(sampler);
+    s.logit_bias = &bias;
+    const struct {
+        ttt_logit_bias bias;
+        const char *says;
+    } cases[] = {{{V, 1}, "names id 8, but the model knows ids 0 to 7"},
+                 {{-1, 1}, "names id -1"},
+                 {{2, 100.5f}, "of id 2 is 100.5"},
+                 {{2, NAN}, "of id 2 is nan"},
+                 {{2, -INFINITY}, "of id 2 is -inf"}};
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        bias = cases[i].bias;
+        CHECK_FAILS(ttt_sampler_new(&sampler, &s, V), TTT_ERR_ARGUMENT, cases[i].says);
+        CHECK(sampler == NULL);
+    }
+}
+
 /* Draws depend on seed, request and position, on nothing else. */
 static void test_seeds(void)
 {
@@ -190,13 +302,17 @@ static void test_refusals(void)
     const struct {
         ttt_sampling bad;
         const char *name;
-    } cases[] = {{{.repetition_penalty = 0, .temperature = 1, .top_p = 1}, "repetition_penalty"},
-                 {{.repetition_penalty = 1, .temperature = -1, .top_p = 1}, "temperature"},
-                 {{.repetition_penalty = 1, .temperature = (double)NAN, .top_p = 1}, "temperature"},
-                 {{.repetition_penalty = 1, .temperature = 1, .top_p = 0}, "top_p"},
-                 {{.repetition_penalty = 1, .temperature = 1, .top_p = 1.5}, "top_p"},
-                 {{.repetition_penalty = 1, .temperature = 1, .top_p = 1, .top_k = -1}, "top_k"},
-                 {{.repetition_penalty = 1, .temperature = 1, .top_p = 1, .min_p = 2}, "min_p"}};
+    } cases[] = {
+        {{.repetition_penalty = 0, .temperature = 1, .top_p = 1}, "repetition_penalty"},
+        {{.repetition_penalty = 1, .temperature = -1, .top_p = 1}, "temperature"},
+        {{.repetition_penalty = 1, .temperature = (double)NAN, .top_p = 1}, "temperature"},
+        {{.repetition_penalty = 1, .temperature = 1, .top_p = 0}, "top_p"},
+        {{.repetition_penalty = 1, .temperature = 1, .top_p = 1.5}, "top_p"},
+        {{.repetition_penalty = 1, .temperature = 1, .top_p = 1, .top_k = -1}, "top_k"},
+        {{.repetition_penalty = 1, .temperature = 1, .top_p = 1, .min_p = 2}, "min_p"},
+        {{.repetition_penalty = 1, .temperature = 1, .top_p = 1, .frequency_penalty = 2.1}, "frequency_pen"},
+        {{.repetition_penalty = 1, .temperature = 1, .top_p = 1, .presence_penalty = -3}, "presence_pen"},
+        {{.repetition_penalty = 1, .temperature = 1, .top_p = 1, .presence_penalty = (double)NAN}, "presence_pen"}};
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++)
         CHECK_FAILS(ttt_sampler_new(&sampler, &cases[i].bad, V), TTT_ERR_ARGUMENT, cases[i].name);
 }
@@ -243,6 +359,9 @@ int main(void)
     test_order();
     test_ties();
     test_repetition();
+    test_penalties();
+    test_all_changes();
+    test_bias();
     test_seeds();
     test_refusals();
     test_stops();
