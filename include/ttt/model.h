@@ -86,6 +86,23 @@ TTT_API void ttt_state_freeze(ttt_state *state, bool frozen);
 TTT_API TTT_NODISCARD ttt_status ttt_state_reserve(ttt_state *state, int64_t tokens);
 TTT_API int64_t ttt_state_position(const ttt_state *state); /* tokens read */
 TTT_API size_t ttt_state_bytes(const ttt_state *state);     /* of memory, now */
+TTT_API bool ttt_state_frozen(const ttt_state *state);
+TTT_API const ttt_model *ttt_state_model(const ttt_state *state);
+
+/* What tells one sequence of tokens from another: a hash of 128 bits, the same however the sequence is cut into calls.
+ * That of no tokens is all zero. It guards against accidents, not against an adversary. */
+typedef struct ttt_token_hash {
+    uint64_t low, high;
+} ttt_token_hash;
+TTT_API void ttt_token_hash_add(ttt_token_hash *hash, const int32_t *ids, int64_t count);
+TTT_API ttt_token_hash ttt_state_token_hash(const ttt_state *state); /* of all tokens read */
+
+/* From now on the state keeps the ids of the tokens that it reads, and copies of it do so too. Only for one of which
+ * nothing was read, else TTT_ERR_ARGUMENT; for one that keeps them already it is nothing. To freeze or unfreeze a state
+ * once something was read ends it: these ids would no longer tell what the state is. */
+TTT_API TTT_NODISCARD ttt_status ttt_state_remember(ttt_state *state);
+/* The ids of all tokens read [*count], valid until the state reads on or changes; NULL, and 0, if it keeps none. */
+TTT_API const int32_t *ttt_state_tokens(const ttt_state *state, int64_t *count);
 
 typedef enum ttt_logits { TTT_LOGITS_NONE, TTT_LOGITS_LAST, TTT_LOGITS_ALL } ttt_logits;
 

@@ -207,7 +207,7 @@ static void export(const ttt_layer *layer, const ttt_backend *b, const ttt_run *
     const ttt_run kept = kept_run(layer, run);
     ttt_attention a = shape_of(layer)->attention;
     a.ring = ring_of(layer);
-    b->ops->keys_read(b, &a, values[0], values[1], &kept, 1, false);
+    if (kept.count > 0) b->ops->keys_read(b, &a, values[0], values[1], &kept, 1, false);
 }
 
 static void import(const ttt_layer *layer, const ttt_backend *b, const ttt_run *run, const void *const values[])
@@ -215,7 +215,7 @@ static void import(const ttt_layer *layer, const ttt_backend *b, const ttt_run *
     const ttt_run kept = kept_run(layer, run);
     ttt_attention a = shape_of(layer)->attention;
     a.ring = ring_of(layer);
-    b->ops->keys_write(b, &a, values[0], values[1], &kept, 1);
+    if (kept.count > 0) b->ops->keys_write(b, &a, values[0], values[1], &kept, 1);
 }
 
 const ttt_layer_ops ttt_layer_attention = {.name = "attention",

@@ -87,7 +87,7 @@ static ttt_status acquire(const ttt_feed *feeds, int64_t count)
                             "or by another thread; fork it first",
                             (long long)n);
         }
-        status = ttt_state_reserve(state, state->position + feeds[n].count);
+        status = ttt_state_make_room(state, feeds[n].count);
         if (status == TTT_OK) continue;
         release(feeds, n + 1);
         return status;
@@ -190,7 +190,8 @@ static void advance(const ttt_context *context, const ttt_feed *feeds, int64_t c
         if (o->trace)
             o->trace->rows(o->trace->context, &pass, model->lm.stack.block_count, context->workspace.scratch.x);
         chunk_logits(context, &c, feeds, o);
-        for (int64_t n = 0; n < c.run_count; n++) feeds[c.feed[n]].state->position += c.runs[n].count;
+        for (int64_t n = 0; n < c.run_count; n++)
+            ttt_state_moved(feeds[c.feed[n]].state, c.ids + c.runs[n].row, c.runs[n].count);
     }
 }
 

@@ -37,6 +37,7 @@ void ttt_state_free(ttt_state *state)
     const ttt_backend *b = state->model->backend;
     for (int64_t i = 0; state->grown && i < state->model->lm.stack.layer_count; i++) b->ops->free(b, state->grown[i]);
     b->ops->free(b, state->fixed);
+    ttt_history_free(state->history);
     ttt_free(state->grown);
     ttt_free(state);
 }
@@ -48,6 +49,7 @@ void ttt_state_reset(ttt_state *state)
     const ttt_pass pass = {.backend = model->backend, .runs = &run, .run_count = 1, .rate_factor = 1};
     ttt_lm_reset(&model->lm, &pass, model->weights);
     state->position = 0;
+    state->hash = (ttt_token_hash){0};
 }
 
 /* ---- what grows ---- */
@@ -145,16 +147,77 @@ ttt_status ttt_state_copy(ttt_state *state, const ttt_state *other)
                         "fingerprint %.16s, that of the other %.16s",
                         model->fingerprint, other->model->fingerprint);
     TTT_TRY(ttt_state_reserve(state, other->position));
+    TTT_TRY(ttt_history_copy(&state->history, other->history, other->position));
     b->ops->copy(b, state->fixed, other->fixed, model->lm.stack.state_size);
     for (int64_t i = 0; i < model->lm.stack.layer_count; i++)
         if (other->grown[i])
             b->ops->copy(b, state->grown[i], other->grown[i], rows_of(model, i, other->position) * per_token(model, i));
     state->position = other->position;
+    state->hash = other->hash;
     state->frozen = other->frozen;
     return TTT_OK;
 }
 
-void ttt_state_freeze(ttt_state *state, bool frozen) { state->frozen = frozen; }
+/* ---- reading on ---- */
+
+ttt_status ttt_state_make_room(ttt_state *state, int64_t tokens)
+{
+    if (tokens > most_tokens - state->position)
+        return ttt_fail(TTT_ERR_ARGUMENT, "a sequence has at most %lld tokens: begin another one",
+                        (long long)most_tokens);
+    TTT_TRY(ttt_state_reserve(state, state->position + tokens));
+    ttt_history *history = state->history;
+    return history ? ttt_array_reserve(&history->tokens, &history->capacity, (size_t)(state->position + tokens),
+                                       sizeof *history->tokens)
+                   : TTT_OK;
+}
+
+void ttt_state_moved(ttt_state *state, const int32_t *ids, int64_t count)
+{
+    if (state->history) memcpy(state->history->tokens + state->position, ids, (size_t)count * sizeof *ids);
+    ttt_token_hash_add(&state->hash, ids, count);
+    state->position += count;
+}
+
+ttt_status ttt_state_remember(ttt_state *state)
+{
+    if (state->history) return TTT_OK;
+    if (state->position > 0)
+        return ttt_fail(TTT_ERR_ARGUMENT,
+                        "this state has read %lld tokens and did not keep them: ask it to remember before it reads",
+                        (long long)state->position);
+    state->history = ttt_alloc(1, sizeof *state->history);
+    return state->history ? TTT_OK : TTT_ERR_MEMORY;
+}
+
+ttt_status ttt_state_recall(ttt_state *state, const int32_t *tokens)
+{
+    const ttt_history history = {.tokens = (int32_t *)tokens};
+    return ttt_history_copy(&state->history, &history, state->position);
+}
+
+const int32_t *ttt_state_tokens(const ttt_state *state, int64_t *count)
+{
+    static const int32_t none;
+    *count = state->history ? state->position : 0;
+    if (!state->history) return NULL;
+    return state->history->tokens ? state->history->tokens : &none;
+}
+
+void ttt_state_freeze(ttt_state *state, bool frozen)
+{
+    if (frozen != state->frozen && state->position > 0) {
+        ttt_history_free(state->history);
+        state->history = NULL;
+    }
+    state->frozen = frozen;
+}
+
+/* ---- what it is ---- */
+
+bool ttt_state_frozen(const ttt_state *state) { return state->frozen; }
+const ttt_model *ttt_state_model(const ttt_state *state) { return state->model; }
+ttt_token_hash ttt_state_token_hash(const ttt_state *state) { return state->hash; }
 int64_t ttt_state_position(const ttt_state *state) { return state->position; }
 
 size_t ttt_state_bytes(const ttt_state *state)

@@ -15,14 +15,18 @@ static ttt_status add_piece(ttt_state_table *table, int64_t block, const ttt_sta
     if (!entries) return TTT_ERR_MEMORY;
     table->entries = entries;
     ttt_state_entry *entry = &entries[table->count++];
-    *entry = (ttt_state_entry){.rank = piece->rank, .elements = ttt_piece_elements(piece), .offset = table->elements};
+    *entry = (ttt_state_entry){.rank = piece->rank, .elements = 1, .offset = table->elements};
+    bool too_large = false;
+    for (int i = 0; i < piece->rank; i++)
+        too_large |= __builtin_mul_overflow(entry->elements, piece->shape[i], &entry->elements);
+    too_large |= __builtin_add_overflow(table->elements, entry->elements, &table->elements);
+    if (too_large || table->elements > INT64_MAX / 8)
+        return ttt_fail(TTT_ERR_FORMAT, "what layer %lld keeps of so many tokens fits in no memory", (long long)block);
     snprintf(entry->name, sizeof entry->name, "layers.%lld.%s", (long long)block, piece->name);
     memcpy(entry->shape, piece->shape, sizeof entry->shape);
-    table->elements += entry->elements;
     return TTT_OK;
 }
 
-/* Calls `each` for every part of every block. */
 static int64_t block_of(const ttt_stack *stack, const ttt_layer *layer)
 {
     int64_t block = 0;
@@ -79,6 +83,8 @@ ttt_status ttt_state_import(ttt_state *state, int64_t position, const ttt_state_
     const ttt_model *model = state->model;
     const ttt_backend *b = model->backend;
     TTT_TRY(ttt_state_reserve(state, position));
+    ttt_history_free(state->history);
+    state->history = NULL;
     ttt_state_reset(state);
     const ttt_run run = {.position = position, .state = state->fixed, .grown = state->grown};
     int64_t entry = 0;

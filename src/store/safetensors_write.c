@@ -138,14 +138,15 @@ static bool has_infinity(const unsigned char *halves, size_t count)
 
 /* Where bytes go. */
 typedef struct sink {
-    ttt_writer *writer;
+    ttt_writer *writer; /* NULL: to `buffer` */
+    ttt_buffer *buffer;
     ttt_digest *digest; /* NULL: of no interest */
 } sink;
 
 static ttt_status put(const sink *to, const void *bytes, size_t count)
 {
     if (to->digest) ttt_digest_add(to->digest, bytes, count);
-    return ttt_writer_write(to->writer, bytes, count);
+    return to->writer ? ttt_writer_write(to->writer, bytes, count) : ttt_buffer_append(to->buffer, bytes, count);
 }
 
 static ttt_status write_data(const sink *to, const ttt_tensor_out *out)
@@ -196,18 +197,41 @@ static ttt_status write_file(const sink *to, const ttt_buffer *header, const ttt
     return TTT_OK;
 }
 
+/* What a file needs before its first byte is written: the order of its tensors, and its header. */
+static ttt_status prepare(const ttt_tensor_out ***order, ttt_buffer *header, const char *path,
+                          const ttt_tensor_out *tensors, int64_t count, const char *const *metadata)
+{
+    TTT_TRY(sort(order, tensors, count, path));
+    return build_header(header, *order, count, metadata);
+}
+
 ttt_status ttt_safetensors_write(ttt_writer **writer, const char *path, const ttt_tensor_out *tensors, int64_t count,
                                  const char *const *metadata, ttt_digest *digest)
 {
     *writer = NULL;
     const ttt_tensor_out **order = NULL;
     ttt_buffer header = {0};
-    ttt_status status = sort(&order, tensors, count, path);
-    if (status == TTT_OK) status = build_header(&header, order, count, metadata);
+    ttt_status status = prepare(&order, &header, path, tensors, count, metadata);
     if (status == TTT_OK) status = ttt_writer_open(writer, path);
-    if (status == TTT_OK) status = write_file(&(sink){*writer, digest}, &header, order, count);
+    if (status == TTT_OK) status = write_file(&(sink){.writer = *writer, .digest = digest}, &header, order, count);
     if (status == TTT_OK) status = ttt_writer_finish(*writer);
     if (status != TTT_OK) ttt_writer_abandon(writer);
+    ttt_buffer_deinit(&header);
+    ttt_free(order);
+    return status;
+}
+
+ttt_status ttt_safetensors_print(ttt_buffer *buffer, const char *where, const ttt_tensor_out *tensors, int64_t count,
+                                 const char *const *metadata)
+{
+    const ttt_tensor_out **order = NULL;
+    ttt_buffer header = {0};
+    ttt_status status = prepare(&order, &header, where, tensors, count, metadata);
+    size_t bytes = sizeof(uint64_t) + header.size;
+    for (int64_t i = 0; i < count; i++)
+        bytes += (size_t)ttt_tensor_count(&tensors[i].tensor) * ttt_dtype_bytes(tensors[i].dtype);
+    if (status == TTT_OK) status = ttt_buffer_reserve(buffer, buffer->size + bytes);
+    if (status == TTT_OK) status = write_file(&(sink){.buffer = buffer}, &header, order, count);
     ttt_buffer_deinit(&header);
     ttt_free(order);
     return status;

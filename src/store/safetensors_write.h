@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
- * One safetensors file of several that belong together: written and on disk, but not yet under its name.
+ * A safetensors file that is written and on disk, but not yet under its name, such as one of several that belong
+ * together; and one in memory.
  */
 #ifndef TTT_STORE_SAFETENSORS_WRITE_H
 #define TTT_STORE_SAFETENSORS_WRITE_H
@@ -13,5 +14,9 @@
  * (NULL allowed). On failure *writer is NULL. */
 TTT_NODISCARD ttt_status ttt_safetensors_write(ttt_writer **writer, const char *path, const ttt_tensor_out *tensors,
                                                int64_t count, const char *const *metadata, ttt_digest *digest);
+
+/* The same bytes, appended to `buffer`; `where` names them in sentences. */
+TTT_NODISCARD ttt_status ttt_safetensors_print(ttt_buffer *buffer, const char *where, const ttt_tensor_out *tensors,
+                                               int64_t count, const char *const *metadata);
 
 #endif
