@@ -10,6 +10,7 @@
 #include <ttt/eval.h>
 
 #include "common.h"
+#include "eval_choices.h"
 #include "eval_report.h"
 #include "progress.h"
 #include "usage.h"
@@ -26,11 +27,12 @@ enum {
     KEY_PARSE_SPECIAL,
     KEY_BINARY,
     KEY_POSITIONS,
+    KEY_CHOICES,
     CONTEXTS = 32
 };
 
 typedef struct options {
-    const char *model, *csv, *plot;
+    const char *model, *csv, *plot, *choices;
     const char **texts;
     size_t text_count;
     int64_t contexts[CONTEXTS], context_count;
@@ -49,6 +51,10 @@ static const struct argp_option option_list[] = {
      0},
     {"compare", KEY_COMPARE, NULL, 0, "adapting, frozen, and the difference token by token", 0},
     {"positions", KEY_POSITIONS, NULL, 0, "the loss by position as a table", 0},
+    {"choices", KEY_CHOICES, "FILE.jsonl", 0,
+     "instead of a text, questions with several answers: how many the model answers right. A line is {\"question\": "
+     "TEXT, \"choices\": [TEXT, ...], \"answer\": number of the right one, from 0, or its text}",
+     0},
     {"plot", KEY_PLOT, "FILE.svg", 0, "the loss by position; with --inner also FILE-inner.svg", 0},
     {"stride", KEY_STRIDE, "S", 0, "windows advance by S and only the last S tokens of each are scored; default N", 1},
     {"frozen", KEY_FROZEN, NULL, 0, "the learner never updates", 1},
@@ -74,6 +80,13 @@ static void read_contexts(options *o, const struct argp_state *state, char *argu
 static void check(const options *o, const struct argp_state *state)
 {
     if (!o->model) ttt_app_usage(state, "give -m MODEL");
+    if (o->choices) {
+        if (o->text_count > 0 || o->context_count > 0 || o->eval.stride > 0 || o->eval.mode == TTT_EVAL_BOTH ||
+            o->eval.inner || o->positions || o->binary || o->csv || o->plot)
+            ttt_app_usage(state, "--choices goes without a text, and of the other options with --frozen, --no-bos, "
+                                 "--parse-special and --json alone");
+        return;
+    }
     if (o->text_count == 0)
         ttt_app_usage(state, "give a text: files, folders, - for standard input, or one data folder");
     if (o->eval.stride > 0 && o->context_count == 0) ttt_app_usage(state, "--stride needs --context");
@@ -99,6 +112,7 @@ static error_t parse(int key, char *argument, struct argp_state *state)
     case KEY_JSON: o->json = true; return 0;
     case KEY_CSV: o->csv = argument; return 0;
     case KEY_PLOT: o->plot = ttt_app_chart(state, argument); return 0;
+    case KEY_CHOICES: o->choices = argument; return 0;
     case KEY_POSITIONS: o->positions = true; return 0;
     case KEY_NO_BOS: o->no_bos = true; return 0;
     case KEY_PARSE_SPECIAL: o->parse_special = true; return 0;
@@ -236,13 +250,27 @@ static int evaluate(options *o, ttt_context *context, const ttt_tokenizer *token
     return code;
 }
 
+static int ask(options *o, ttt_context *context, const ttt_tokenizer *tokenizer)
+{
+    const eval_choices choices = {.model = o->model,
+                                  .path = o->choices,
+                                  .context = context,
+                                  .tokenizer = tokenizer,
+                                  .frozen = o->eval.mode == TTT_EVAL_FROZEN,
+                                  .no_bos = o->no_bos,
+                                  .parse_special = o->parse_special,
+                                  .json = o->json,
+                                  .progress = &o->progress};
+    return eval_choices_run(&choices);
+}
+
 int ttt_cmd_eval(int argc, char **argv)
 {
     static const struct argp_child children[] = {{&ttt_app_compute_argp, 0, NULL, 0}, {0}};
     static const struct argp argp = {
         option_list,
         parse,
-        "-m MODEL TEXT...",
+        "-m MODEL TEXT...\n-m MODEL --choices FILE.jsonl",
         "Evaluates how well a model predicts a text: loss, perplexity, bits per byte, loss by position. TEXT is a "
         "file, a folder, .jsonl, .zst and .gz of these, - for standard input, or one data folder, whose held-out part "
         "is taken.\vExamples:\n"
@@ -268,11 +296,12 @@ int ttt_cmd_eval(int argc, char **argv)
     int64_t bytes = 0;
     ttt_app_catch_signals(ttt_app_stopping, false);
     const ttt_status status = ttt_app_open(&model, &tokenizer, o.model, &o.compute);
-    int code = status == TTT_OK ? read_texts(&o, tokenizer, &ids, &bytes) : ttt_app_failed(status);
+    int code = status == TTT_OK ? 0 : ttt_app_failed(status);
+    if (code == 0 && !o.choices) code = read_texts(&o, tokenizer, &ids, &bytes);
     ttt_context *context = NULL;
     if (code == 0 && ttt_context_new(&context, model, o.compute.threads) != TTT_OK)
         code = ttt_app_failed(TTT_ERR_MEMORY);
-    if (code == 0) code = evaluate(&o, context, tokenizer, &ids, bytes);
+    if (code == 0) code = o.choices ? ask(&o, context, tokenizer) : evaluate(&o, context, tokenizer, &ids, bytes);
     ttt_context_free(context);
     ttt_ids_deinit(&ids);
     ttt_tokenizer_free(tokenizer);

@@ -85,6 +85,19 @@ TTT_API TTT_NODISCARD ttt_status ttt_eval(ttt_context *context, const int32_t *t
                                           const ttt_eval_options *options, ttt_eval_result *result);
 TTT_API void ttt_eval_result_deinit(ttt_eval_result *result);
 
+/* What may follow a text: [count >= 1] ids. */
+typedef struct ttt_choice {
+    const int32_t *ids;
+    int64_t count;
+} ttt_choice;
+
+/* Losses [choice_count] of what may follow a text, in nats, each the sum over a choice's ids. `state`, of the context's
+ * model, reads the text ([count >= 1] ids) behind what it has read before; a choice goes on in a fork. Afterwards the
+ * state is behind the text; on failure it may be. */
+TTT_API TTT_NODISCARD ttt_status ttt_eval_choices(ttt_context *context, ttt_state *state, const int32_t *ids,
+                                                  int64_t count, const ttt_choice *choices, int64_t choice_count,
+                                                  double *losses);
+
 /* exp(loss) */
 TTT_API double ttt_eval_perplexity(double loss);
 /* Bits for each byte of text: loss / ln 2 * tokens_per_byte. Tokens that were not scored are taken to cost as much. */

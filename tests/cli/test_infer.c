@@ -376,6 +376,58 @@ static void test_eval(void)
     FAILS(1, "cannot write /dev/full", "$TTT eval -m model text --csv /dev/full");
 }
 
+/* Questions with several answers. Alone, 'ab' and its continuation have the loss that the whole text has. */
+static void test_choices(void)
+{
+    CLI_OK(
+        "printf '%%s\\n%%s\\n\\n%%s' '{\"question\": \"one two\", \"choices\": [\"three\", \"four five\"], \"answer\": "
+        "1}' "
+        "'{\"question\": \"\", \"choices\": [\"a\", \"b c d\", \"\\u00e4\"], \"answer\": \"a\"}' "
+        "'{\"question\": \"end in a blank \", \"choices\": [\" both\", \"x\"], \"answer\": 0, \"more\": 1}' >q");
+    CLI_SAYS(0, "3 questions with 7 choices, answered in ", "$TTT eval -m model --choices q");
+    CHECK(strstr(cli_output, "; by chance 0.4444\n") && strstr(cli_output, "\nleast loss per byte "));
+    CLI_SAYS(0, "\"questions\":3,\"choices\":7,\"chance\":0.44444444444444442,\"accuracy\":",
+             "$TTT eval model --choices q --json --threads 1 | sed 's/,\"seconds\":[^}]*//' | tee one");
+    CLI_OK("$TTT eval -m model --choices - --json <q | sed 's/,\"seconds\":[^}]*//' | cmp - one");
+    CLI_SAYS(0, "\"frozen\":true", "$TTT eval -m model --choices q --json --frozen --no-bos --parse-special");
+    /* Choices that are the same but for their length: the short one has the smaller loss, and which is right is the
+     * only difference between two files. */
+    CLI_OK("for right in 0 1; do printf '{\"question\": \"q\", \"choices\": [\"aaaaaaaaaaaaaaaaaaaa\", \"a\"], "
+           "\"answer\": %%s}\\n' $right >q$right; done; cat q0 q1 q1 >q");
+    CLI_SAYS(0, "least loss                0.0000    0.0000\n", "$TTT eval -m model --choices q0");
+    CLI_SAYS(0, "least loss                1.0000    0.0000\n", "$TTT eval -m model --choices q1");
+    CLI_SAYS(0, "least loss                0.6667    0.3333\n", "$TTT eval -m model --choices q");
+
+    static const struct {
+        const char *line, *says;
+    } bad[] = {
+        {"[]", "a JSON object is expected"},
+        {"{", "line 2: "},
+        {"{\"choices\": [\"a\", \"b\"], \"answer\": 0}", "\"question\" must be a string"},
+        {"{\"question\": 1, \"choices\": [\"a\", \"b\"], \"answer\": 0}", "\"question\" must be a string"},
+        {"{\"question\": \"a\", \"question\": \"b\"}", "duplicate object key"},
+        {"{\"question\": \"q\", \"answer\": 0}", "a list of two or more strings"},
+        {"{\"question\": \"q\", \"choices\": [\"a\"], \"answer\": 0}", "a list of two or more strings"},
+        {"{\"question\": \"q\", \"choices\": [\"a\", 5], \"answer\": 0}", "must be strings, and none of them empty"},
+        {"{\"question\": \"q\", \"choices\": [\"a\", \"\"], \"answer\": 0}", "must be strings, and none of them empty"},
+        {"{\"question\": \"q\", \"choices\": [\"a\", \"b\"]}", "\"answer\" must be the number"},
+        {"{\"question\": \"q\", \"choices\": [\"a\", \"b\"], \"answer\": 2}", "\"answer\" is no number of a choice"},
+        {"{\"question\": \"q\", \"choices\": [\"a\", \"b\"], \"answer\": -1}", "\"answer\" is no number of a choice"},
+        {"{\"question\": \"q\", \"choices\": [\"a\", \"b\"], \"answer\": \"c\"}", "\"answer\" is none of the choices"},
+    };
+    for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
+        char command[512];
+        snprintf(command, sizeof command, "(cat q0; echo '%s') >bad; $TTT eval -m model --choices bad", bad[i].line);
+        FAILS(1, bad[i].says, command);
+        CHECK(strstr(cli_output, "bad, line 2: ") != NULL);
+    }
+    FAILS(1, "cannot open nothing", "$TTT eval -m model --choices nothing");
+    FAILS(1, "blank holds no question", "printf '\\n  \\n' >blank; $TTT eval -m model --choices blank");
+    FAILS(64, "--choices goes without a text", "$TTT eval -m model --choices q text");
+    FAILS(64, "--choices goes without a text", "$TTT eval -m model --choices q --context 5");
+    FAILS(64, "--choices goes without a text", "$TTT eval -m model --choices q --compare");
+}
+
 /* An evaluation that is interrupted says what it has: here the signal comes while the text does. */
 static void test_eval_interrupted(void)
 {
@@ -427,6 +479,7 @@ int main(void)
     test_signals();
     test_memory();
     test_eval();
+    test_choices();
     test_eval_interrupted();
     test_data_folder();
     return test_end();

@@ -101,6 +101,22 @@ static ttt_status evaluate(void *none)
     return status;
 }
 
+static ttt_status choose(void *none)
+{
+    (void)none;
+    const int32_t ids[40] = {1, 2, 3};
+    const ttt_choice choices[] = {{ids, 1}, {ids, 30}, {ids + 2, 17}};
+    double losses[3];
+    ttt_context *context;
+    ttt_state *state = NULL;
+    ttt_status status = ttt_context_new(&context, model, 2);
+    if (status == TTT_OK) status = ttt_state_new(&state, model);
+    if (status == TTT_OK) status = ttt_eval_choices(context, state, ids, 20, choices, 3, losses);
+    ttt_state_free(state);
+    ttt_context_free(context);
+    return status;
+}
+
 int main(void)
 {
     ttt_config config;
@@ -118,6 +134,7 @@ int main(void)
         CHECK(fault_allocations(generate, NULL, forever) > 5);
         CHECK(fault_allocations(converse, NULL, forever) > 10);
         CHECK(fault_allocations(evaluate, NULL, forever) > 5);
+        CHECK(fault_allocations(choose, NULL, forever) > 5);
     }
     ttt_tokenizer_free(tokenizer);
     ttt_model_free(model);
