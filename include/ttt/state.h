@@ -25,6 +25,7 @@ enum { TTT_STATE_VERSION = 1, TTT_STATE_NAME_MAX = 128 };
 typedef struct ttt_state_about {
     const char *name;
     const char *parent; /* what it was made from: a name, or the checksum of its file */
+    const char *note;   /* any UTF-8 text that is to be kept with it; NULL or "": none */
     bool tokens;        /* keep the ids too: of a state that remembers them, else TTT_ERR_ARGUMENT */
 } ttt_state_about;
 
@@ -50,6 +51,7 @@ TTT_API void ttt_state_file_close(ttt_state_file *file); /* NULL is allowed */
 /* What a file says. Valid until it is closed. */
 typedef struct ttt_state_info {
     const char *name, *parent; /* "": none */
+    const char *note;          /* "": none */
     const char *fingerprint;   /* of the model: ttt_model_fingerprint */
     const char *precision;     /* in which that computes: ttt_model_precision */
     const char *type;          /* of the numbers: "F32", or "F64" of the backend ref */

@@ -157,6 +157,8 @@ static ttt_status read_metadata(ttt_state_file *file)
     TTT_TRY(text_field(file, "checksum", &file->info.checksum));
     TTT_TRY(name_field(file, "name", &file->info.name));
     TTT_TRY(name_field(file, "parent", &file->info.parent));
+    const char *note = ttt_safetensors_metadata(file->tensors, "note"); /* a file need not have one */
+    file->info.note = note ? note : "";
     TTT_TRY(read_what_computes(file));
     return read_what_was_read(file);
 }

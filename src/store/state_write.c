@@ -4,6 +4,7 @@
  * is of all that is written while its own place still holds zeros; then it is put there.
  */
 #include <inttypes.h>
+#include <jansson.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -12,7 +13,7 @@
 #include "store/safetensors_write.h"
 #include "store/state_file.h"
 
-enum { PAIRS = 12, NUMBER = 24 };
+enum { PAIRS = 13, NUMBER = 24 };
 
 /* All that a file is made of. */
 typedef struct contents {
@@ -32,7 +33,9 @@ static ttt_status check_about(const ttt_state_about *about, bool remembers)
                             i == 0 ? "name" : "parent", names[i], TTT_STATE_NAME_MAX);
     if (about->tokens && !remembers)
         return ttt_fail(TTT_ERR_ARGUMENT, "tokens: this state did not keep them: ask it to remember before it reads");
-    return TTT_OK;
+    json_t *note = about->note ? json_string(about->note) : json_null();
+    json_decref(note);
+    return note ? TTT_OK : ttt_fail(TTT_ERR_ARGUMENT, "note: it is not UTF-8, or memory is short");
 }
 
 /* `info`: of the state; what it says of names and of the file does not count. */
@@ -67,8 +70,12 @@ static void set_metadata(contents *c, const ttt_state_info *info, const ttt_stat
                                  c->hash,
                                  "frozen",
                                  info->frozen ? "true" : "false"};
-    _Static_assert(sizeof pairs == 2 * PAIRS * sizeof *pairs, "and a NULL behind them");
+    _Static_assert(sizeof pairs == 2 * (PAIRS - 1) * sizeof *pairs, "then the note and a NULL");
     memcpy(c->metadata, pairs, sizeof pairs);
+    if (about->note && *about->note) {
+        c->metadata[2 * (PAIRS - 1)] = "note";
+        c->metadata[2 * PAIRS - 1] = about->note;
+    }
 }
 
 static void add_tokens(contents *c, const int32_t *tokens, int64_t count)

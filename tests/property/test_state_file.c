@@ -69,7 +69,8 @@ static bool same_hash(ttt_token_hash a, ttt_token_hash b) { return a.low == b.lo
 static void check_saved(ttt_context *here, ttt_context *there, const ttt_state *state)
 {
     static float expected[MORE * V], found[MORE * V];
-    const ttt_state_about about = {.name = "notes.1", .parent = "notes", .tokens = true};
+    static const char note[] = "{\"text\": \"a \\ and \xc3\xa4\n\"}";
+    const ttt_state_about about = {.name = "notes.1", .parent = "notes", .note = note, .tokens = true};
     const int64_t position = ttt_state_position(state);
     ttt_state_file *file;
     ttt_state *loaded;
@@ -90,6 +91,7 @@ static void check_saved(ttt_context *here, ttt_context *there, const ttt_state *
     CHECK(same_hash(info->token_hash, ttt_state_token_hash(state)));
     CHECK_STR(info->name, "notes.1");
     CHECK_STR(info->parent, "notes");
+    CHECK_STR(info->note, note);
     CHECK_STR(info->fingerprint, ttt_model_fingerprint(ttt_state_model(state)));
     CHECK_EQ(info->frozen, ttt_state_frozen(state));
     CHECK_EQ(info->bytes, size);
@@ -369,9 +371,11 @@ static void forked(void)
     const ttt_state_info *fork = ttt_state_file_info(second);
     CHECK_STR(fork->name, "two");
     CHECK_STR(fork->parent, info->checksum);
+    CHECK_STR(fork->note, "");
     CHECK(!fork->tokens && same_hash(fork->token_hash, info->token_hash) && fork->position == 21);
     CHECK(strcmp(fork->checksum, info->checksum) != 0);
     CHECK_FAILS(ttt_state_file_save(second, "c.ttt", &(ttt_state_about){.tokens = true}), TTT_ERR_ARGUMENT, "tokens");
+    CHECK_FAILS(ttt_state_file_save(second, "c.ttt", &(ttt_state_about){.note = "\xff"}), TTT_ERR_ARGUMENT, "note");
     CHECK_EQ(ttt_state_file_pieces(first), ttt_state_file_pieces(second));
     for (int64_t i = 0; i < ttt_state_file_pieces(first); i++) {
         const ttt_state_difference d = ttt_state_file_difference(first, second, i);
