@@ -85,7 +85,8 @@ TTT_API void ttt_state_freeze(ttt_state *state, bool frozen);
  * changed. */
 TTT_API TTT_NODISCARD ttt_status ttt_state_reserve(ttt_state *state, int64_t tokens);
 TTT_API int64_t ttt_state_position(const ttt_state *state); /* tokens read */
-TTT_API size_t ttt_state_bytes(const ttt_state *state);     /* of memory, now */
+/* Of memory, now; of one that remembers with its snapshots, which its copies count too. */
+TTT_API size_t ttt_state_bytes(const ttt_state *state);
 TTT_API bool ttt_state_frozen(const ttt_state *state);
 TTT_API const ttt_model *ttt_state_model(const ttt_state *state);
 
@@ -97,12 +98,23 @@ typedef struct ttt_token_hash {
 TTT_API void ttt_token_hash_add(ttt_token_hash *hash, const int32_t *ids, int64_t count);
 TTT_API ttt_token_hash ttt_state_token_hash(const ttt_state *state); /* of all tokens read */
 
-/* From now on the state keeps the ids of the tokens that it reads, and copies of it do so too. Only for one of which
- * nothing was read, else TTT_ERR_ARGUMENT; for one that keeps them already it is nothing. To freeze or unfreeze a state
- * once something was read ends it: these ids would no longer tell what the state is. */
+/* From now on the state remembers, and copies of it do so too: it keeps the ids of the tokens that it reads, and on the
+ * way snapshots of itself, at most 2 log2 of the mini-batches read, which copies share; so it can go back to any
+ * position. Only for a state of which nothing was read, else TTT_ERR_ARGUMENT; for one that remembers already it is
+ * nothing. To freeze or unfreeze a state once something was read ends it: the ids would no longer tell what the state
+ * is. */
 TTT_API TTT_NODISCARD ttt_status ttt_state_remember(ttt_state *state);
 /* The ids of all tokens read [*count], valid until the state reads on or changes; NULL, and 0, if it keeps none. */
 TTT_API const int32_t *ttt_state_tokens(const ttt_state *state, int64_t *count);
+/* For who reads a long text in several calls: reading will go on to `position`, so that snapshots are taken only where
+ * they are still wanted then. It changes no bit. Nothing for a state that does not remember. */
+TTT_API void ttt_state_expect(ttt_state *state, int64_t position);
+/* Goes back to the nearest snapshot at or below `position`, or to the beginning; when the ids *again [*count] were then
+ * read, the state is at `position`, with the bits of one that has read only so many. They are the state's, and stay
+ * what they are until it reads others. A position that was not reached, or a state that does not remember, is
+ * TTT_ERR_ARGUMENT, and changes nothing. */
+TTT_API TTT_NODISCARD ttt_status ttt_state_rewind(ttt_state *state, int64_t position, const int32_t **again,
+                                                  int64_t *count);
 
 typedef enum ttt_logits { TTT_LOGITS_NONE, TTT_LOGITS_LAST, TTT_LOGITS_ALL } ttt_logits;
 
@@ -120,6 +132,11 @@ typedef struct ttt_feed {
  * give the same bits. A token out of range, or a state of another model or in use elsewhere, is TTT_ERR_ARGUMENT; then,
  * and when memory is short, no state has changed. */
 TTT_API TTT_NODISCARD ttt_status ttt_context_advance(ttt_context *context, const ttt_feed *feeds, int64_t count);
+
+/* Back to `position`, in one call: ttt_state_rewind, and the tokens between are read again; *again says how many (NULL:
+ * not wanted). On failure the state is as it was. */
+TTT_API TTT_NODISCARD ttt_status ttt_context_rollback(ttt_context *context, ttt_state *state, int64_t position,
+                                                      int64_t *again);
 
 #ifdef __cplusplus
 }

@@ -3,8 +3,8 @@
  * States as files and as bytes: what a model knows of what it read, to be kept, sent, and gone on from on another day,
  * in another process, with another number of threads, or with another instruction set. What follows has the same bits.
  *
- * A state file says which model it is of, what was read, and carries a checksum of all else in it.
- * That is verified before anything is believed, and a state is used exactly or refused with the field that differs.
+ * A state file says which model it is of and what was read, and carries a checksum of all else in it. That is verified
+ * before anything is believed, and a state is used exactly or refused with the field that differs.
  *
  * Threads: a state is used by one thread at a time, also to save it; a file that is open is constant, and any number of
  * threads may use it.

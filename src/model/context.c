@@ -55,16 +55,20 @@ int ttt_context_threads(const ttt_context *context) { return context->backend->t
 
 /* ---- who may ---- */
 
+static ttt_status check_model(const ttt_context *context, const ttt_state *state, int64_t number)
+{
+    if (state->model == context->model) return TTT_OK;
+    return ttt_fail(TTT_ERR_ARGUMENT,
+                    "the state of sequence %lld is of another model (fingerprint %.16s) than the context (%.16s)",
+                    (long long)number, state->model->fingerprint, context->model->fingerprint);
+}
+
 static ttt_status check_feed(const ttt_context *context, const ttt_feed *feed, int64_t number)
 {
     const int64_t V = context->model->lm.config.vocab_size;
     if (feed->count < 1)
         return ttt_fail(TTT_ERR_ARGUMENT, "sequence %lld has no tokens to read: give at least one", (long long)number);
-    if (feed->state->model != context->model)
-        return ttt_fail(TTT_ERR_ARGUMENT,
-                        "the state of sequence %lld is of another model (fingerprint %.16s) than the "
-                        "context (%.16s)",
-                        (long long)number, feed->state->model->fingerprint, context->model->fingerprint);
+    TTT_TRY(check_model(context, feed->state, number));
     const ttt_status status = ttt_tokens_check(feed->tokens, (size_t)feed->count, V, "the feed");
     return status == TTT_OK ? TTT_OK : ttt_fail_prefix(status, "sequence %lld", (long long)number);
 }
@@ -112,12 +116,14 @@ static void take_chunk(chunk *c, const ttt_feed *feeds, int64_t count, int64_t *
     c->rows = c->run_count = c->longest = 0;
     while (*feed < count && c->rows < TTT_ADVANCE_ROWS) {
         const ttt_feed *f = &feeds[*feed];
-        const int64_t left = f->count - *token, room = TTT_ADVANCE_ROWS - c->rows, n = left < room ? left : room;
+        const int64_t position = f->state->position, room = TTT_ADVANCE_ROWS - c->rows,
+                      left = ttt_state_cut(f->state, position + f->count - *token) - position,
+                      n = left < room ? left : room;
         c->feed[c->run_count] = *feed;
         c->first[c->run_count] = *token;
         c->runs[c->run_count++] = (ttt_run){.row = c->rows,
                                             .count = n,
-                                            .position = f->state->position,
+                                            .position = position,
                                             .frozen = f->state->frozen,
                                             .state = f->state->fixed,
                                             .grown = f->state->grown};
@@ -190,25 +196,39 @@ static void advance(const ttt_context *context, const ttt_feed *feeds, int64_t c
         if (o->trace)
             o->trace->rows(o->trace->context, &pass, model->lm.stack.block_count, context->workspace.scratch.x);
         chunk_logits(context, &c, feeds, o);
-        for (int64_t n = 0; n < c.run_count; n++)
-            ttt_state_moved(feeds[c.feed[n]].state, c.ids + c.runs[n].row, c.runs[n].count);
+        for (int64_t n = 0; n < c.run_count; n++) {
+            const ttt_feed *f = &feeds[c.feed[n]];
+            ttt_state_moved(f->state, c.ids + c.runs[n].row, c.runs[n].count, f->count - c.first[n] - c.runs[n].count);
+        }
     }
+}
+
+/* The context is taken for the length of a call. */
+static ttt_status enter(ttt_context *context)
+{
+    if (context->process != getpid())
+        return ttt_fail(TTT_ERR_ARGUMENT, "this context was made before the process forked, and its threads are the "
+                                          "parent's: make a new one");
+    if (atomic_exchange(&context->busy, true))
+        return ttt_fail(TTT_ERR_ARGUMENT, "this context is in use by another thread: make one for each thread");
+    return TTT_OK;
+}
+
+static void compute(ttt_context *context, const ttt_feed *feeds, int64_t count, const ttt_advance_options *options)
+{
+    const uint64_t host = ttt_float_begin();
+    advance(context, feeds, count, options);
+    ttt_float_end(host);
 }
 
 ttt_status ttt_context_advance_as(ttt_context *context, const ttt_feed *feeds, int64_t count,
                                   const ttt_advance_options *options)
 {
-    if (context->process != getpid())
-        return ttt_fail(TTT_ERR_ARGUMENT, "this context was made before the process forked, and its threads are the "
-                                          "parent's: make a new one");
     for (int64_t n = 0; n < count; n++) TTT_TRY(check_feed(context, &feeds[n], n));
-    if (atomic_exchange(&context->busy, true))
-        return ttt_fail(TTT_ERR_ARGUMENT, "this context is in use by another thread: make one for each thread");
+    TTT_TRY(enter(context));
     const ttt_status status = acquire(feeds, count);
     if (status == TTT_OK) {
-        const uint64_t host = ttt_float_begin();
-        advance(context, feeds, count, options);
-        ttt_float_end(host);
+        compute(context, feeds, count, options);
         release(feeds, count);
     }
     atomic_store(&context->busy, false);
@@ -218,4 +238,21 @@ ttt_status ttt_context_advance_as(ttt_context *context, const ttt_feed *feeds, i
 ttt_status ttt_context_advance(ttt_context *context, const ttt_feed *feeds, int64_t count)
 {
     return ttt_context_advance_as(context, feeds, count, &(ttt_advance_options){.dtype = TTT_F32});
+}
+
+/* What is read again has its memory from when it was read first: nothing fails once the state has gone back. */
+ttt_status ttt_context_rollback(ttt_context *context, ttt_state *state, int64_t position, int64_t *again)
+{
+    ttt_feed feed = {.state = state};
+    TTT_TRY(check_model(context, state, 0));
+    TTT_TRY(enter(context));
+    ttt_status status = acquire(&feed, 1);
+    if (status == TTT_OK) {
+        status = ttt_state_rewind(state, position, &feed.tokens, &feed.count);
+        if (status == TTT_OK && feed.count > 0) compute(context, &feed, 1, &(ttt_advance_options){.dtype = TTT_F32});
+        if (again) *again = feed.count;
+        release(&feed, 1);
+    }
+    atomic_store(&context->busy, false);
+    return status;
 }

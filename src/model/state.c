@@ -47,6 +47,7 @@ void ttt_state_reset(ttt_state *state)
     const ttt_model *model = state->model;
     const ttt_run run = {.state = state->fixed, .grown = state->grown};
     const ttt_pass pass = {.backend = model->backend, .runs = &run, .run_count = 1, .rate_factor = 1};
+    if (state->history) (void)ttt_history_rewind(state->history, 0);
     ttt_lm_reset(&model->lm, &pass, model->weights);
     state->position = 0;
     state->hash = (ttt_token_hash){0};
@@ -62,6 +63,11 @@ static int64_t per_token(const ttt_model *model, int64_t layer)
 static int64_t rows_of(const ttt_model *model, int64_t layer, int64_t tokens)
 {
     return ttt_lm_grown_rows(&model->lm, layer, tokens, false);
+}
+
+int64_t ttt_state_grown_reals(const ttt_model *model, int64_t layer, int64_t tokens)
+{
+    return rows_of(model, layer, tokens) * per_token(model, layer);
 }
 
 /* New blocks, all of them or none. */
@@ -125,7 +131,7 @@ ttt_status ttt_state_reserve(ttt_state *state, int64_t tokens)
     const ttt_status status = allocate(model, grown, capacity);
     for (int64_t i = 0; status == TTT_OK && i < layers; i++) {
         if (grown[i] && state->grown[i])
-            b->ops->copy(b, grown[i], state->grown[i], rows_of(model, i, state->position) * per_token(model, i));
+            b->ops->copy(b, grown[i], state->grown[i], ttt_state_grown_reals(model, i, state->position));
         b->ops->free(b, state->grown[i]);
         state->grown[i] = grown[i];
     }
@@ -151,7 +157,7 @@ ttt_status ttt_state_copy(ttt_state *state, const ttt_state *other)
     b->ops->copy(b, state->fixed, other->fixed, model->lm.stack.state_size);
     for (int64_t i = 0; i < model->lm.stack.layer_count; i++)
         if (other->grown[i])
-            b->ops->copy(b, state->grown[i], other->grown[i], rows_of(model, i, other->position) * per_token(model, i));
+            b->ops->copy(b, state->grown[i], other->grown[i], ttt_state_grown_reals(model, i, other->position));
     state->position = other->position;
     state->hash = other->hash;
     state->frozen = other->frozen;
@@ -172,12 +178,18 @@ ttt_status ttt_state_make_room(ttt_state *state, int64_t tokens)
                    : TTT_OK;
 }
 
-void ttt_state_moved(ttt_state *state, const int32_t *ids, int64_t count)
+void ttt_state_moved(ttt_state *state, const int32_t *ids, int64_t count, int64_t left)
 {
-    if (state->history) memcpy(state->history->tokens + state->position, ids, (size_t)count * sizeof *ids);
+    ttt_history *history = state->history;
+    const int64_t end = state->position + count;
+    const bool take = history && ttt_history_next(state, end + left) == end;
+    if (history) memmove(history->tokens + state->position, ids, (size_t)count * sizeof *ids);
     ttt_token_hash_add(&state->hash, ids, count);
-    state->position += count;
+    state->position = end;
+    if (take) ttt_history_take(state);
 }
+
+/* ---- what was read ---- */
 
 ttt_status ttt_state_remember(ttt_state *state)
 {
@@ -192,8 +204,23 @@ ttt_status ttt_state_remember(ttt_state *state)
 
 ttt_status ttt_state_recall(ttt_state *state, const int32_t *tokens)
 {
-    const ttt_history history = {.tokens = (int32_t *)tokens};
-    return ttt_history_copy(&state->history, &history, state->position);
+    ttt_history *history = state->history = ttt_alloc(1, sizeof *history);
+    if (!history || state->position == 0) return history ? TTT_OK : TTT_ERR_MEMORY;
+    TTT_TRY(ttt_state_make_room(state, 0));
+    memcpy(history->tokens, tokens, (size_t)state->position * sizeof *tokens);
+    ttt_history_take(state);
+    return TTT_OK;
+}
+
+void ttt_state_forget(ttt_state *state)
+{
+    ttt_history_free(state->history);
+    state->history = NULL;
+}
+
+void ttt_state_expect(ttt_state *state, int64_t position)
+{
+    if (state->history) state->history->expected = position < most_tokens ? position : most_tokens;
 }
 
 const int32_t *ttt_state_tokens(const ttt_state *state, int64_t *count)
@@ -204,12 +231,29 @@ const int32_t *ttt_state_tokens(const ttt_state *state, int64_t *count)
     return state->history->tokens ? state->history->tokens : &none;
 }
 
+ttt_status ttt_state_rewind(ttt_state *state, int64_t position, const int32_t **again, int64_t *count)
+{
+    *again = NULL;
+    *count = 0;
+    if (!state->history)
+        return ttt_fail(TTT_ERR_ARGUMENT, "this state cannot go back, as it did not keep what it read");
+    if (position < 0 || position > state->position)
+        return ttt_fail(TTT_ERR_ARGUMENT, "a state that has read %lld tokens cannot go back to position %lld",
+                        (long long)state->position, (long long)position);
+    if (position == state->position) return TTT_OK;
+    const ttt_snapshot *rung = ttt_history_rewind(state->history, position);
+    if (rung)
+        ttt_state_restore(state, rung);
+    else
+        ttt_state_reset(state);
+    *again = state->history->tokens + state->position;
+    *count = position - state->position;
+    return TTT_OK;
+}
+
 void ttt_state_freeze(ttt_state *state, bool frozen)
 {
-    if (frozen != state->frozen && state->position > 0) {
-        ttt_history_free(state->history);
-        state->history = NULL;
-    }
+    if (frozen != state->frozen && state->position > 0) ttt_state_forget(state);
     state->frozen = frozen;
 }
 
@@ -224,7 +268,6 @@ size_t ttt_state_bytes(const ttt_state *state)
 {
     const ttt_model *model = state->model;
     int64_t reals = model->lm.stack.state_size;
-    for (int64_t i = 0; i < model->lm.stack.layer_count; i++)
-        reals += rows_of(model, i, state->capacity) * per_token(model, i);
-    return (size_t)reals * model->backend->real;
+    for (int64_t i = 0; i < model->lm.stack.layer_count; i++) reals += ttt_state_grown_reals(model, i, state->capacity);
+    return (size_t)reals * model->backend->real + (state->history ? ttt_history_bytes(state->history) : 0);
 }

@@ -23,9 +23,26 @@ struct ttt_state {
     atomic_bool busy;     /* a call is moving it */
 };
 
-/* Room for `tokens` more in all that a state keeps; and the one place where a state moves on, which cannot fail. */
+/* Room for `tokens` more in all that a state keeps; and the one place where a state moves on, which cannot fail: by
+ * `count` tokens, behind which `left` more are to be read at once. */
 TTT_NODISCARD ttt_status ttt_state_make_room(ttt_state *state, int64_t tokens);
-void ttt_state_moved(ttt_state *state, const int32_t *ids, int64_t count);
+void ttt_state_moved(ttt_state *state, const int32_t *ids, int64_t count, int64_t left);
+
+/* Where the next run of a state that reads on to `end` is cut, because something is to be remembered there. */
+static inline int64_t ttt_state_cut(const ttt_state *state, int64_t end)
+{
+    const int64_t next = ttt_history_next(state, end);
+    return next < end ? next : end;
+}
+
+/* Reals of what grows in a layer after so many tokens. */
+int64_t ttt_state_grown_reals(const ttt_model *model, int64_t layer, int64_t tokens);
+
+/* Makes the state what it was; what it remembers stays. */
+void ttt_state_restore(ttt_state *state, const ttt_snapshot *snapshot);
+
+/* It remembers no longer. */
+void ttt_state_forget(ttt_state *state);
 
 /* Of a state that knows no tokens: these are what it has read, [position], and it remembers. */
 TTT_NODISCARD ttt_status ttt_state_recall(ttt_state *state, const int32_t *tokens);

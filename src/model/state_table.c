@@ -83,8 +83,7 @@ ttt_status ttt_state_import(ttt_state *state, int64_t position, const ttt_state_
     const ttt_model *model = state->model;
     const ttt_backend *b = model->backend;
     TTT_TRY(ttt_state_reserve(state, position));
-    ttt_history_free(state->history);
-    state->history = NULL;
+    ttt_state_forget(state);
     ttt_state_reset(state);
     const ttt_run run = {.position = position, .state = state->fixed, .grown = state->grown};
     int64_t entry = 0;
