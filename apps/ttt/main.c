@@ -22,6 +22,7 @@ static const struct command {
     {"convert", ttt_cmd_convert, "a model folder from the files of other programs"},
     {"eval", ttt_cmd_eval, "how well a model predicts a text"},
     {"generate", ttt_cmd_generate, "write on behind a prompt"},
+    {"serve", ttt_cmd_serve, "a model over HTTP, for many at a time"},
     {"info", ttt_cmd_info, "what a model is, and what this machine offers"},
     {"verify", ttt_cmd_verify, "whether a model computes what it should"},
     {"bench", ttt_cmd_bench, "how fast a model is on this machine, and how fast it could be"},

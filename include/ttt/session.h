@@ -41,6 +41,11 @@ TTT_API void ttt_session_free(ttt_session *session); /* NULL is allowed */
  * the session is as it was. */
 TTT_API TTT_NODISCARD ttt_status ttt_session_push(ttt_session *session, const int32_t *ids, int64_t count);
 
+/* Tells a session that has read nothing of a state's that stands behind ids [count] what these are: the penalties count
+ * them, and the text goes on behind them, as though they had been pushed. Before the first ttt_session_push only, else
+ * TTT_ERR_ARGUMENT; so is an id that the model does not know. */
+TTT_API TTT_NODISCARD ttt_status ttt_session_recall(ttt_session *session, const int32_t *ids, int64_t count);
+
 /* What is to be read next: at most `limit` tokens (0: none), with logits if an id is to be chosen from them.
  * feed->count is 0 when the session waits for a prompt, also because its text has ended: then it is not for
  * ttt_context_advance. The feed's memory is the session's, and until ttt_session_took neither ttt_session_push nor

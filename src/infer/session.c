@@ -36,8 +36,8 @@ struct ttt_session {
     int64_t allowed;     /* ids that may be chosen */
 
     phase phase;
-    bool failed;
-    int32_t *prompt; /* [prompt_count], of which prompt_read have been read */
+    bool failed, begun; /* for good; something was pushed */
+    int32_t *prompt;    /* [prompt_count], of which prompt_read have been read */
     size_t prompt_count, prompt_read, prompt_capacity;
     int32_t tail[TAIL]; /* the last tail_count ids of this prompt */
     size_t tail_count;
@@ -214,10 +214,20 @@ ttt_status ttt_session_push(ttt_session *s, const int32_t *ids, int64_t count)
     s->prompt_count += (size_t)count;
     if (s->phase == IDLE) {
         s->stats = (ttt_generate_stats){0};
-        s->tail_count = 0;
+        if (s->begun) s->tail_count = 0;
+        s->begun = true;
         s->phase = READING;
     }
     s->wanted = 0;
+    remember_tail(s, ids, (size_t)count);
+    ttt_sampler_see(s->sampler, ids, count);
+    return TTT_OK;
+}
+
+ttt_status ttt_session_recall(ttt_session *s, const int32_t *ids, int64_t count)
+{
+    if (s->begun) return ttt_fail(TTT_ERR_ARGUMENT, "the session has read already: what its state knew is said before");
+    TTT_TRY(ttt_tokens_check(ids, (size_t)count, ttt_model_vocabulary(s->model), "what the state has read"));
     remember_tail(s, ids, (size_t)count);
     ttt_sampler_see(s->sampler, ids, count);
     return TTT_OK;

@@ -338,6 +338,40 @@ static void test_cancel(ttt_context *context)
 }
 
 /* What may be NULL, and options that are not to be. */
+/* A session behind a state that has read most of its prompt, and is told what, writes what one writes that reads all.
+ */
+static void test_recall(ttt_context *context)
+{
+    for (int n = 0; n < TEXTS; n++) {
+        const job *j = &jobs[n];
+        if (j->count < 2) continue;
+        ttt_state *state;
+        ttt_session *session;
+        written w = {0};
+        CHECK_OK(ttt_state_new(&state, model));
+        const ttt_feed feed = {.state = state, .tokens = j->prompt, .count = j->count - 1};
+        CHECK_OK(ttt_context_advance(context, &feed, 1));
+        CHECK_OK(ttt_session_new(&session, model, tokenizer, state, &j->options));
+        CHECK_OK(ttt_session_recall(session, j->prompt, j->count - 1));
+        CHECK_OK(ttt_session_push(session, j->prompt + j->count - 1, 1));
+        CHECK_EQ(ttt_session_recall(session, j->prompt, 1), TTT_ERR_ARGUMENT);
+        for (ttt_feed next; ttt_session_want(session, 8, &next), next.count > 0;) {
+            const char *text;
+            size_t size;
+            int32_t id;
+            CHECK_OK(ttt_context_advance(context, &next, 1));
+            CHECK_OK(ttt_session_took(session, &id));
+            ttt_session_text(session, &text, &size);
+            note(&w, id, text, size);
+        }
+        w.finish = ttt_session_stats(session)->finish;
+        w.position = ttt_state_position(state);
+        check_same(&w, &j->alone);
+        ttt_session_free(session);
+        ttt_state_free(state);
+    }
+}
+
 static void test_arguments(ttt_context *context)
 {
     ttt_session *session;
@@ -416,6 +450,7 @@ int main(void)
     test_wrong_moments(context);
     test_one_state(context);
     test_cancel(context);
+    test_recall(context);
     test_arguments(context);
     test_threads();
     ttt_tokenizer_free(tokenizer);

@@ -1,0 +1,21 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * The functions that routes.c names. Each answers its request, now or later.
+ */
+#ifndef TTT_SERVE_HANDLERS_H
+#define TTT_SERVE_HANDLERS_H
+
+#include "http.h"
+
+void ttt_handle_health(ttt_request *request);
+void ttt_handle_models(ttt_request *request);
+void ttt_handle_metrics(ttt_request *request);
+void ttt_handle_slots(ttt_request *request);
+
+void ttt_handle_completions(ttt_request *request);
+
+void ttt_handle_tokenize(ttt_request *request);
+void ttt_handle_detokenize(ttt_request *request);
+void ttt_handle_tokenizer_info(ttt_request *request);
+
+#endif
