@@ -9,6 +9,15 @@
 #include "base/alloc.h"
 #include "model/state.h"
 
+/* Whether another entry of its block has the name of the last one. */
+static bool is_taken(const ttt_state_table *table, const char *block)
+{
+    const ttt_state_entry *last = &table->entries[table->count - 1];
+    for (const ttt_state_entry *e = last; e-- > table->entries && strncmp(e->name, block, strlen(block)) == 0;)
+        if (strcmp(e->name, last->name) == 0) return true;
+    return false;
+}
+
 static ttt_status add_piece(ttt_state_table *table, int64_t block, const ttt_state_piece *piece)
 {
     ttt_state_entry *entries = ttt_realloc(table->entries, (size_t)table->count + 1, sizeof *entries);
@@ -22,7 +31,11 @@ static ttt_status add_piece(ttt_state_table *table, int64_t block, const ttt_sta
     too_large |= __builtin_add_overflow(table->elements, entry->elements, &table->elements);
     if (too_large || table->elements > INT64_MAX / 8)
         return ttt_fail(TTT_ERR_FORMAT, "what layer %lld keeps of so many tokens fits in no memory", (long long)block);
-    snprintf(entry->name, sizeof entry->name, "layers.%lld.%s", (long long)block, piece->name);
+    char start[32];
+    snprintf(start, sizeof start, "layers.%lld.", (long long)block);
+    snprintf(entry->name, sizeof entry->name, "%s%s", start, piece->name);
+    for (int n = 2; is_taken(table, start); n++) /* such as parts of a block with a convolution each */
+        snprintf(entry->name, sizeof entry->name, "%s%s.%d", start, piece->name, n);
     memcpy(entry->shape, piece->shape, sizeof entry->shape);
     return TTT_OK;
 }

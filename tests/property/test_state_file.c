@@ -411,7 +411,7 @@ int main(void)
         tokens[i] = (int32_t)(ttt_rng_u64((ttt_rng){.seed = 2, .stream = TTT_RNG_TEST}, (uint64_t)i) % V);
     hashes();
     remembered();
-    static const char *const mixes[] = {"conv+ttt_linear+ffn,ttt_mlp+ffn",
+    static const char *const mixes[] = {"conv+ttt_linear+ffn,ttt_mlp+ffn,conv+mamba",
                                         "linear_attention,delta_net+ffn,gated_deltanet",
                                         "mamba,attention+ffn,ttt_linear"};
     static const char *const precisions[] = {"f32", "bf16", "q8", "q4"};
