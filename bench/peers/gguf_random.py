@@ -16,9 +16,19 @@ class Writer:
         self.gguf.add_embedding_length(WIDTH)
         self.gguf.add_vocab_size(VOCABULARY)
         self.gguf.add_layer_norm_rms_eps(1e-6)
-        self.gguf.add_tokenizer_model("none")
+        self.add_tokenizer()
         self.normal("token_embd.weight", VOCABULARY, WIDTH)
         self.ones("output_norm.weight", WIDTH)
+
+    def add_tokenizer(self):
+        """Bytes, and words that nobody writes: llama.cpp's servers take texts alone."""
+        names = ["<unk>", "<s>", "</s>"] + [f"<0x{byte:02X}>" for byte in range(256)]
+        kinds = [2, 3, 3] + [6] * 256  # unknown, control, byte
+        names += [f"\u2581word{i}" for i in range(VOCABULARY - len(names))]
+        self.gguf.add_tokenizer_model("llama")
+        self.gguf.add_token_list(names)
+        self.gguf.add_token_scores([0.0] * VOCABULARY)
+        self.gguf.add_token_types(kinds + [1] * (VOCABULARY - len(kinds)))
 
     def normal(self, name, *shape):
         self.add(name, 0.02 * self.random.standard_normal(shape, dtype=np.float32))
