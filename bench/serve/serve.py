@@ -8,6 +8,7 @@ import json
 import os
 import random
 import re
+import shutil
 import socket
 import statistics
 import subprocess
@@ -34,6 +35,7 @@ class Ttt:
             subprocess.run([self.options.ttt, "train", text, "-o", folder, "--config", "125m", "--layer", self.layer,
                             "--set", "vocab_size=32000", "-t", "byte", "--context", "64", "--batch", "64", "--steps",
                             "1"], check=True, capture_output=True)
+            shutil.rmtree(folder / "checkpoint")
         return folder
 
     def start(self, precision):
