@@ -8,6 +8,7 @@
 #include <string.h>
 #include <ttt/data.h>
 #include <ttt/eval.h>
+#include <ttt/state.h>
 
 #include "common.h"
 #include "eval_choices.h"
@@ -28,11 +29,12 @@ enum {
     KEY_BINARY,
     KEY_POSITIONS,
     KEY_CHOICES,
+    KEY_STATE,
     CONTEXTS = 32
 };
 
 typedef struct options {
-    const char *model, *csv, *plot, *choices;
+    const char *model, *csv, *plot, *choices, *state;
     const char **texts;
     size_t text_count;
     int64_t contexts[CONTEXTS], context_count;
@@ -55,6 +57,7 @@ static const struct argp_option option_list[] = {
      "instead of a text, questions with several answers: how many the model answers right. A line is {\"question\": "
      "TEXT, \"choices\": [TEXT, ...], \"answer\": number of the right one, from 0, or its text}",
      0},
+    {"state", KEY_STATE, "FILE", 0, "each window, or question, goes on from this state; without beginning-of-text", 0},
     {"plot", KEY_PLOT, "FILE.svg", 0, "the loss by position; with --inner also FILE-inner.svg", 0},
     {"stride", KEY_STRIDE, "S", 0, "windows advance by S and only the last S tokens of each are scored; default N", 1},
     {"frozen", KEY_FROZEN, NULL, 0, "the learner never updates", 1},
@@ -83,8 +86,8 @@ static void check(const options *o, const struct argp_state *state)
     if (o->choices) {
         if (o->text_count > 0 || o->context_count > 0 || o->eval.stride > 0 || o->eval.mode == TTT_EVAL_BOTH ||
             o->eval.inner || o->positions || o->binary || o->csv || o->plot)
-            ttt_app_usage(state, "--choices goes without a text, and of the other options with --frozen, --no-bos, "
-                                 "--parse-special and --json alone");
+            ttt_app_usage(state, "--choices goes without a text, and of the other options with --state, --frozen, "
+                                 "--no-bos, --parse-special and --json alone");
         return;
     }
     if (o->text_count == 0)
@@ -113,6 +116,7 @@ static error_t parse(int key, char *argument, struct argp_state *state)
     case KEY_CSV: o->csv = argument; return 0;
     case KEY_PLOT: o->plot = ttt_app_chart(state, argument); return 0;
     case KEY_CHOICES: o->choices = argument; return 0;
+    case KEY_STATE: o->state = argument; return 0;
     case KEY_POSITIONS: o->positions = true; return 0;
     case KEY_NO_BOS: o->no_bos = true; return 0;
     case KEY_PARSE_SPECIAL: o->parse_special = true; return 0;
@@ -216,7 +220,7 @@ static int evaluate(options *o, ttt_context *context, const ttt_tokenizer *token
 {
     ttt_eval_result results[CONTEXTS];
     double seconds[CONTEXTS];
-    const bool bos = ttt_tokenizer_adds_bos(tokenizer) && !o->no_bos;
+    const bool bos = ttt_tokenizer_adds_bos(tokenizer) && !o->no_bos && !o->eval.state;
     o->eval.bos = bos ? ttt_tokenizer_bos(tokenizer) : -1;
     o->eval.bytes = bytes;
     o->eval.progress = show_progress;
@@ -234,6 +238,8 @@ static int evaluate(options *o, ttt_context *context, const ttt_tokenizer *token
         *o->progress.doing = '\0'; /* the next one is timed anew */
     }
     const eval_report report = {.model = o->model,
+                                .state = o->state,
+                                .state_tokens = o->eval.state ? ttt_state_position(o->eval.state) : 0,
                                 .mode = o->eval.mode,
                                 .bos = bos,
                                 .as_trained = o->context_count == 0 && o->contexts[0] > 0,
@@ -256,6 +262,7 @@ static int ask(options *o, ttt_context *context, const ttt_tokenizer *tokenizer)
                                   .path = o->choices,
                                   .context = context,
                                   .tokenizer = tokenizer,
+                                  .state = o->eval.state,
                                   .frozen = o->eval.mode == TTT_EVAL_FROZEN,
                                   .no_bos = o->no_bos,
                                   .parse_special = o->parse_special,
@@ -295,7 +302,10 @@ int ttt_cmd_eval(int argc, char **argv)
     ttt_ids ids = {0};
     int64_t bytes = 0;
     ttt_app_catch_signals(ttt_app_stopping, false);
-    const ttt_status status = ttt_app_open(&model, &tokenizer, o.model, &o.compute);
+    ttt_state *from = NULL;
+    ttt_status status = ttt_app_open(&model, &tokenizer, o.model, &o.compute);
+    if (status == TTT_OK && o.state) status = ttt_state_load(&from, model, o.state);
+    o.eval.state = from;
     int code = status == TTT_OK ? 0 : ttt_app_failed(status);
     if (code == 0 && !o.choices) code = read_texts(&o, tokenizer, &ids, &bytes);
     ttt_context *context = NULL;
@@ -303,6 +313,7 @@ int ttt_cmd_eval(int argc, char **argv)
         code = ttt_app_failed(TTT_ERR_MEMORY);
     if (code == 0) code = o.choices ? ask(&o, context, tokenizer) : evaluate(&o, context, tokenizer, &ids, bytes);
     ttt_context_free(context);
+    ttt_state_free(from);
     ttt_ids_deinit(&ids);
     ttt_tokenizer_free(tokenizer);
     ttt_model_free(model);

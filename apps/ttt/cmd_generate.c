@@ -10,6 +10,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <ttt/generate.h>
+#include <ttt/state.h>
 #include <unistd.h>
 
 #include "common.h"
@@ -28,11 +29,14 @@ enum {
     KEY_IGNORE_EOS,
     KEY_NO_BOS,
     KEY_PARSE_SPECIAL,
+    KEY_STATE,
+    KEY_SAVE_STATE,
     KEY_VERBOSE
 };
 
 typedef struct options {
     const char *model, *prompt, *file; /* file "-" is stdin */
+    const char *state, *save_state;
     bool interactive, ignore_eos, no_bos, parse_special, verbose;
     int64_t max_new_tokens, top_k;                /* -2, -1: not given */
     double temperature, top_p, min_p, repetition; /* NaN: not given */
@@ -55,6 +59,9 @@ static const struct argp_option option_list[] = {
      "read one prompt after another, a line each; the state goes on. A line that ends in \\ is read without its "
      "newline. Ctrl-C ends the answer, and at the prompt the program",
      0},
+    {"state", KEY_STATE, "FILE", 0, "go on from this state, behind what it has read", 0},
+    {"save-state", KEY_SAVE_STATE, "FILE", 0,
+     "at the end keep what the model then knows, also after Ctrl-C; it may be the file of --state", 0},
     {"no-bos", KEY_NO_BOS, NULL, 0, "no beginning-of-text even if the tokenizer adds one", 1},
     {"parse-special", KEY_PARSE_SPECIAL, NULL, 0, "special tokens written in the prompt become these tokens", 1},
     {"stop", KEY_STOP, "TEXT", 0, "ends before this text; may be given several times", 2},
@@ -128,6 +135,8 @@ static error_t parse(int key, char *argument, struct argp_state *state)
     case KEY_IGNORE_EOS: o->ignore_eos = true; return 0;
     case KEY_NO_BOS: o->no_bos = true; return 0;
     case KEY_PARSE_SPECIAL: o->parse_special = true; return 0;
+    case KEY_STATE: o->state = argument; return 0;
+    case KEY_SAVE_STATE: o->save_state = argument; return 0;
     case KEY_VERBOSE: o->verbose = true; return 0;
     case ARGP_KEY_ARG:
         if (strcmp(argument, "-") == 0)
@@ -142,6 +151,8 @@ static error_t parse(int key, char *argument, struct argp_state *state)
         if (o->prompt && o->file) ttt_app_usage(state, "give one prompt: -p TEXT, -f FILE or -");
         if (o->interactive && o->file && strcmp(o->file, "-") == 0)
             ttt_app_usage(state, "-i reads prompts from standard input: it cannot hold the first prompt too");
+        if (o->state && !o->interactive && !o->file && (!o->prompt || !*o->prompt))
+            ttt_app_usage(state, "--state needs something to read behind it: give -p TEXT, -f FILE, - or -i");
         return 0;
     default: return ARGP_ERR_UNKNOWN;
     }
@@ -154,6 +165,7 @@ typedef struct session {
     ttt_context *context;
     ttt_tokenizer *tokenizer;
     ttt_state *state;
+    char name[TTT_STATE_NAME_MAX + 1], parent[TTT_STATE_NAME_MAX + 1]; /* of the state to be saved */
     ttt_generate_options generate;
     ttt_generate_stats total;
     ttt_progress progress;       /* of reading a long prompt */
@@ -324,19 +336,51 @@ static ttt_status choose_options(session *s)
     return ttt_sampler_new(&g->sampler, &g->sampling, ttt_model_vocabulary(s->model));
 }
 
+/* The state to go on from. Its tokens are as good as a prompt's: the penalties know them. */
+static ttt_status load_state(session *s)
+{
+    ttt_state_file *file;
+    ttt_status status = ttt_state_file_open(&file, s->o->state);
+    if (status != TTT_OK) return status;
+    const ttt_state_info *info = ttt_state_file_info(file);
+    snprintf(s->name, sizeof s->name, "%s", info->name);
+    snprintf(s->parent, sizeof s->parent, "%s", info->checksum);
+    status = ttt_state_file_load(file, s->model, &s->state);
+    if (status == TTT_OK && info->tokens) ttt_sampler_see(s->generate.sampler, info->tokens, info->position);
+    ttt_state_file_close(file);
+    return status;
+}
+
+static ttt_status begin_state(session *s)
+{
+    if (s->o->state) return load_state(s);
+    const ttt_status status = ttt_state_new(&s->state, s->model);
+    return status == TTT_OK && s->o->save_state ? ttt_state_remember(s->state) : status;
+}
+
+static ttt_status save_state(const session *s)
+{
+    int64_t count;
+    const ttt_state_about about = {
+        .name = s->name, .parent = s->parent, .tokens = ttt_state_tokens(s->state, &count) != NULL};
+    return ttt_state_save(s->state, s->o->save_state, &about);
+}
+
 static ttt_status run(session *s, const char *prompt, size_t size)
 {
     ttt_status status = ttt_app_open(&s->model, &s->tokenizer, s->o->model, &s->o->compute);
     if (status == TTT_OK) status = choose_options(s);
     if (status == TTT_OK) status = ttt_context_new(&s->context, s->model, s->o->compute.threads);
-    if (status == TTT_OK) status = ttt_state_new(&s->state, s->model);
+    if (status == TTT_OK) status = begin_state(s);
     if (status != TTT_OK) return status;
     s->loaded = ttt_app_seconds();
     if (prompt && isatty(STDOUT_FILENO)) status = show(s, prompt, size);
     if (status == TTT_OK && (prompt || !s->o->interactive)) status = turn(s, prompt ? prompt : "", size);
     if (status == TTT_OK && s->o->interactive) status = converse(s);
-    if (status == TTT_OK || status == TTT_ERR_INTERRUPTED) (s->o->verbose ? print_figures : print_line)(s);
-    return status;
+    if (status != TTT_OK && status != TTT_ERR_INTERRUPTED) return status;
+    (s->o->verbose ? print_figures : print_line)(s);
+    const ttt_status saved = s->o->save_state ? save_state(s) : TTT_OK;
+    return saved == TTT_OK ? status : saved;
 }
 
 int ttt_cmd_generate(int argc, char **argv)
@@ -349,7 +393,8 @@ int ttt_cmd_generate(int argc, char **argv)
                                      "\vExamples:\n"
                                      "  ttt generate -m model -p \"Once upon a time\"\n"
                                      "  ttt generate -m model -f prompt.txt -n 1k --temperature 0\n"
-                                     "  ttt generate -m model -i",
+                                     "  ttt generate -m model -i --save-state talk.ttt\n"
+                                     "  ttt generate -m model --state notes.ttt -p \"In short:\"",
                                      children,
                                      NULL,
                                      NULL};
@@ -362,7 +407,8 @@ int ttt_cmd_generate(int argc, char **argv)
     session s = {.o = &o, .started = ttt_app_seconds()};
     char *file = NULL;
     size_t size = o.prompt ? strlen(o.prompt) : 0;
-    int code = o.file ? ttt_app_read(o.file, &file, &size) : 0;
+    int code = ttt_app_check_output(o.save_state);
+    if (code == 0 && o.file) code = ttt_app_read(o.file, &file, &size);
     if (code == 0) {
         if (size > 0 && file && file[size - 1] == '\n') size--; /* what is typed as -p has none either */
         const ttt_status status = run(&s, o.file ? file : o.prompt, size);

@@ -22,6 +22,7 @@ int ttt_cmd_convert(int argc, char **argv);
 int ttt_cmd_eval(int argc, char **argv);
 int ttt_cmd_generate(int argc, char **argv);
 int ttt_cmd_info(int argc, char **argv);
+int ttt_cmd_state(int argc, char **argv);
 int ttt_cmd_verify(int argc, char **argv);
 int ttt_cmd_tokenize(int argc, char **argv);
 int ttt_cmd_detokenize(int argc, char **argv);

@@ -79,10 +79,12 @@ static int read_question(const run *r, const json_t *object, question *q)
 
 /* ---- a question ---- */
 
-/* What stands before a text: what the tokenizer says, and before nothing at all what texts begin with. */
+/* What stands before a text: what the tokenizer says, and before nothing at all what texts begin with; nothing behind
+ * what a state has read. */
 static int64_t prefix(const run *r, bool empty)
 {
     const ttt_tokenizer *t = r->o->tokenizer;
+    if (r->o->state) return -1;
     if (ttt_tokenizer_adds_bos(t) && !r->o->no_bos) return ttt_tokenizer_bos(t);
     if (!empty) return -1;
     return ttt_tokenizer_bos(t) >= 0 ? ttt_tokenizer_bos(t) : ttt_tokenizer_eos(t);
@@ -146,6 +148,8 @@ static int ask_ids(run *r, const question *q, ttt_ids *ids, ttt_choice *choices,
         choices[i] = (ttt_choice){ids[i].data + first, (int64_t)(ids[i].count - first)};
     }
     ttt_state_reset(r->state);
+    if (status == TTT_OK && r->o->state) status = ttt_state_copy(r->state, r->o->state);
+    ttt_state_freeze(r->state, r->o->frozen);
     if (status == TTT_OK)
         status = ttt_eval_choices(r->o->context, r->state, ids[q->count].data, (int64_t)ids[q->count].count, choices,
                                   (int64_t)q->count, losses);
@@ -247,7 +251,6 @@ int eval_choices_run(const eval_choices *o)
     if (ttt_state_new(&r.state, ttt_context_model(o->context)) != TTT_OK) {
         code = ttt_app_failed(TTT_ERR_MEMORY);
     } else {
-        ttt_state_freeze(r.state, o->frozen);
         code = ask_all(&r, text, size);
     }
     ttt_state_free(r.state);

@@ -16,6 +16,7 @@ typedef struct eval_choices {
     const char *model, *path; /* folder; file of JSON lines, "-" for standard input */
     ttt_context *context;
     const ttt_tokenizer *tokenizer;
+    const ttt_state *state; /* that each question goes on from; NULL: a fresh one */
     bool frozen, no_bos, parse_special, json;
     ttt_progress *progress;
 } eval_choices;

@@ -73,8 +73,10 @@ static void print_result(const eval_report *report, const ttt_eval_result *r, do
     if (report->positions) print_positions(r, curves);
     if (r->inner) print_inner(r);
     if (report->positions || r->inner) printf("\n");
-    printf("context %" PRId64 ", stride %" PRId64 "%s: %" PRId64 " window%s, %" PRId64 " tokens scored in %.1f s\n",
-           r->context, r->stride, report->bos ? ", with beginning-of-text" : "", r->windows, r->windows == 1 ? "" : "s",
+    printf("context %" PRId64 ", stride %" PRId64 "%s", r->context, r->stride,
+           report->bos ? ", with beginning-of-text" : "");
+    if (report->state) printf(", behind the %" PRId64 " tokens of %s", report->state_tokens, report->state);
+    printf(": %" PRId64 " window%s, %" PRId64 " tokens scored in %.1f s\n", r->windows, r->windows == 1 ? "" : "s",
            r->tokens, seconds);
     printf("%-9s %10s %9s %12s %14s\n", "", "loss", "+/-", "perplexity", "bits per byte");
     for (int k = 0; k < CURVES; k++) {
@@ -182,6 +184,10 @@ static json_t *result_json(const eval_report *report, const ttt_eval_result *r, 
         json_object_set_new(object, names[k], curve_json(r, curves[k]->all, k == 2));
     json_object_set_new(object, "by_position", position_json(r, curves));
     if (r->inner) json_object_set_new(object, "inner", inner_json(r));
+    if (report->state) {
+        json_object_set_new(object, "state", json_string(report->state));
+        json_object_set_new(object, "state_tokens", json_integer((json_int_t)report->state_tokens));
+    }
     return object;
 }
 

@@ -8,7 +8,9 @@
 #include <ttt/eval.h>
 
 typedef struct eval_report {
-    const char *model; /* folder */
+    const char *model;    /* folder */
+    const char *state;    /* file from which each window goes on; NULL: none */
+    int64_t state_tokens; /* that it has read */
     ttt_eval_mode mode;
     bool bos;         /* beginning-of-text was read before each window */
     bool as_trained;  /* the context is that of training because none was given */

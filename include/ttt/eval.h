@@ -22,10 +22,10 @@ typedef enum ttt_eval_mode {
     TTT_EVAL_BOTH    /* each, and the difference */
 } ttt_eval_mode;
 
-/* A text is read in windows of `context` tokens, each from a fresh state. After each of its tokens the next one is
- * predicted; the position of a prediction is the number of tokens read before it, from 1. Windows advance by `stride`
- * tokens, and only the last `stride` predictions of each are scored: each token at most once, with at least context -
- * stride tokens read before it. The last window may be shorter. */
+/* A text is read in windows of `context` tokens, each from a fresh state, or from one that was given. After each of its
+ * tokens the next one is predicted; the position of a prediction is the number of tokens read before it, from 1.
+ * Windows advance by `stride` tokens, and only the last `stride` predictions of each are scored: each token at most
+ * once, with at least context - stride tokens read before it. The last window may be shorter. */
 typedef struct ttt_eval_options {
     ttt_eval_mode mode;
     int64_t context; /* 0: the whole text is one window */
@@ -33,6 +33,8 @@ typedef struct ttt_eval_options {
     int64_t bos;     /* id read before the text of each window, where it counts as a token of the window; -1: none */
     int64_t bytes;   /* of the text that the tokens stand for; 0: not known, then there are no bits per byte */
     bool inner;      /* look into the inner loop */
+    const ttt_state *state; /* each window goes on from a copy of it; NULL: from a fresh one. Whether that is frozen is
+                               the mode's affair, and `bos` is then best -1 */
     /* From time to time: `done` of `total` tokens are read. Anything but TTT_OK ends the evaluation and is returned;
      * with TTT_ERR_INTERRUPTED the result is that of the tokens scored so far. NULL: not wanted. */
     ttt_status (*progress)(void *context, int64_t done, int64_t total);

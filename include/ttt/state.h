@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT
  *
  * States as files and as bytes: what a model knows of what it read, to be kept, sent, and gone on from on another day,
- * in another process, with another number of threads, or with another instruction set. What follows has the same bits.
+ * in another process, with another number of threads: what follows has the same bits. Another machine, with other
+ * instructions, can go on from it too.
  *
  * A state file says which model it is of and what was read, and carries a checksum of all else in it. That is verified
  * before anything is believed, and a state is used exactly or refused with the field that differs.

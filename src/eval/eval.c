@@ -29,6 +29,7 @@ typedef struct evaluation {
     const ttt_eval_options *options;
     ttt_eval_result *result;
     int64_t start;                       /* the first window's first prediction */
+    int64_t before;                      /* tokens that were read before each window */
     int64_t modes;                       /* 1 or 2: sequences for each window */
     int64_t batch;                       /* windows side by side */
     ttt_state *states[FEEDS];            /* [batch, modes] */
@@ -96,7 +97,23 @@ static ttt_status plan(evaluation *e)
     r->windows = (predictions - (r->context - r->stride) + r->stride - 1) / r->stride;
     r->tokens_per_byte = o->bytes > 0 ? (double)e->count / (double)o->bytes : (double)NAN;
     r->bin_count = ttt_eval_bins(r->bins, r->context);
+    if (e->options->state && e->options->state->model != e->context->model)
+        return ttt_fail(TTT_ERR_ARGUMENT, "the state to go on from is of another model than the one to evaluate");
+    e->before = e->options->state ? e->options->state->position : 0;
     return check_tokens(e);
+}
+
+/* A state at the beginning of a window. */
+static ttt_status begin_window(const evaluation *e, ttt_state *state, bool frozen)
+{
+    if (!e->options->state) {
+        ttt_state_reset(state);
+        return TTT_OK;
+    }
+    TTT_TRY(ttt_state_copy(state, e->options->state));
+    ttt_state_forget(state);
+    ttt_state_freeze(state, frozen);
+    return TTT_OK;
 }
 
 static int64_t window_length(const evaluation *e, int64_t window)
@@ -124,8 +141,15 @@ static ttt_status init_inspection(evaluation *e)
     e->inspection.before = ttt_alloc((size_t)(feeds * most), b->real);
     if (!e->result->inner || !e->inspection.losses || !e->inspection.before) return TTT_ERR_MEMORY;
     TTT_TRY(ttt_state_new(&e->first, e->context->model));
+    TTT_TRY(begin_window(e, e->first, false));
     e->inspection.first = e->first->fixed;
     return TTT_OK;
+}
+
+/* Of the states, [batch, modes]. */
+static bool is_frozen(const evaluation *e, int64_t state)
+{
+    return e->options->mode == TTT_EVAL_FROZEN || state % e->modes == 1;
 }
 
 static ttt_status init(evaluation *e)
@@ -133,15 +157,16 @@ static ttt_status init(evaluation *e)
     const ttt_lm *lm = e->lm;
     e->modes = e->options->mode == TTT_EVAL_BOTH ? 2 : 1;
     TTT_TRY(ttt_state_new(&e->states[0], e->context->model));
-    TTT_TRY(ttt_state_reserve(e->states[0], e->result->context)); /* refused before anything is read */
+    const int64_t most = e->before + e->result->context;
+    TTT_TRY(ttt_state_reserve(e->states[0], most)); /* refused before anything is read */
     const int64_t bytes = ((int64_t)ttt_state_bytes(e->states[0]) + 1) * e->modes;
     e->batch = STATE_BYTES / bytes < FEEDS / e->modes ? STATE_BYTES / bytes : FEEDS / e->modes;
     if (e->batch > e->result->windows) e->batch = e->result->windows;
     if (e->batch < 1) e->batch = 1;
     for (int64_t i = 0; i < e->batch * e->modes; i++) {
         if (i > 0) TTT_TRY(ttt_state_new(&e->states[i], e->context->model));
-        TTT_TRY(ttt_state_reserve(e->states[i], e->result->context));
-        ttt_state_freeze(e->states[i], e->options->mode == TTT_EVAL_FROZEN || i % e->modes == 1);
+        TTT_TRY(ttt_state_reserve(e->states[i], most));
+        ttt_state_freeze(e->states[i], is_frozen(e, i));
     }
     e->logits = ttt_alloc((size_t)(TTT_ADVANCE_ROWS * lm->config.vocab_size), lm->backend->real);
     if (!e->logits) return TTT_ERR_MEMORY;
@@ -205,7 +230,7 @@ static void score_inner(evaluation *e, int64_t feed, int64_t feeds, int64_t posi
 static int64_t next_step(const evaluation *e, int64_t feeds, int64_t done)
 {
     int64_t n = TTT_ADVANCE_ROWS / feeds / STEP * STEP;
-    const int64_t K = e->lm->config.mini_batch_size, to_end = K - done % K;
+    const int64_t K = e->lm->config.mini_batch_size, to_end = K - (e->before + done) % K;
     if (e->options->inner && to_end < n) n = to_end;
     return n;
 }
@@ -243,7 +268,7 @@ static ttt_status read_step(evaluation *e, int64_t window, int64_t windows, int6
     if (scored) b->ops->cross_entropy(b, e->losses, e->logits, e->targets, rows, lm->config.vocab_size, 0);
     for (int64_t w = 0, row = 0; w * e->modes < count; w++) {
         if (scored) TTT_TRY(score(e, window + w, done, lengths[w], e->losses + row, lengths[w]));
-        if (e->options->inner && (done + lengths[w]) % lm->config.mini_batch_size == 0)
+        if (e->options->inner && (e->before + done + lengths[w]) % lm->config.mini_batch_size == 0)
             score_inner(e, w * e->modes, count, done + lengths[w]);
         row += e->modes * lengths[w];
     }
@@ -257,7 +282,7 @@ static ttt_status read_windows(evaluation *e)
     int64_t read = 0, told = 0;
     for (int64_t window = 0; window < r->windows; window += e->batch) {
         const int64_t left = r->windows - window, windows = left < e->batch ? left : e->batch;
-        for (int64_t i = 0; i < windows * e->modes; i++) ttt_state_reset(e->states[i]);
+        for (int64_t i = 0; i < windows * e->modes; i++) TTT_TRY(begin_window(e, e->states[i], is_frozen(e, i)));
         const int64_t length = window_length(e, window);
         for (int64_t done = 0, n; done < length; done += n) {
             n = next_step(e, windows * e->modes, done);

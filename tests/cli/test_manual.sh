@@ -51,6 +51,8 @@ complete_words() { # words...: what the last may become
 check "completion of a command"
 [ "$(complete_words ttt eval --str)" = --stride ]
 check "completion of an option"
+[ "$(complete_words ttt state rol)" = rollback ]
+check "completion of an action"
 [ "$(complete_words ttt train --layer ttt_m)" = ttt_mlp ]
 check "completion of a value"
 [ "$(complete_words ttt train --layers '2*ttt_linear,ttt_m')" = '2*ttt_linear,ttt_mlp' ]

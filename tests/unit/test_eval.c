@@ -199,6 +199,48 @@ static ttt_status tell(void *context, int64_t done, int64_t total)
     return ++t->calls == 2 ? TTT_ERR_INTERRUPTED : TTT_OK;
 }
 
+/* Behind a state, the losses of a text are those that it has as the rest of the whole, whatever the state remembers;
+ * and the inner loop's mini-batches are where they are in the whole. */
+static void test_state(void)
+{
+    enum { READ = 30, REST = TOKENS - READ - 1 }; /* of TOKENS: predictions of the rest but its first */
+    ttt_state *state;
+    CHECK_OK(ttt_state_new(&state, ttt_context_model(reader)));
+    CHECK_OK(ttt_state_remember(state));
+    const ttt_feed feed = {.state = state, .tokens = text, .count = READ};
+    CHECK_OK(ttt_context_advance(reader, &feed, 1));
+    ttt_eval_options options;
+    ttt_eval_options_init(&options);
+    options.inner = true;
+    options.context = TOKENS - 1;
+    options.stride = REST;
+    ttt_eval_result whole, rest, frozen;
+    CHECK_OK(ttt_eval(reader, text, TOKENS, &options, &whole));
+    options.context = options.stride = 0;
+    options.state = state;
+    CHECK_OK(ttt_eval(reader, text + READ, TOKENS - READ, &options, &rest));
+    CHECK_EQ(rest.tokens, whole.tokens);
+    CHECK_NEAR(rest.adapting.all.mean, whole.adapting.all.mean, 1e-12);
+    CHECK_NEAR(rest.adapting.all.error, whole.adapting.all.error, 1e-12);
+    int ends = 0;
+    for (int64_t i = 0; i < rest.bin_count; i++) {
+        ends += rest.inner[i].before > 0;
+        CHECK(isnan(rest.inner[i].before) || rest.inner[i].before > 0);
+    }
+    CHECK(ends > 3);
+    /* Windows each from the state: the first one's losses are those of its tokens alone. */
+    options.mode = TTT_EVAL_BOTH;
+    options.inner = false;
+    options.context = 20;
+    CHECK_OK(ttt_eval(reader, text + READ, 21, &options, &frozen));
+    CHECK_NEAR(frozen.adapting.bins[0].mean, rest.adapting.bins[0].mean, 1e-12);
+    CHECK(frozen.frozen.all.mean != frozen.adapting.all.mean);
+    CHECK_EQ(ttt_state_position(state), READ);
+    ttt_eval_result_deinit(&whole);
+    ttt_eval_result_deinit(&rest);
+    ttt_state_free(state);
+}
+
 static void test_progress_and_refusals(void)
 {
     ttt_eval_options o;
@@ -292,6 +334,7 @@ static void run(const char *backend, ttt_learner_kind learner)
     CHECK_OK(ttt_context_new(&reader, model, 0));
     test_windows();
     test_inner();
+    test_state();
     test_progress_and_refusals();
     if (strcmp(backend, "cpu") == 0) test_overflow();
     ttt_context_free(reader);
