@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "logprobs.h"
 #include "server.h"
 
 struct ttt_engine {
@@ -161,7 +162,7 @@ static ttt_job *resumed_job(ttt_engine *e)
     for (ttt_job **at = &e->paused; *at; at = &(*at)->next) {
         ttt_job *job = *at;
         pthread_mutex_lock(&job->work->lock);
-        const bool goes_on = job->text.size == 0 || atomic_load(&job->work->cancelled);
+        const bool goes_on = ttt_job_pending(job) == 0 || atomic_load(&job->work->cancelled);
         pthread_mutex_unlock(&job->work->lock);
         if (!goes_on) continue;
         *at = job->next;
@@ -254,31 +255,40 @@ static void advance(ttt_engine *e, int64_t count)
     }
 }
 
-/* What has come of a feed. */
+/* What has come of a feed. Under the lock of the work. */
+static ttt_status note_news(ttt_job *job, int32_t id)
+{
+    const char *text;
+    size_t size;
+    int64_t count;
+    const ttt_token_logprob *logprobs = ttt_session_logprobs(job->session, &count);
+    ttt_logprobs_pack(&job->logprobs, logprobs, count);
+    ttt_session_text(job->session, &text, &size);
+    ttt_bytes_add(&job->text, text, size);
+    job->stats = *ttt_session_stats(job->session);
+    if (job->text.failed || job->logprobs.failed) return TTT_ERR_MEMORY;
+    return id >= 0 ? ttt_ids_append(&job->ids, id) : TTT_OK;
+}
+
 static void take(ttt_job *job)
 {
     ttt_work *work = job->work;
-    const char *text = "";
-    size_t size = 0;
     int32_t id = -1;
     ttt_status status = ttt_session_took(job->session, &id);
-    if (status == TTT_OK) ttt_session_text(job->session, &text, &size);
     pthread_mutex_lock(&work->lock);
-    job->stats = *ttt_session_stats(job->session);
-    ttt_bytes_add(&job->text, text, size);
-    if (status == TTT_OK && id >= 0) status = ttt_ids_append(&job->ids, id);
-    const bool failed = job->text.failed;
+    if (status == TTT_OK) status = note_news(job, id);
+    const bool news = ttt_job_pending(job) > 0;
     pthread_mutex_unlock(&work->lock);
-    if (status != TTT_OK || failed) fail_work(work, failed ? TTT_ERR_MEMORY : status);
+    if (status != TTT_OK) fail_work(work, status);
     job->done = id < 0 && job->stats.finish != TTT_FINISH_NONE;
-    if (!job->done && work->stream && size > 0) ttt_request_wake(work->request);
+    if (!job->done && work->stream && news) ttt_request_wake(work->request);
 }
 
 /* Whether the client has not taken so much that the text waits for it. */
 static bool is_slow(ttt_job *job)
 {
     pthread_mutex_lock(&job->work->lock);
-    const bool slow = job->work->stream && job->text.size >= TTT_JOB_PENDING;
+    const bool slow = job->work->stream && ttt_job_pending(job) >= TTT_JOB_PENDING;
     pthread_mutex_unlock(&job->work->lock);
     return slow;
 }

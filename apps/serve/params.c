@@ -52,9 +52,40 @@ static void read_stops(ttt_params *p, ttt_fields *f)
     p->options.stops = (const char *const *)p->stops;
 }
 
+/* {"ID": BIAS, ...} */
+static void read_biases(ttt_sampling *s, ttt_fields *f, int64_t vocabulary)
+{
+    json_t *given = ttt_field(f, "logit_bias"), *value;
+    const char *key;
+    if (!given) return;
+    if (!json_is_object(given)) {
+        ttt_refuse(&f->refusal, 400, "logit_bias", "logit_bias is %s; an object is expected", ttt_json_kind(given));
+        return;
+    }
+    ttt_logit_bias *biases = calloc(json_object_size(given) + 1, sizeof *biases);
+    if (!biases) {
+        ttt_refuse(&f->refusal, 503, NULL, "the server is out of memory");
+        return;
+    }
+    s->logit_bias = biases;
+    json_object_foreach(given, key, value)
+    {
+        char *end;
+        const long id = strtol(key, &end, 10);
+        const double bias = json_number_value(value);
+        if (*key < '0' || *key > '9' || *end || id >= vocabulary)
+            ttt_refuse(&f->refusal, 400, "logit_bias", "logit_bias has \"%.20s\", which is no id of the model's", key);
+        else if (!json_is_number(value) || bias < -100 || bias > 100)
+            ttt_refuse(&f->refusal, 400, "logit_bias", "logit_bias of %ld is no number from -100 to 100", id);
+        else
+            biases[s->logit_bias_count++] = (ttt_logit_bias){(int32_t)id, (float)bias};
+    }
+}
+
 void ttt_params_read(ttt_params *p, ttt_fields *f, const ttt_server *server, const char *max_tokens, int64_t otherwise)
 {
     *p = (ttt_params){.options = server->defaults};
+    ttt_field_string(f, "model"); /* of any name: there is one */
     ttt_generate_options *o = &p->options;
     ttt_sampling *s = &o->sampling;
     o->max_new_tokens = ttt_field_integer(f, max_tokens, otherwise, 0, server->options->max_tokens);
@@ -65,6 +96,9 @@ void ttt_params_read(ttt_params *p, ttt_fields *f, const ttt_server *server, con
     if (s->top_k < 0) s->top_k = 0;
     s->min_p = ttt_field_number(f, "min_p", 0, 0, 1);
     s->repetition_penalty = ttt_field_number(f, "repetition_penalty", 1, 0.01, 100);
+    s->presence_penalty = ttt_field_number(f, "presence_penalty", 0, -2, 2);
+    s->frequency_penalty = ttt_field_number(f, "frequency_penalty", 0, -2, 2);
+    read_biases(s, f, ttt_model_vocabulary(server->model));
     random_bytes(&s->seed, sizeof s->seed);
     if (ttt_field(f, "seed")) s->seed = (uint64_t)ttt_field_integer(f, "seed", 0, INT64_MIN, INT64_MAX);
     o->ignore_eos = ttt_field_bool(f, "ignore_eos", false);
@@ -80,4 +114,5 @@ void ttt_params_read(ttt_params *p, ttt_fields *f, const ttt_server *server, con
 void ttt_params_free(ttt_params *p)
 {
     for (int i = 0; i < TTT_STOPS; i++) free(p->stops[i]);
+    free((void *)(uintptr_t)p->options.sampling.logit_bias);
 }

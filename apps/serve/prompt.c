@@ -49,9 +49,21 @@ bool ttt_ids_copy(ttt_ids *to, const ttt_ids *from)
     return true;
 }
 
-static void read_one(ttt_prompt *prompt, const ttt_server *server, const json_t *given, ttt_refusal *refusal)
+/* The text of a prompt for its answer. */
+static void read_text(ttt_prompt *prompt, const ttt_server *server, const json_t *given, ttt_refusal *refusal)
 {
-    prompt->given = given;
+    ttt_text text = {0};
+    if (json_is_string(given))
+        ttt_bytes_add(&prompt->text, json_string_value(given), json_string_length(given));
+    else if (ttt_tokenizer_decode(server->tokenizer, prompt->ids.data, prompt->ids.count, false, &text) == TTT_OK)
+        ttt_bytes_add(&prompt->text, text.data, text.size);
+    else
+        ttt_refuse(refusal, 400, "prompt", "%s", ttt_error_detail());
+    ttt_text_deinit(&text);
+}
+
+static void read_one(ttt_prompt *prompt, const ttt_server *server, const json_t *given, bool echo, ttt_refusal *refusal)
+{
     if (json_is_string(given))
         ttt_encode(server, json_string_value(given), json_string_length(given), true, &prompt->ids, "prompt", refusal);
     else if (json_is_array(given))
@@ -59,9 +71,10 @@ static void read_one(ttt_prompt *prompt, const ttt_server *server, const json_t 
     else
         ttt_refuse(refusal, 400, "prompt", "prompt is %s; a text, token ids or an array of these is expected",
                    ttt_json_kind(given));
+    if (echo && !refusal->status) read_text(prompt, server, given, refusal);
 }
 
-void ttt_prompts_read(ttt_prompts *prompts, const ttt_server *server, ttt_fields *f)
+void ttt_prompts_read(ttt_prompts *prompts, const ttt_server *server, ttt_fields *f, bool echo)
 {
     *prompts = (ttt_prompts){0};
     const json_t *given = ttt_field(f, "prompt"), *first = json_array_get(given, 0);
@@ -80,11 +93,14 @@ void ttt_prompts_read(ttt_prompts *prompts, const ttt_server *server, ttt_fields
     }
     prompts->count = (int64_t)count;
     for (size_t i = 0; i < count && !f->refusal.status; i++)
-        read_one(&prompts->list[i], server, several ? json_array_get(given, i) : given, &f->refusal);
+        read_one(&prompts->list[i], server, several ? json_array_get(given, i) : given, echo, &f->refusal);
 }
 
 void ttt_prompts_free(ttt_prompts *prompts)
 {
-    for (int64_t i = 0; i < prompts->count; i++) ttt_ids_deinit(&prompts->list[i].ids);
+    for (int64_t i = 0; i < prompts->count; i++) {
+        ttt_ids_deinit(&prompts->list[i].ids);
+        ttt_bytes_free(&prompts->list[i].text);
+    }
     free(prompts->list);
 }

@@ -7,14 +7,10 @@
 
 #include <ttt/tokenizer.h>
 
+#include "choices.h"
 #include "fields.h"
 
 enum { TTT_PROMPTS = 2048 }; /* of one request */
-
-typedef struct ttt_prompt {
-    ttt_ids ids;
-    const json_t *given; /* a string, or an array of ids; the fields' */
-} ttt_prompt;
 
 typedef struct ttt_prompts {
     ttt_prompt *list; /* [count] */
@@ -33,8 +29,9 @@ void ttt_ids_read(const ttt_server *server, const json_t *array, ttt_ids *ids, c
 /* Makes `to`, which is empty, equal to `from`; false: memory was short. */
 bool ttt_ids_copy(ttt_ids *to, const ttt_ids *from);
 
-/* The member `prompt`: a string, an array of ids, or an array of these. Free them whatever comes of it. */
-void ttt_prompts_read(ttt_prompts *prompts, const ttt_server *server, ttt_fields *fields);
+/* The member `prompt`: a string, an array of ids, or an array of these. With `echo` their texts too: as they were
+ * given, or that of the ids. Free them whatever comes of it. */
+void ttt_prompts_read(ttt_prompts *prompts, const ttt_server *server, ttt_fields *fields, bool echo);
 void ttt_prompts_free(ttt_prompts *prompts);
 
 #endif

@@ -91,6 +91,7 @@ static ttt_status load(ttt_server *s)
     if (status == TTT_OK) ttt_generate_options_init(&s->defaults);
     if (status == TTT_OK) status = ttt_generate_options_load(&s->defaults, o->model, s->model, s->tokenizer);
     s->file_bytes = weight_bytes(o->model);
+    if (status == TTT_OK && !(s->pieces = ttt_pieces_new(s->tokenizer))) return TTT_ERR_MEMORY;
     return status;
 }
 
@@ -146,6 +147,7 @@ int ttt_serve(const ttt_serve_options *options)
     const int code = s.http ? run(&s, port) : fail(refusal.message);
     ttt_http_free(s.http);
     ttt_engine_free(s.engine);
+    ttt_pieces_free(s.pieces);
     ttt_tokenizer_free(s.tokenizer);
     ttt_model_free(s.model);
     return code;

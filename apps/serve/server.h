@@ -12,6 +12,7 @@
 
 #include "engine.h"
 #include "http.h"
+#include "pieces.h"
 #include "serve.h"
 
 typedef enum ttt_server_phase { TTT_SERVER_LOADING, TTT_SERVER_READY, TTT_SERVER_STOPPING } ttt_server_phase;
@@ -26,6 +27,7 @@ struct ttt_server {
     ttt_model *model;
     ttt_tokenizer *tokenizer;
     ttt_generate_options defaults; /* what the model says of itself: the ids that end a text */
+    ttt_pieces *pieces;            /* the text of each id */
     ttt_engine *engine;
     ttt_http *http;
 };

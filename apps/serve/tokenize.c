@@ -9,22 +9,20 @@
 #include "prompt.h"
 #include "server.h"
 
-/* The text of one id: a string. */
-static json_t *piece(const ttt_tokenizer *t, int32_t id)
+/* The text of one id as it stands within a text: a string. */
+static json_t *piece(const ttt_server *server, int64_t id)
 {
-    ttt_text text = {0};
-    json_t *value = NULL;
-    if (ttt_tokenizer_decode(t, &id, 1, false, &text) == TTT_OK) value = ttt_json_text(text.data, text.size);
-    ttt_text_deinit(&text);
-    return value;
+    size_t size;
+    const char *text = ttt_pieces_text(server->pieces, id, &size);
+    return ttt_json_text(text, size);
 }
 
-static json_t *tokens_json(const ttt_tokenizer *t, const ttt_ids *ids, bool pieces)
+static json_t *tokens_json(const ttt_server *server, const ttt_ids *ids, bool pieces)
 {
     json_t *list = json_array();
     for (size_t i = 0; i < ids->count; i++) {
         const json_int_t id = ids->data[i];
-        json_array_append_new(list, pieces ? json_pack("{s:I,s:o}", "id", id, "piece", piece(t, ids->data[i]))
+        json_array_append_new(list, pieces ? json_pack("{s:I,s:o}", "id", id, "piece", piece(server, ids->data[i]))
                                            : json_integer(id));
     }
     if (json_array_size(list) == ids->count) return list;
@@ -66,7 +64,7 @@ void ttt_handle_tokenize(ttt_request *request)
         if (ttt_config_get_integer(ttt_model_config(server->model), "max_position_embeddings", &context) != TTT_OK)
             context = 0;
         ttt_answer_json(request, 200,
-                        json_pack("{s:o,s:I,s:I}", "tokens", tokens_json(t, &ids, pieces), "count",
+                        json_pack("{s:o,s:I,s:I}", "tokens", tokens_json(server, &ids, pieces), "count",
                                   (json_int_t)ids.count, "max_model_len", (json_int_t)context));
     }
     ttt_ids_deinit(&ids);
@@ -99,10 +97,7 @@ void ttt_handle_detokenize(ttt_request *request)
     ttt_fields_close(&f);
 }
 
-static json_t *special_token(const ttt_tokenizer *t, int64_t id)
-{
-    return id < 0 ? json_null() : piece(t, (int32_t)id);
-}
+static json_t *special_token(const ttt_server *server, int64_t id) { return id < 0 ? json_null() : piece(server, id); }
 
 void ttt_handle_tokenizer_info(ttt_request *request)
 {
@@ -110,7 +105,7 @@ void ttt_handle_tokenizer_info(ttt_request *request)
     const ttt_tokenizer *t = server->tokenizer;
     const int64_t eos = ttt_tokenizer_eos(t);
     ttt_answer_json(request, 200,
-                    json_pack("{s:o,s:o,s:o,s:n}", "eos_token", special_token(t, eos), "bos_token",
-                              special_token(t, ttt_tokenizer_bos(t)), "pad_token", special_token(t, eos),
+                    json_pack("{s:o,s:o,s:o,s:n}", "eos_token", special_token(server, eos), "bos_token",
+                              special_token(server, ttt_tokenizer_bos(t)), "pad_token", special_token(server, eos),
                               "chat_template"));
 }

@@ -33,6 +33,7 @@ void ttt_work_free(ttt_work *work)
         ttt_ids_deinit(&job->prompt);
         ttt_ids_deinit(&job->ids);
         ttt_bytes_free(&job->text);
+        ttt_bytes_free(&job->logprobs);
     }
     if (work->kind->free) work->kind->free(work);
     pthread_mutex_destroy(&work->lock);
@@ -45,13 +46,16 @@ void ttt_work_cancel(ttt_work *work)
     if (!atomic_exchange(&work->cancelled, true)) ttt_engine_nudge(work->server->engine);
 }
 
-bool ttt_job_take(ttt_job *job, ttt_bytes *text)
+size_t ttt_job_pending(const ttt_job *job) { return job->text.size + job->logprobs.size; }
+
+bool ttt_job_take(ttt_job *job, ttt_bytes *text, ttt_bytes *logprobs)
 {
     ttt_work *work = job->work;
     pthread_mutex_lock(&work->lock);
-    const bool much = job->text.size >= TTT_JOB_PENDING, ended = job->ended;
+    const bool much = ttt_job_pending(job) >= TTT_JOB_PENDING, ended = job->ended;
     ttt_bytes_add(text, job->text.data, job->text.size);
-    job->text.size = 0;
+    ttt_bytes_add(logprobs, job->logprobs.data, job->logprobs.size);
+    job->text.size = job->logprobs.size = 0;
     pthread_mutex_unlock(&work->lock);
     if (much) ttt_engine_nudge(work->server->engine);
     return ended;

@@ -20,7 +20,7 @@
 
 #include "http.h"
 
-enum { TTT_JOB_PENDING = 64 << 10 }; /* bytes of a stream's text that wait for the client before its job does too */
+enum { TTT_JOB_PENDING = 64 << 10 }; /* bytes of a stream that wait for the client before its job does too */
 
 typedef struct ttt_work ttt_work;
 typedef struct ttt_job ttt_job;
@@ -46,8 +46,8 @@ struct ttt_job {
                         last token, behind which their states part; such a job has no `cached` and no state */
 
     /* Under work->lock, until the job has ended. */
-    ttt_bytes text; /* what has not been taken */
-    ttt_ids ids;    /* all that were chosen */
+    ttt_bytes text, logprobs; /* what has not been taken; log-probabilities as logprobs.h has them */
+    ttt_ids ids;              /* all that were chosen */
     ttt_generate_stats stats;
     bool ended;
 
@@ -83,10 +83,15 @@ struct ttt_work {
 ttt_work *ttt_work_new(ttt_request *request, const ttt_work_kind *kind, int64_t count);
 void ttt_work_free(ttt_work *work); /* NULL is allowed */
 
+/* Bytes of a job that have not been taken. Under work->lock. */
+size_t ttt_job_pending(const ttt_job *job);
+
 /* From any thread: it ends within one step of the engine. */
 void ttt_work_cancel(ttt_work *work);
 
-/* Moves what a job has written since the last call to `text`; says whether the job has ended. Any thread. */
-bool ttt_job_take(ttt_job *job, ttt_bytes *text);
+/* Moves what a job has written since the last call to `text` and `logprobs`; says whether the job has ended. Any
+ * thread.
+ */
+bool ttt_job_take(ttt_job *job, ttt_bytes *text, ttt_bytes *logprobs);
 
 #endif

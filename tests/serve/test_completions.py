@@ -1,5 +1,7 @@
 # SPDX-License-Identifier: MIT
 """POST /v1/completions and what stands beside it: the forms of prompts and answers, streams, tokens."""
+import math
+
 from serving import run_tests
 
 PROMPT = "In the beginning"
@@ -123,6 +125,89 @@ def test_metrics_and_slots(server):
         assert f"\nllamacpp:{name} " in text and f"\nttt:{name} " in text, name
     slots = server.get("/slots").json
     assert len(slots) == 64 and not any(slot["is_processing"] for slot in slots)
+
+
+def logprobs(answer, choice=0):
+    return answer["choices"][choice]["logprobs"]
+
+
+def test_log_probabilities_as_the_harness_reads_them(server):
+    """echo, one token, top of one: all prompt tokens and the new one; the first has none; the best is the largest."""
+    prompts = [[98, 99, 100, 101], [1, 2], "in the beginning"]
+    answer = server.complete(prompts, max_tokens=1, logprobs=1, echo=True, seed=1234)
+    for choice, prompt in zip(answer["choices"], prompts):
+        got = choice["logprobs"]
+        assert len(got["token_logprobs"]) == len(got["top_logprobs"]) == len(got["tokens"]) == len(prompt) + 1
+        assert len(got["text_offset"]) == len(prompt) + 1
+        assert got["token_logprobs"][0] is None and got["top_logprobs"][0] is None
+        for one, top in list(zip(got["token_logprobs"], got["top_logprobs"]))[1:]:
+            assert one <= max(top.values()) <= 0 and one in top.values()
+        assert got["token_logprobs"][-1] == max(got["top_logprobs"][-1].values())  # temperature 0 is the best
+    alone = server.complete(prompts[0], max_tokens=1, logprobs=1, echo=True)
+    assert logprobs(alone) == logprobs(answer)
+
+
+def test_log_probabilities_are_those_of_the_model(server):
+    got = logprobs(server.complete("in the", max_tokens=3, logprobs=5))
+    for top in got["top_logprobs"]:
+        assert len(top) == 5 and sum(math.exp(value) for value in top.values()) < 1.000001
+    every = logprobs(server.complete("in the", max_tokens=1, logprobs=20))["top_logprobs"][0]
+    assert sorted(every.values(), reverse=True)[0] == got["token_logprobs"][0] and len(every) == 20
+    text, hot = server.complete("in the", max_tokens=3, logprobs=0), None
+    assert [len(top) for top in logprobs(text)["top_logprobs"]] == [1, 1, 1]
+    for seed in range(20):  # the chosen one is among them although it is not the best, and is not changed by penalties
+        hot = logprobs(server.complete("in the", max_tokens=5, logprobs=1, temperature=2, seed=seed,
+                                       repetition_penalty=1.3))
+        assert all(len(top) in (1, 2) and one in top.values()
+                   for one, top in zip(hot["token_logprobs"], hot["top_logprobs"]))
+    assert any(len(top) == 2 for top in hot["top_logprobs"])
+
+
+def test_ids_of_the_same_text_do_not_collapse(server):
+    got = logprobs(server.complete([0xc3 + 1] * 5, max_tokens=4, logprobs=20, echo=True, temperature=2, seed=1))
+    assert got["tokens"][0] == f"token_id:{0xc3 + 1}"
+    assert all(len(top) in (20, 21) for top in got["top_logprobs"][1:])
+
+
+def test_offsets_are_places_in_the_text(server):
+    answer = server.complete("aé€b", max_tokens=0, logprobs=0, echo=True)["choices"][0]
+    assert answer["text"] == "aé€b" and answer["logprobs"]["text_offset"] == [0, 1, 1, 2, 2, 2, 3]
+    answer = server.complete("abc", max_tokens=3, logprobs=0, logit_bias={"98": 100})["choices"][0]
+    assert answer["text"] == "aaa" and answer["logprobs"]["text_offset"] == [0, 1, 2]
+    assert answer["logprobs"]["tokens"] == ["a", "a", "a"]
+
+
+def test_log_probabilities_of_a_stream(server):
+    body = {"prompt": "in the", "n": 2, "max_tokens": 6, "logprobs": 2, "echo": True, "seed": 3, "temperature": 0.7}
+    whole, joined = server.complete(**body), [{}, {}]
+    for event in server.post("/v1/completions", {**body, "stream": True}).events[:-1]:
+        choice = event["choices"][0]
+        for key, value in (choice["logprobs"] or {}).items():
+            joined[choice["index"]].setdefault(key, []).extend(value)
+    assert joined == [logprobs(whole, 0), logprobs(whole, 1)]
+
+
+def test_the_best_of_several(server):
+    fields = {"max_tokens": 12, "temperature": 1.5, "seed": 9, "logprobs": 0}
+    every = server.complete("in the", n=8, **fields)["choices"]
+    means = {choice["text"]: sum(choice["logprobs"]["token_logprobs"]) / 12 for choice in every}
+    best = sorted(means, key=means.get, reverse=True)
+    answer = server.complete("in the", n=2, best_of=8, **fields)
+    assert texts(answer) == best[:2] and [choice["index"] for choice in answer["choices"]] == [0, 1]
+    assert answer["usage"]["completion_tokens"] == 8 * 12
+    fields.pop("logprobs")
+    answer = server.complete("in the", n=1, best_of=8, **fields)
+    assert texts(answer) == best[:1] and logprobs(answer) is None
+
+
+def test_biases_and_penalties(server):
+    assert texts(server.complete("x", max_tokens=4, logit_bias={"98": 100})) == ["aaaa"]
+    first, second = list(logprobs(server.complete("x", max_tokens=1, logprobs=2))["top_logprobs"][0])
+    bias = {str(i): -100 for i in range(1, 257) if first == f"token_id:{i}" or first == chr(i - 1)}
+    assert logprobs(server.complete("x", max_tokens=1, logprobs=0, logit_bias=bias))["tokens"] == [second]
+    plain = server.complete("x", max_tokens=40)["choices"][0]["text"]
+    for name in ("presence_penalty", "frequency_penalty"):
+        assert len(set(server.complete("x", max_tokens=40, **{name: 2})["choices"][0]["text"])) > len(set(plain)), name
 
 
 run_tests(globals())
