@@ -84,7 +84,8 @@ static int print_digests(const ttt_digests *d, bool as_json)
     json_t *list = json_array();
     for (int i = 0; i < d->count; i++) {
         const ttt_digest_line *line = &d->lines[i];
-        if (!as_json) printf("%-9s  %-4s  %-4s  %s\n", line->what, line->backend, line->precision, line->digest);
+        if (!as_json)
+            printf("%-9s  %-4s  %-4s  %-4s  %s\n", line->what, line->backend, line->isa, line->precision, line->digest);
         if (json_array_append_new(list, json_pack("{s:s, s:s, s:s, s:s, s:s}", "what", line->what, "backend",
                                                   line->backend, "isa", line->isa, "precision", line->precision,
                                                   "digest", line->digest)) != 0)

@@ -43,8 +43,9 @@ TTT_API void ttt_verification_free(ttt_verification *verification);
 typedef struct ttt_digest_line {
     const char
         *what; /* "inference": logits and final state of fixed tokens; "training": parameters after ten updates */
-    const char *backend, *isa, *precision; /* what computed it: "cpu", "avx2", "f32" */
-    char digest[65];                       /* 64 hexadecimal digits */
+    const char *backend, *precision; /* what computed it: "cpu", "f32" */
+    const char *isa; /* "any": every instruction set computes these bits; else the one that does: "amx" in bf16 */
+    char digest[65]; /* 64 hexadecimal digits */
 } ttt_digest_line;
 
 enum { TTT_DIGEST_LINES = 5 };

@@ -64,6 +64,11 @@ ttt_status ttt_backend_new(ttt_backend **out, const char *name, int threads)
     return ttt_fail(TTT_ERR_UNSUPPORTED, "backend \"%s\" is not part of this build; it has cpu and ref", name);
 }
 
+const char *ttt_bits_of(const char *isa, const char *precision)
+{
+    return strcmp(isa, "amx") == 0 && strcmp(precision, "bf16") == 0 ? "amx" : "any";
+}
+
 ttt_status ttt_backend_reserve(ttt_backend *backend, size_t bytes)
 {
     ttt_host *host = backend->own;

@@ -134,6 +134,10 @@ struct ttt_backend {
 ttt_status ttt_backend_new(ttt_backend **out, const char *name, int threads);
 void ttt_backend_free(ttt_backend *backend);
 
+/* Whose bits those of an instruction set are in a precision: "any", for they are the same under every one; or "amx",
+ * which adds up products in bf16 in an order of its own. MATH (bits); oneDNN's products are another matter. */
+const char *ttt_bits_of(const char *isa, const char *precision);
+
 /* Makes at least `bytes` of scratch available to each thread. */
 ttt_status ttt_backend_reserve(ttt_backend *backend, size_t bytes);
 

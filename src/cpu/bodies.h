@@ -10,6 +10,7 @@
 #include "cpu/kernels.h"
 
 #include "cpu/body_math.h"
+#include "cpu/body_sum.h"
 
 #include "cpu/body_attention.h"
 #include "cpu/body_blocks.h"

@@ -47,7 +47,7 @@ static inline attention_range attention_visible(int64_t key, int64_t position, i
     return (attention_range){.first = before > 0 ? before : 0, .stop = seen < TTT_KEY_BLOCK ? seen : TTT_KEY_BLOCK};
 }
 
-/* Whole vectors of numbers outside of a range become `value`. */
+/* Of n numbers those outside of a range become `value`. */
 static inline void attention_mask(float *s, attention_range seen, int64_t n, float value)
 {
     for (int64_t j = 0; j < seen.first; j++) s[j] = value;
@@ -69,17 +69,20 @@ static void attention_tops(float *tops, const float *s, int64_t rows, int64_t n)
 static inline float attention_weights(float *s, attention_range seen, int64_t n, float top)
 {
     const bool all = seen.stop - seen.first == n;
-    vf sum = vf_zero();
-    for (int64_t j = 0; j < n; j += VF) {
-        const vf p = vm_exp(vf_sub(vf_load(s + j), vf_set(top)));
-        vf_store(s + j, p);
-        if (all) sum = vf_add(sum, p);
+    vs sum = vs_zero();
+    for (int64_t j = 0; j < n; j += VS) {
+        EACH_PART(p)
+        {
+            const vf weight = vm_exp(vf_sub(vf_load(s + j + p * VF), vf_set(top)));
+            vf_store(s + j + p * VF, weight);
+            if (all) sum.part[p] = vf_add(sum.part[p], weight);
+        }
     }
     if (!all) {
         attention_mask(s, seen, n, 0);
-        for (int64_t j = 0; j < n; j += VF) sum = vf_add(sum, vf_load(s + j));
+        for (int64_t j = 0; j < n; j += VS) EACH_PART(p) sum.part[p] = vf_add(sum.part[p], vf_load(s + j + p * VF));
     }
-    return vf_sum(sum);
+    return vs_sum(sum);
 }
 
 /* Scores of rows of tokens from `position` on to weights; what the rows have read is brought to their new tops. */
@@ -190,7 +193,7 @@ static void attention_part(const ttt_attention_tile *t, float *read, int64_t key
 {
     const int64_t D = t->head_size, stride = D + TTT_ATTENTION_SUMS, B = TTT_KEY_BLOCK, block = key / B;
     const int64_t seen = attention_visible(key, t->position + stop - 1, 0).stop;
-    const int64_t n = (seen + VF - 1) / VF * VF, rows = (stop - first) * t->heads, ahead = t->place_stride;
+    const int64_t n = (seen + VS - 1) / VS * VS, rows = (stop - first) * t->heads, ahead = t->place_stride;
     const float *keys = t->cache + (t->places ? block % t->places : block) * t->place_stride, *values = keys + D * B;
     const float *q = t->q + first * t->heads * D;
     float *into = read + first * t->heads * stride;
@@ -257,12 +260,15 @@ static void attention_merge(float *read, const float *later, int64_t rows, int64
 static void attention_delta(float *delta, const float *dout, const float *out, int64_t heads, int64_t D)
 {
     for (int64_t h = 0; h < heads; h++, dout += D, out += D) {
-        vf sum = vf_zero();
-        for (int64_t i = 0; i < D; i += VF) {
-            const int64_t n = lanes_at(i, D);
-            sum = vf_fma(vf_load_n(dout + i, n), vf_load_n(out + i, n), sum);
+        vs sum = vs_zero();
+        for (int64_t i = 0; i < D; i += VS) {
+            EACH_PART(p)
+            {
+                const int64_t at = i + p * VF, n = part_lanes(i, p, D);
+                sum.part[p] = vf_fma(vf_load_n(dout + at, n), vf_load_n(out + at, n), sum.part[p]);
+            }
         }
-        delta[h] = vf_sum(sum);
+        delta[h] = vs_sum(sum);
     }
 }
 

@@ -11,6 +11,7 @@
 #include "cpu/body_learner_rows.h"
 
 enum { DELTA_TILE = TTT_LEARNER_TILE };
+_Static_assert((int)DELTA_TILE <= (int)VS, "a row of a tile is one step of a sum");
 
 static const float normaliser_eps = 1e-6f;
 
@@ -40,13 +41,19 @@ MM_INLINE void part_store(float *y, vf a, const bool partial, int64_t lanes)
 /* x . y where they are long: four sums, which do not wait for each other. */
 MM_INLINE float long_dot(const float *x, const float *y, int64_t n)
 {
-    vf sum[4] = {vf_zero(), vf_zero(), vf_zero(), vf_zero()};
+    vs sum[4] = {vs_zero(), vs_zero(), vs_zero(), vs_zero()};
     int64_t i = 0;
-    for (; i + 4 * VF <= n; i += 4 * VF) {
+    for (; i + 4 * VS <= n; i += 4 * VS) {
 #pragma GCC unroll 4
-        for (int c = 0; c < 4; c++) sum[c] = vf_fma(vf_load(x + i + c * VF), vf_load(y + i + c * VF), sum[c]);
+        for (int c = 0; c < 4; c++) {
+            EACH_PART(p)
+            {
+                const int64_t at = i + c * VS + p * VF;
+                sum[c].part[p] = vf_fma(vf_load(x + at), vf_load(y + at), sum[c].part[p]);
+            }
+        }
     }
-    return vf_sum(vf_add(vf_add(sum[0], sum[1]), vf_add(sum[2], sum[3]))) + row_dot(x + i, y + i, n - i);
+    return vs_sum(vs_add(vs_add(sum[0], sum[1]), vs_add(sum[2], sum[3]))) + row_dot(x + i, y + i, n - i);
 }
 
 /* The tokens' k and log a become rows of the tile. */
@@ -321,15 +328,16 @@ MM_INLINE void delta_edges_backward(const ttt_delta_tile *t, const ttt_delta_kin
         for (int64_t j = read; j < filled; j++) d[j] = 0;
         for (int64_t j = 0; j < read && kind == TTT_DELTA_NORMALISED; j++) d[j] += dover[i];
         if (kind != TTT_DELTA_GATED) continue;
-        vf sum = vf_zero();
-        for (int64_t j = 0; j < read; j += VF) {
-            const int64_t lanes = lanes_at(j, read);
+        vs sum = vs_zero(); /* of a tile, which is no wider than the lanes of a sum */
+        EACH_PART(p)
+        {
+            const int64_t j = p * VF, lanes = part_lanes(0, p, read);
             const vf value = vf_load_n(d + j, lanes), along = vf_mul(value, vf_load_n(e + j, lanes));
-            sum = vf_add(sum, along);
+            sum.part[p] = along;
             vf_store_n(dlevel + j, vf_sub(vf_load_n(dlevel + j, lanes), along), lanes);
             vf_store_n(d + j, vf_mul(value, vf_load_n(mask + j, lanes)), lanes);
         }
-        dlevel[last] += vf_sum(sum);
+        dlevel[last] += vs_sum(sum);
     }
 }
 

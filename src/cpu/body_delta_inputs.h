@@ -13,14 +13,17 @@ static const float l2_eps = 1e-6f;
 /* y = scale s / sqrt(sum s^2 + eps), s = silu(x) */
 static void silu_l2(float *y, const float *x, int64_t n, float scale)
 {
-    vf sum = vf_zero();
-    for (int64_t i = 0; i < n; i += VF) {
-        const int64_t lanes = lanes_at(i, n);
-        const vf s = vm_silu(vf_load_n(x + i, lanes));
-        sum = vf_fma(s, s, sum);
-        vf_store_n(y + i, s, lanes);
+    vs sum = vs_zero();
+    for (int64_t i = 0; i < n; i += VS) {
+        EACH_PART(p)
+        {
+            const int64_t at = i + p * VF, lanes = part_lanes(i, p, n);
+            const vf s = vm_silu(vf_load_n(x + at, lanes));
+            sum.part[p] = vf_fma(s, s, sum.part[p]);
+            vf_store_n(y + at, s, lanes);
+        }
     }
-    const vf factor = vf_set(scale / sqrtf(vf_sum(sum) + l2_eps));
+    const vf factor = vf_set(scale / sqrtf(vs_sum(sum) + l2_eps));
     for (int64_t i = 0; i < n; i += VF) {
         const int64_t lanes = lanes_at(i, n);
         vf_store_n(y + i, vf_mul(factor, vf_load_n(y + i, lanes)), lanes);
@@ -30,15 +33,18 @@ static void silu_l2(float *y, const float *x, int64_t n, float scale)
 /* With m = 1 / sqrt(sum s^2 + eps): ds = scale m (dy - s m^2 (dy . s)) */
 static void silu_l2_backward(float *dy, const float *x, int64_t n, float scale)
 {
-    vf squares = vf_zero(), along = vf_zero();
-    for (int64_t i = 0; i < n; i += VF) {
-        const int64_t lanes = lanes_at(i, n);
-        const vf s = vm_silu(vf_load_n(x + i, lanes));
-        squares = vf_fma(s, s, squares);
-        along = vf_fma(s, vf_load_n(dy + i, lanes), along);
+    vs squares = vs_zero(), along = vs_zero();
+    for (int64_t i = 0; i < n; i += VS) {
+        EACH_PART(p)
+        {
+            const int64_t at = i + p * VF, lanes = part_lanes(i, p, n);
+            const vf s = vm_silu(vf_load_n(x + at, lanes));
+            squares.part[p] = vf_fma(s, s, squares.part[p]);
+            along.part[p] = vf_fma(s, vf_load_n(dy + at, lanes), along.part[p]);
+        }
     }
-    const float square = vf_sum(squares) + l2_eps;
-    const vf factor = vf_set(scale / sqrtf(square)), back = vf_set(vf_sum(along) / square);
+    const float square = vs_sum(squares) + l2_eps;
+    const vf factor = vf_set(scale / sqrtf(square)), back = vf_set(vs_sum(along) / square);
     for (int64_t i = 0; i < n; i += VF) {
         const int64_t lanes = lanes_at(i, n);
         const vf at = vf_load_n(x + i, lanes), s = vm_sigmoid(at);

@@ -15,31 +15,40 @@
 /* Whether a mini-batch is one token, so that a tile never has more. */
 static bool is_online(const ttt_tile *t) { return t->map[0].slots == 1; }
 
-/* VF numbers: a [k] times as many rows of b */
-MM_INLINE vf dots(const float *a, view b, int64_t k)
+/* a [k] times `rows` rows of b, at most VF: row_dot's sums, a part of all of them after another. */
+MM_INLINE vf dots(const float *a, view b, int64_t k, int64_t rows)
 {
-    vf sum[VF];
-    for (int r = 0; r < VF; r++) sum[r] = vf_zero();
-    for (int64_t l = 0; l < k; l += VF) {
-        const vf x = vf_load_n(a + l, lanes_at(l, k));
+    vf dot[VF];
+    vs sums[VF];
+    EACH_PART(p)
+    {
+        for (int r = 0; r < VF; r++) dot[r] = vf_zero();
+        for (int64_t l = p * VF; l < k; l += VS) {
+            const int64_t lanes = lanes_at(l, k);
+            const vf x = vf_load_n(a + l, lanes);
 #pragma GCC unroll 16
-        for (int r = 0; r < VF; r++) sum[r] = vf_fma(x, vf_load_n(b.x + r * b.row + l, lanes_at(l, k)), sum[r]);
+            for (int r = 0; r < VF; r++)
+                dot[r] = vf_fma(x, vf_load_n(b.x + (r < rows ? r : 0) * b.row + l, lanes), dot[r]);
+        }
+        for (int r = 0; r < VF; r++) sums[r].part[p] = dot[r];
     }
-    vf_transpose(sum);
+    for (int r = 0; r < VF; r++) dot[r] = vs_fold(sums[r]);
+    vf_transpose(dot);
     for (int half = VF / 2; half > 0; half /= 2)
-        for (int r = 0; r < half; r++) sum[r] = vf_add(sum[r], sum[r + half]);
-    return sum[0];
+        for (int r = 0; r < half; r++) dot[r] = vf_add(dot[r], dot[r + half]);
+    return dot[0];
 }
 
 /* c [n] = init + alpha a [k] b^T, b [n, k] by rows */
 static void row_times_turned(int64_t n, int64_t k, float alpha, const float *a, view b, view init, float *c)
 {
-    int64_t j = 0;
-    for (; j + VF <= n; j += VF) {
-        const vf from = init.x ? vf_load(init.x + j) : vf_zero();
-        vf_store(c + j, vf_fma(vf_set(alpha), dots(a, rows_of(b.x + j * b.row, b.row), k), from));
+    for (int64_t j = 0; j < n; j += VF) {
+        const int64_t lanes = lanes_at(j, n);
+        const view rows = rows_of(b.x + j * b.row, b.row);
+        const vf from = init.x ? vf_load_n(init.x + j, lanes) : vf_zero(),
+                 dot = lanes == VF ? dots(a, rows, k, VF) : dots(a, rows, k, lanes);
+        vf_store_n(c + j, vf_fma(vf_set(alpha), dot, from), lanes);
     }
-    for (; j < n; j++) c[j] = (init.x ? init.x[j] : 0) + alpha * row_dot(a, b.x + j * b.row, k);
 }
 
 /* c [m, n] = init + alpha a [m, k] b^T. For a single token turning b is not worth while. */

@@ -89,17 +89,20 @@ static void hidden_gradient_backward(const ttt_tile *t, float *dz, float *dg2)
     for (int64_t i = 0; i < n; i++) {
         const float *dg = t->dmap[0].g + (t->first + i) * hidden;
         const vf r = vf_set(t->from.write[i * t->heads]);
-        vf dwrite = vf_zero();
-        for (int64_t h = 0; h < hidden; h += VF) {
-            const int64_t lanes = lanes_at(h, hidden), at = i * hidden + h;
-            const vf z = vf_load_n(t->work.z + at, lanes), s = vf_load_n(t->work.sigmoid + at, lanes),
-                     back = vf_load_n(t->trace.back + at, lanes), dgh = vf_load_n(dg + h, lanes);
-            const vf through = vf_mul(dgh, vm_gelu_slope_of(z, s)), u = vf_mul(r, dgh);
-            dwrite = vf_fma(through, back, dwrite);
-            vf_store_n(dback + at, vf_mul(r, through), lanes);
-            vf_store_n(dz + at, vf_mul(vf_mul(u, back), vm_gelu_curve_of(z, s)), lanes);
+        vs dwrite = vs_zero();
+        for (int64_t h = 0; h < hidden; h += VS) {
+            EACH_PART(p)
+            {
+                const int64_t lanes = part_lanes(h, p, hidden), at = i * hidden + h + p * VF;
+                const vf z = vf_load_n(t->work.z + at, lanes), s = vf_load_n(t->work.sigmoid + at, lanes),
+                         back = vf_load_n(t->trace.back + at, lanes), dgh = vf_load_n(dg + h + p * VF, lanes);
+                const vf through = vf_mul(dgh, vm_gelu_slope_of(z, s)), u = vf_mul(r, dgh);
+                dwrite.part[p] = vf_fma(through, back, dwrite.part[p]);
+                vf_store_n(dback + at, vf_mul(r, through), lanes);
+                vf_store_n(dz + at, vf_mul(vf_mul(u, back), vm_gelu_curve_of(z, s)), lanes);
+            }
         }
-        t->to.dwrite[i * t->heads] += vf_sum(dwrite);
+        t->to.dwrite[i * t->heads] += vs_sum(dwrite);
     }
     mm(n, f->out, hidden, 1, rows_of(dback, hidden), rows_of(f->w, f->out), rows_of(dg2, f->out), dg2, f->out);
     mm(hidden, f->out, n, 1, columns_of(dback, hidden), rows_of(t->trace.g, f->out), rows_of(d->w, f->out), d->w,

@@ -28,11 +28,15 @@
 
 MM_INLINE float row_dot(const float *x, const float *y, int64_t n)
 {
-    vf sum = vf_zero();
-    for (int64_t i = 0; i < n; i += VF) {
-        sum = vf_fma(vf_load_n(x + i, lanes_at(i, n)), vf_load_n(y + i, lanes_at(i, n)), sum);
+    vs sum = vs_zero();
+    for (int64_t i = 0; i < n; i += VS) {
+        EACH_PART(p)
+        {
+            const int64_t at = i + p * VF, lanes = part_lanes(i, p, n);
+            sum.part[p] = vf_fma(vf_load_n(x + at, lanes), vf_load_n(y + at, lanes), sum.part[p]);
+        }
     }
-    return vf_sum(sum);
+    return vs_sum(sum);
 }
 
 /* y = alpha x, and y += alpha x */
@@ -67,18 +71,23 @@ MM_INLINE void standardise(float *x, float *scale, int64_t rows, int64_t n)
 {
     float mean[TTT_LEARNER_TILE];
     for (int64_t r = 0; r < rows; r++) {
-        vf sum = vf_zero();
-        for (int64_t i = 0; i < n; i += VF) sum = vf_add(sum, vf_load_n(x + r * n + i, lanes_at(i, n)));
-        mean[r] = vf_sum(sum) / (float)n;
+        vs sum = vs_zero();
+        for (int64_t i = 0; i < n; i += VS)
+            EACH_PART(p) sum.part[p] = vf_add(sum.part[p], vf_load_n(x + r * n + i + p * VF, part_lanes(i, p, n)));
+        mean[r] = vs_sum(sum) / (float)n;
     }
     for (int64_t r = 0; r < rows; r++) {
-        vf squares = vf_zero();
-        for (int64_t i = 0; i < n; i += VF) {
-            const int64_t lanes = lanes_at(i, n);
-            const vf centred = vf_first(vf_sub(vf_load_n(x + r * n + i, lanes), vf_set(mean[r])), lanes);
-            squares = vf_fma(centred, centred, squares);
+        vs squares = vs_zero();
+        for (int64_t i = 0; i < n; i += VS) {
+            EACH_PART(p)
+            {
+                const int64_t lanes = part_lanes(i, p, n);
+                const vf value = vf_load_n(x + r * n + i + p * VF, lanes);
+                const vf centred = vf_first(vf_sub(value, vf_set(mean[r])), lanes);
+                squares.part[p] = vf_fma(centred, centred, squares.part[p]);
+            }
         }
-        scale[r] = 1 / sqrtf(vf_sum(squares) / (float)n + layernorm_eps);
+        scale[r] = 1 / sqrtf(vs_sum(squares) / (float)n + layernorm_eps);
     }
     for (int64_t r = 0; r < rows; r++) {
         for (int64_t i = 0; i < n; i += VF) {
@@ -95,14 +104,18 @@ MM_INLINE void project(float *x, const float *normal, const float *scale, int64_
 {
     float mean[TTT_LEARNER_TILE], slope[TTT_LEARNER_TILE];
     for (int64_t r = 0; r < rows; r++) {
-        vf sum = vf_zero(), along = vf_zero();
-        for (int64_t i = 0; i < n; i += VF) {
-            const vf value = vf_load_n(x + r * n + i, lanes_at(i, n));
-            sum = vf_add(sum, value);
-            along = vf_fma(value, vf_load_n(normal + r * n + i, lanes_at(i, n)), along);
+        vs sum = vs_zero(), along = vs_zero();
+        for (int64_t i = 0; i < n; i += VS) {
+            EACH_PART(p)
+            {
+                const int64_t at = r * n + i + p * VF, lanes = part_lanes(i, p, n);
+                const vf value = vf_load_n(x + at, lanes);
+                sum.part[p] = vf_add(sum.part[p], value);
+                along.part[p] = vf_fma(value, vf_load_n(normal + at, lanes), along.part[p]);
+            }
         }
-        mean[r] = vf_sum(sum) / (float)n;
-        slope[r] = vf_sum(along) / (float)n;
+        mean[r] = vs_sum(sum) / (float)n;
+        slope[r] = vs_sum(along) / (float)n;
     }
     for (int64_t r = 0; r < rows; r++) {
         for (int64_t i = 0; i < n; i += VF) {
@@ -163,20 +176,23 @@ typedef struct inner_sums {
 
 MM_INLINE inner_sums inner_sums_of(const ttt_tile *t, int64_t i, const float *u, const int64_t D, const unsigned flags)
 {
-    vf sum = vf_zero(), u_normal = vf_zero(), e_normal = vf_zero(), u_g = vf_zero();
-    for (int64_t d = 0; d < D; d += VF) {
-        const int64_t lanes = lanes_at(d, D);
-        const vf ud = vf_load_n(u + d, lanes), xhat = vf_load_n(t->trace.normal + i * D + d, lanes);
-        const vf e = vf_mul(vf_load_n(t->from.weight + d, lanes), target_error(t, i, D, d, lanes, flags));
-        sum = vf_add(sum, ud);
-        u_normal = vf_fma(ud, xhat, u_normal);
-        e_normal = vf_fma(e, xhat, e_normal);
-        u_g = vf_fma(ud, vf_load_n(t->trace.g + i * D + d, lanes), u_g);
+    vs sum = vs_zero(), u_normal = vs_zero(), e_normal = vs_zero(), u_g = vs_zero();
+    for (int64_t begin = 0; begin < D; begin += VS) {
+        EACH_PART(p)
+        {
+            const int64_t d = begin + p * VF, lanes = part_lanes(begin, p, D);
+            const vf ud = vf_load_n(u + d, lanes), xhat = vf_load_n(t->trace.normal + i * D + d, lanes);
+            const vf e = vf_mul(vf_load_n(t->from.weight + d, lanes), target_error(t, i, D, d, lanes, flags));
+            sum.part[p] = vf_add(sum.part[p], ud);
+            u_normal.part[p] = vf_fma(ud, xhat, u_normal.part[p]);
+            e_normal.part[p] = vf_fma(e, xhat, e_normal.part[p]);
+            u_g.part[p] = vf_fma(ud, vf_load_n(t->trace.g + i * D + d, lanes), u_g.part[p]);
+        }
     }
-    return (inner_sums){.u = vf_sum(sum) / (float)D,
-                        .u_normal = vf_sum(u_normal) / (float)D,
-                        .e_normal = vf_sum(e_normal) / (float)D,
-                        .dsigma = -t->trace.scale[i] * vf_sum(u_g)};
+    return (inner_sums){.u = vs_sum(sum) / (float)D,
+                        .u_normal = vs_sum(u_normal) / (float)D,
+                        .e_normal = vs_sum(e_normal) / (float)D,
+                        .dsigma = -t->trace.scale[i] * vs_sum(u_g)};
 }
 
 /* dt, the gradient of token i's target with its sign turned: dv is written, and work.dk with what reaches k directly.

@@ -6,6 +6,8 @@
 #ifndef TTT_CPU_BODY_LOSS_H
 #define TTT_CPU_BODY_LOSS_H
 
+#include "base/elementary.h"
+
 static float row_top(const float *x, int64_t n)
 {
     vf top = vf_set(x[0]);
@@ -19,18 +21,21 @@ static float row_top(const float *x, int64_t n)
 /* Sum of exp(x - top); with `keep`, x becomes these. */
 static double row_exp(float *x, int64_t n, float top, bool keep)
 {
-    enum { BLOCK = 64 * VF };
+    enum { BLOCK = 64 * VS };
     double total = 0;
     for (int64_t start = 0; start < n; start += BLOCK) {
         const int64_t end = n - start < BLOCK ? n : start + BLOCK;
-        vf sum = vf_zero();
-        for (int64_t i = start; i < end; i += VF) {
-            const int64_t lanes = lanes_at(i, end);
-            const vf e = vm_exp(vf_sub(vf_load_n(x + i, lanes), vf_set(top)));
-            sum = vf_add(sum, vf_first(e, lanes));
-            if (keep) vf_store_n(x + i, e, lanes);
+        vs sum = vs_zero();
+        for (int64_t i = start; i < end; i += VS) {
+            EACH_PART(p)
+            {
+                const int64_t lanes = part_lanes(i, p, end);
+                const vf e = vm_exp(vf_sub(vf_load_n(x + i + p * VF, lanes), vf_set(top)));
+                sum.part[p] = vf_add(sum.part[p], vf_first(e, lanes));
+                if (keep) vf_store_n(x + i + p * VF, e, lanes);
+            }
         }
-        total += (double)vf_sum(sum);
+        total += (double)vs_sum(sum);
     }
     return total;
 }
@@ -48,7 +53,7 @@ static double cross_entropy(float *logits, int64_t target, int64_t vocabulary, d
         }
         logits[target] -= (float)scale;
     }
-    return log(total) - at;
+    return ttt_log(total) - at;
 }
 
 #endif

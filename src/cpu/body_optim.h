@@ -5,6 +5,8 @@
 #ifndef TTT_CPU_BODY_OPTIM_H
 #define TTT_CPU_BODY_OPTIM_H
 
+#include "base/elementary.h"
+
 /* In double, where squares of floats are exact and cannot overflow; several chains, which the compiler vectorises. */
 static double sum_squares(const float *x, int64_t n)
 {
@@ -26,8 +28,8 @@ static void adamw(float *p, float *m, float *v, const float *g, int64_t n, const
     const vf scale = vf_set((float)options->scale), eps = vf_set((float)options->eps);
     const vf beta1 = vf_set((float)options->beta1), rest1 = vf_set((float)(1 - options->beta1));
     const vf beta2 = vf_set((float)options->beta2), rest2 = vf_set((float)(1 - options->beta2));
-    const vf unbias2 = vf_set((float)(1 / (1 - pow(options->beta2, step))));
-    const vf rate = vf_set((float)(options->rate / (1 - pow(options->beta1, step))));
+    const vf unbias2 = vf_set((float)(1 / (1 - ttt_pow(options->beta2, step))));
+    const vf rate = vf_set((float)(options->rate / (1 - ttt_pow(options->beta1, step))));
     const vf keep = vf_set((float)(options->rate * options->decay));
     for (int64_t i = 0; i < n; i += VF) {
         const int64_t lanes = lanes_at(i, n);

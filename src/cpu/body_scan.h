@@ -122,7 +122,7 @@ static void scan(const ttt_scan_part *s)
 
 /* ---- backward ---- */
 
-/* Sums over the channels, lane by lane, for a few states in each row. */
+/* Sums over the channels, for a few states in each row; of each sum (body_sum.h) one part. */
 typedef struct scan_sums {
     vf b[TTT_SCAN_CHUNK][SCAN_TOGETHER], c[TTT_SCAN_CHUNK][SCAN_TOGETHER];
 } scan_sums;
@@ -178,16 +178,20 @@ static inline __attribute__((always_inline)) void scan_states_backward(const ttt
 static inline __attribute__((always_inline)) void
 scan_channels_backward(const ttt_scan_part *s, scan_rows *at, int64_t first, int64_t rows, int64_t state, int64_t count)
 {
-    scan_sums sums;
-    for (int64_t t = 0; t < rows; t++)
-        for (int64_t k = 0; k < count; k++) sums.b[t][k] = sums.c[t][k] = vf_zero();
+    scan_sums sums[VS_PARTS];
+    for (int p = 0; p < VS_PARTS; p++)
+        for (int64_t t = 0; t < rows; t++)
+            for (int64_t k = 0; k < count; k++) sums[p].b[t][k] = sums[p].c[t][k] = vf_zero();
     for (int64_t column = 0; column < s->columns; column += VF)
-        scan_states_backward(s, &at[column / VF], &sums, first, rows, column, state, count);
+        scan_states_backward(s, &at[column / VF], &sums[column / VF % VS_PARTS], first, rows, column, state, count);
     for (int64_t t = 0; t < rows; t++) {
         float *partial = s->partial + (first + t) * 2 * s->states + state;
         for (int64_t k = 0; k < count; k++) {
-            partial[k] = vf_sum(sums.b[t][k]);
-            partial[s->states + k] = vf_sum(sums.c[t][k]);
+            vs b, c;
+            EACH_PART(p) b.part[p] = sums[p].b[t][k];
+            EACH_PART(p) c.part[p] = sums[p].c[t][k];
+            partial[k] = vs_sum(b);
+            partial[s->states + k] = vs_sum(c);
         }
     }
 }

@@ -6,14 +6,26 @@
 #ifndef TTT_CPU_BODY_SEQUENCE_H
 #define TTT_CPU_BODY_SEQUENCE_H
 
+/* n neighbours, from 2 to 2 VF of them, turned in pairs by the angles with these cosines and sines. */
+static inline void rotate_neighbours(float *x, vf c, vf s, int64_t n)
+{
+    const int64_t low = n < VF ? n : VF, high = n - low;
+    vf a = vf_load_n(x, low), b = vf_load_n(x + VF, high);
+    vf_split(&a, &b);
+    vf turned = vf_fnma(b, s, vf_mul(a, c)), beside = vf_fma(a, s, vf_mul(b, c));
+    vf_join(&turned, &beside);
+    vf_store_n(x, turned, low);
+    vf_store_n(x + VF, beside, high);
+}
+
 static void rotate(float *x, const float *table, int64_t heads, int64_t head_size, float sign)
 {
-    for (int64_t h = 0; h < heads; h++, x += head_size) {
-        for (int64_t i = 0; i < head_size; i += 2) {
-            const float c = table[i], s = sign * table[i + 1], a = x[i], b = x[i + 1];
-            x[i] = a * c - b * s;
-            x[i + 1] = a * s + b * c;
-        }
+    for (int64_t i = 0; i < head_size; i += 2 * VF) {
+        const int64_t left = head_size - i, n = left < 2 * VF ? left : 2 * VF, low = n < VF ? n : VF;
+        vf c = vf_load_n(table + i, low), s = vf_load_n(table + i + VF, n - low);
+        vf_split(&c, &s);
+        s = vf_mul(vf_set(sign), s);
+        for (int64_t h = 0; h < heads; h++) rotate_neighbours(x + h * head_size + i, c, s, n);
     }
 }
 
@@ -36,10 +48,9 @@ static void rotate_pairs(float *x, const float *cosines, const float *sines, int
             rotate_halves(x, cosines, sines, head_size / 2, pairs);
             continue;
         }
-        for (int64_t i = 0; i < pairs; i++) {
-            const float c = cosines[i], s = sines[i], a = x[2 * i], b = x[2 * i + 1];
-            x[2 * i] = a * c - b * s;
-            x[2 * i + 1] = a * s + b * c;
+        for (int64_t i = 0; i < pairs; i += VF) {
+            const int64_t n = lanes_at(i, pairs);
+            rotate_neighbours(x + 2 * i, vf_load_n(cosines + i, n), vf_load_n(sines + i, n), 2 * n);
         }
     }
 }

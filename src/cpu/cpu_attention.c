@@ -4,9 +4,9 @@
  * row's result is that of its spans, put together in their order; where there are few tiles (when tokens come one by
  * one), spans are computed side by side, and put together after, with the same bits.
  */
-#include <math.h>
 #include <string.h>
 
+#include "base/elementary.h"
 #include "cpu/cpu.h"
 
 /* Keys that are read one block after another; and tiles that are enough for threads by themselves. */
@@ -191,7 +191,7 @@ static void finish(const reading *r, const tile *t, const float *read)
         const int64_t at = (t->row + i / t->heads) * H + t->head + i % t->heads;
         const float share = 1 / read[D + 1];
         for (int64_t d = 0; d < D; d++) r->out[at * D + d] = read[d] * share;
-        if (r->sums) r->sums[at] = (float)((double)read[D] + log((double)read[D + 1]));
+        if (r->sums) r->sums[at] = (float)((double)read[D] + ttt_log((double)read[D + 1]));
     }
 }
 

@@ -4,10 +4,10 @@
  */
 #include "cpu/cpu_delta.h"
 
-#include <math.h>
 #include <string.h>
 
 #include "base/arena.h"
+#include "base/elementary.h"
 #include "cpu/cpu.h"
 
 enum { TILE = TTT_LEARNER_TILE };
@@ -263,7 +263,7 @@ static void view(const ttt_backend *b, const ttt_delta_dims *dims, int64_t posit
     float *S = values, *z = S + I * O;
     memcpy(S, s.S, (size_t)closed_size(dims) * sizeof *S);
     for (int64_t j = 0; j < position % TILE; j++) {
-        const float a = dims->kind == TTT_DELTA_GATED ? expf(s.log_a[j]) : 1;
+        const float a = dims->kind == TTT_DELTA_GATED ? (float)ttt_exp((double)s.log_a[j]) : 1;
         for (int64_t i = 0; i < I; i++)
             for (int64_t o = 0; o < O; o++) S[i * O + o] = a * S[i * O + o] + s.k[j * I + i] * s.u[j * O + o];
         for (int64_t i = 0; i < I && dims->kind == TTT_DELTA_NORMALISED; i++) z[i] += s.k[j * I + i];

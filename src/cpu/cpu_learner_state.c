@@ -6,6 +6,7 @@
 #include <math.h>
 #include <string.h>
 
+#include "base/elementary.h"
 #include "cpu/cpu.h"
 #include "cpu/cpu_learner.h"
 
@@ -173,7 +174,7 @@ static void predict(float *z, const float *x, const float *weights, int64_t in, 
 static float gelu(float z)
 {
     const double x = (double)z;
-    return (float)(0.5 * x * (1 + tanh(0.79788456080286536 * (x + 0.044715 * x * x * x))));
+    return (float)(0.5 * x * (1 + ttt_tanh(0.79788456080286536 * (x + 0.044715 * x * x * x))));
 }
 
 /* mean((y - target)^2): y = LN(z), or z where weight is NULL; the target is v - k, or v where k is NULL */

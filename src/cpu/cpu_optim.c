@@ -2,7 +2,6 @@
  *
  * Loss, norm of the gradients and the optimizer.
  */
-#include <math.h>
 #include <string.h>
 
 #include "cpu/cpu.h"

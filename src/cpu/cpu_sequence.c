@@ -3,9 +3,9 @@
  * What looks at a token's position or at the tokens before it. Rows are shared out, and columns in the backward of
  * the convolutions, which sums over rows.
  */
-#include <math.h>
 #include <string.h>
 
+#include "base/elementary.h"
 #include "cpu/cpu.h"
 
 typedef struct sequence {
@@ -64,8 +64,10 @@ static void rotate_at_rows(void *context, int64_t begin, int64_t end)
             float cosines[PAIRS], sines[PAIRS];
             for (int64_t i = 0; i < pairs; i++) {
                 const double angle = (double)(r->run->position + t) * r->frequencies[first + i];
-                cosines[i] = (float)cos(angle);
-                sines[i] = (float)(r->inverse ? -sin(angle) : sin(angle));
+                double sine, cosine;
+                ttt_sincos(angle, &sine, &cosine);
+                cosines[i] = (float)cosine;
+                sines[i] = (float)(r->inverse ? -sine : sine);
             }
             r->kernels->rotate_pairs(x + (r->halves ? first : 2 * first), cosines, sines, r->heads, r->head_size, pairs,
                                      r->halves);

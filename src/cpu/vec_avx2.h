@@ -70,6 +70,13 @@ static inline void vf_split(vf *a, vf *b)
     *b = _mm256_castsi256_ps(_mm256_permute4x64_epi64(odd, 0xd8));
 }
 
+static inline void vf_join(vf *a, vf *b)
+{
+    const vf low = _mm256_unpacklo_ps(*a, *b), high = _mm256_unpackhi_ps(*a, *b);
+    *a = _mm256_permute2f128_ps(low, high, 0x20);
+    *b = _mm256_permute2f128_ps(low, high, 0x31);
+}
+
 static inline __attribute__((always_inline)) void vf_transpose(vf *rows)
 {
     vf quads[VF]; /* element 4h + c, 128-bit half L: column 4L + c of rows 4h to 4h + 3 */

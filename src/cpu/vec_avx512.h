@@ -67,6 +67,14 @@ static inline void vf_split(vf *a, vf *b)
     *a = first;
 }
 
+static inline void vf_join(vf *a, vf *b)
+{
+    const __m512i low = _mm512_setr_epi32(0, 16, 1, 17, 2, 18, 3, 19, 4, 20, 5, 21, 6, 22, 7, 23);
+    const vf first = _mm512_permutex2var_ps(*a, low, *b);
+    *b = _mm512_permutex2var_ps(*a, _mm512_add_epi32(low, _mm512_set1_epi32(8)), *b);
+    *a = first;
+}
+
 static inline __attribute__((always_inline)) void vf_transpose(vf *rows)
 {
     vf quads[VF]; /* element 4h + c, 128-bit quarter L: column 4L + c of rows 4h to 4h + 3 */

@@ -87,6 +87,12 @@ static inline void vf_split(vf *a, vf *b)
     *a = both.val[0], *b = both.val[1];
 }
 
+static inline void vf_join(vf *a, vf *b)
+{
+    const float32x4x2_t both = vzipq_f32(*a, *b);
+    *a = both.val[0], *b = both.val[1];
+}
+
 static inline __attribute__((always_inline)) void vf_transpose(vf *rows)
 {
     const float32x4x2_t low = vzipq_f32(rows[0], rows[2]), high = vzipq_f32(rows[1], rows[3]);

@@ -15,6 +15,35 @@
 enum { VF = 1, VF_BLOCK_ROWS = 4, VF_BLOCK_VECTORS = 4 };
 typedef float vf;
 
+/* a b + c, rounded once, where the machine has no instruction for it. In double the product is exact and the sum s of
+ * the two rounded; what it lost says which way the last bit of s must go so that rounding to a float is right: to odd,
+ * away from every tie. */
+__attribute__((noinline, unused)) static float emulated_fma(float a, float b, float c)
+{
+    const double product = (double)a * (double)b, other = (double)c, s = product + other;
+    const double more = s - product, lost = (product - (s - more)) + (other - more);
+    uint64_t bits;
+    double odd;
+    memcpy(&bits, &s, sizeof bits);
+    if (lost != 0 && (bits & 1) == 0 && s - s == 0) bits += (lost > 0) == (s > 0) ? 1 : (uint64_t)-1;
+    memcpy(&odd, &bits, sizeof odd);
+    return (float)odd;
+}
+
+/* An x86 that has the instruction is asked for it here, since plain C is compiled for those without. */
+static inline float exact_fma(float a, float b, float c)
+{
+#if defined(__FP_FAST_FMAF)
+    return fmaf(a, b, c);
+#elif defined(__x86_64__)
+    if (__builtin_cpu_supports("fma")) {
+        __asm__("vfmadd231ss %2, %1, %0" : "+x"(c) : "x"(a), "x"(b));
+        return c;
+    }
+#endif
+    return emulated_fma(a, b, c);
+}
+
 static inline vf vf_zero(void) { return 0; }
 static inline vf vf_set(float x) { return x; }          /* all lanes */
 static inline vf vf_load(const float *x) { return *x; } /* need not be aligned, nor need the others */
@@ -31,17 +60,17 @@ static inline vf vf_add(vf a, vf b) { return a + b; }
 static inline vf vf_sub(vf a, vf b) { return a - b; }
 static inline vf vf_mul(vf a, vf b) { return a * b; }
 static inline vf vf_div(vf a, vf b) { return a / b; }
-static inline vf vf_fma(vf a, vf b, vf c) { return a * b + c; }  /* rounded once where the machine can */
-static inline vf vf_fnma(vf a, vf b, vf c) { return c - a * b; } /* likewise */
-static inline vf vf_max(vf a, vf b) { return a > b ? a : b; }    /* b if one of them is NaN */
-static inline vf vf_min(vf a, vf b) { return a < b ? a : b; }    /* b if one of them is NaN */
+static inline vf vf_fma(vf a, vf b, vf c) { return exact_fma(a, b, c); } /* a b + c, rounded once */
+static inline vf vf_fnma(vf a, vf b, vf c) { return vf_fma(-a, b, c); }
+static inline vf vf_max(vf a, vf b) { return a > b ? a : b; } /* b if one of them is NaN */
+static inline vf vf_min(vf a, vf b) { return a < b ? a : b; } /* b if one of them is NaN */
 static inline vf vf_sqrt(vf a) { return sqrtf(a); }
 
 /* To the nearest integer, ties to even, for |a| < 2^22. */
 static inline vf vf_round(vf a)
 {
-    const float shift = 12582912; /* 1.5 * 2^23: from there on, floats are integers */
-    return (a + shift) - shift;
+    const float shift = 8388608; /* 2^23: from there on, floats are integers */
+    return copysignf((fabsf(a) + shift) - shift, a);
 }
 
 /* 2^n for an integer n in [-126, 127]; anything for NaN. */
@@ -85,8 +114,9 @@ static inline vf vf_odd(vf words)
     return words;
 }
 
-/* Of 2 VF numbers in a row, a and then b: those of even index to a, of odd index to b. */
+/* Of 2 VF numbers in a row, a and then b: those of even index to a, of odd index to b. And back. */
 static inline void vf_split(vf *a, vf *b) { (void)a, (void)b; }
+static inline void vf_join(vf *a, vf *b) { (void)a, (void)b; }
 
 /* VF vectors as the rows of a square, transposed in place. */
 static inline void vf_transpose(vf *rows) { (void)rows; }

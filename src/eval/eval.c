@@ -10,6 +10,7 @@
 #include <string.h>
 
 #include "base/alloc.h"
+#include "base/elementary.h"
 #include "base/tokens.h"
 #include "eval/position.h"
 #include "model/context.h"
@@ -54,7 +55,7 @@ void ttt_eval_result_deinit(ttt_eval_result *result)
     result->inner = NULL;
 }
 
-double ttt_eval_perplexity(double loss) { return exp(loss); }
+double ttt_eval_perplexity(double loss) { return ttt_exp(loss); }
 
 double ttt_eval_bits_per_byte(const ttt_eval_result *result, double loss)
 {

@@ -8,7 +8,7 @@ int64_t ttt_eval_bins(ttt_eval_bin bins[TTT_EVAL_BINS], int64_t last)
 {
     int64_t count = 0;
     for (int64_t i = 0, first = 1; first <= last; i++) {
-        const int64_t end = (int64_t)exp2(0.5 * (double)i);
+        const int64_t end = (int64_t)sqrt(ldexp(1, (int)i));
         if (end < first) continue;
         bins[count++] = (ttt_eval_bin){.first = first, .last = end < last ? end : last};
         first = end + 1;

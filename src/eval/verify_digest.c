@@ -111,7 +111,7 @@ static void add_line(ttt_digests *out, const ttt_digest *digest, const char *wha
     ttt_digest_line *line = &out->lines[out->count++];
     *line = (ttt_digest_line){.what = what,
                               .backend = model->backend->name,
-                              .isa = model->backend->isa,
+                              .isa = ttt_bits_of(model->backend->isa, ttt_model_precision(model)),
                               .precision = ttt_model_precision(model)};
     ttt_digest_print(digest, line->digest);
 }

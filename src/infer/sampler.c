@@ -10,6 +10,7 @@
 #include <math.h>
 
 #include "base/alloc.h"
+#include "base/elementary.h"
 #include "base/rng.h"
 
 typedef struct candidate {
@@ -172,7 +173,8 @@ static int64_t keep_best(const ttt_sampling *s, candidate *c, int64_t n)
     }
     int64_t kept = top_k ? sorted : 0;
     double total = 0, sum = 0;
-    for (int64_t i = kept; i < n; i++) total += c[i].value = exp(c[i].value); /* in the order it was: still a heap */
+    for (int64_t i = kept; i < n; i++)
+        total += c[i].value = ttt_exp(c[i].value); /* in the order it was: still a heap */
     if (top_p) {
         const int64_t pool = kept;
         kept = n;

@@ -1,9 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 #include "layer/rotation.h"
 
-#include <math.h>
-
 #include "base/alloc.h"
+#include "base/elementary.h"
 #include "base/float_env.h"
 
 /* The angle of position t mod K, pair i, is (t mod K) theta^(-2i/D). */
@@ -12,9 +11,8 @@ static void fill(double *table, const ttt_rotation *r)
     const int64_t D = r->head_size;
     for (int64_t t = 0; t < r->period; t++) {
         for (int64_t i = 0; i < D / 2; i++) {
-            const double angle = (double)t * pow(r->theta, -2 * (double)i / (double)D);
-            table[t * D + 2 * i] = cos(angle);
-            table[t * D + 2 * i + 1] = sin(angle);
+            const double angle = (double)t * ttt_pow(r->theta, -2 * (double)i / (double)D);
+            ttt_sincos(angle, &table[t * D + 2 * i + 1], &table[t * D + 2 * i]);
         }
     }
 }
@@ -22,7 +20,7 @@ static void fill(double *table, const ttt_rotation *r)
 void ttt_rotation_frequencies(double *frequencies, int64_t head_size, double theta)
 {
     const uint64_t host = ttt_float_begin();
-    for (int64_t i = 0; i < head_size / 2; i++) frequencies[i] = pow(theta, -2 * (double)i / (double)head_size);
+    for (int64_t i = 0; i < head_size / 2; i++) frequencies[i] = ttt_pow(theta, -2 * (double)i / (double)head_size);
     ttt_float_end(host);
 }
 

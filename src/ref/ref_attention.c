@@ -4,6 +4,7 @@
  */
 #include <math.h>
 
+#include "base/elementary.h"
 #include "ref/ref.h"
 
 /* Element d of the key of token t in group g, and of its value: that lies behind the keys, by tokens. */
@@ -64,12 +65,12 @@ static double read_token(const ttt_attention *a, double *out, const double *q, c
     for (int64_t j = first; j <= t; j++) top = fmax(top, score(a, q, cache, j, g));
     for (int64_t d = 0; d < a->head_size; d++) out[d] = 0;
     for (int64_t j = first; j <= t; j++) {
-        const double p = exp(score(a, q, cache, j, g) - top);
+        const double p = ttt_exp(score(a, q, cache, j, g) - top);
         sum += p;
         for (int64_t d = 0; d < a->head_size; d++) out[d] += p * cache[value_at(a, j, g, d)];
     }
     for (int64_t d = 0; d < a->head_size; d++) out[d] /= sum;
-    return top + log(sum);
+    return top + ttt_log(sum);
 }
 
 static void attention(const ttt_backend *b, const ttt_attention *a, void *out, void *sums, void *partial, const void *q,
@@ -96,7 +97,7 @@ static void read_token_backward(const ttt_attention *a, double *dq, double *dcac
     for (int64_t d = 0; d < D; d++) delta += dout[d] * out[d];
     for (int64_t d = 0; d < D; d++) dq[d] = 0;
     for (int64_t j = ttt_first_visible(a, t); j <= t; j++) {
-        const double p = exp(score(a, q, cache, j, g) - sum);
+        const double p = ttt_exp(score(a, q, cache, j, g) - sum);
         double dp = 0;
         for (int64_t d = 0; d < D; d++) dp += dout[d] * cache[value_at(a, j, g, d)];
         const double ds = a->scale * p * (dp - delta);

@@ -4,9 +4,9 @@
  * tile and the tile's rows (backend/delta.h); S itself is made of them by adding the rows one after another, as the
  * tokens were.
  */
-#include <math.h>
 #include <string.h>
 
+#include "base/elementary.h"
 #include "ref/ref.h"
 
 static const double normaliser_eps = 1e-6;
@@ -58,7 +58,7 @@ static double log_a_of(const ttt_delta_call *call, const token *t) { return ((co
 static void forget(const ttt_delta_dims *dims, double *S, double log_a)
 {
     if (dims->kind != TTT_DELTA_GATED) return;
-    for (int64_t n = 0; n < dims->key_size * dims->value_size; n++) S[n] *= exp(log_a);
+    for (int64_t n = 0; n < dims->key_size * dims->value_size; n++) S[n] *= ttt_exp(log_a);
 }
 
 static void write_row(const ttt_delta_dims *dims, double *memory, const double *k, const double *u)
@@ -196,7 +196,7 @@ static double forget_backward(const ttt_delta_dims *dims, const double *S, doubl
 {
     double along = 0;
     for (int64_t n = 0; n < dims->key_size * dims->value_size; n++) {
-        dM[n] *= exp(log_a);
+        dM[n] *= ttt_exp(log_a);
         along += dM[n] * S[n];
     }
     return along;

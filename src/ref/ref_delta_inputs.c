@@ -42,7 +42,7 @@ static void elu1(const ttt_backend *b, void *xv, int64_t n)
 {
     (void)b;
     double *x = xv;
-    for (int64_t i = 0; i < n; i++) x[i] = x[i] > 0 ? x[i] + 1 : exp(x[i]);
+    for (int64_t i = 0; i < n; i++) x[i] = x[i] > 0 ? x[i] + 1 : ttt_exp(x[i]);
 }
 
 static void elu1_backward(const ttt_backend *b, void *dyv, const void *yv, int64_t n)
@@ -61,7 +61,7 @@ static void decay(const ttt_backend *b, void *log_av, void *logitsv, const void 
     const double *a_log = a_logv, *bias = biasv;
     for (int64_t i = 0; i < rows * H; i++) {
         if (logits) logits[i] = log_a[i];
-        log_a[i] = -exp(a_log[i % H]) * ref_softplus(log_a[i] + bias[i % H]);
+        log_a[i] = -ttt_exp(a_log[i % H]) * ref_softplus(log_a[i] + bias[i % H]);
     }
 }
 
@@ -72,7 +72,7 @@ static void decay_backward(const ttt_backend *b, void *dlog_av, void *da_logv, v
     double *d = dlog_av, *da_log = da_logv, *dbias = dbiasv;
     const double *logits = logitsv, *a_log = a_logv, *bias = biasv;
     for (int64_t i = 0; i < rows * H; i++) {
-        const double x = logits[i] + bias[i % H], scale = -exp(a_log[i % H]);
+        const double x = logits[i] + bias[i % H], scale = -ttt_exp(a_log[i % H]);
         da_log[i % H] += d[i] * scale * ref_softplus(x);
         d[i] *= scale * ref_sigmoid(x);
         dbias[i % H] += d[i];

@@ -4,6 +4,7 @@
  */
 #include <math.h>
 
+#include "base/elementary.h"
 #include "ref/ref.h"
 
 static void cross_entropy(const ttt_backend *b, double *losses, void *logitsv, const int32_t *targets, int64_t rows,
@@ -14,11 +15,11 @@ static void cross_entropy(const ttt_backend *b, double *losses, void *logitsv, c
         double *logits = (double *)logitsv + r * V;
         double largest = logits[0], sum = 0;
         for (int64_t i = 1; i < V; i++) largest = fmax(largest, logits[i]);
-        for (int64_t i = 0; i < V; i++) sum += exp(logits[i] - largest);
-        losses[r] = targets[r] < 0 ? 0 : largest + log(sum) - logits[targets[r]];
+        for (int64_t i = 0; i < V; i++) sum += ttt_exp(logits[i] - largest);
+        losses[r] = targets[r] < 0 ? 0 : largest + ttt_log(sum) - logits[targets[r]];
         if (scale == 0) continue;
         for (int64_t i = 0; i < V; i++)
-            logits[i] = targets[r] < 0 ? 0 : scale * (exp(logits[i] - largest) / sum - (i == targets[r] ? 1 : 0));
+            logits[i] = targets[r] < 0 ? 0 : scale * (ttt_exp(logits[i] - largest) / sum - (i == targets[r] ? 1 : 0));
     }
 }
 
@@ -36,7 +37,7 @@ static void adamw(const ttt_backend *b, void *pv, void *mv, void *vv, const void
     (void)b;
     double *p = pv, *m = mv, *v = vv;
     const double *g = gv;
-    const double correct1 = 1 - pow(o->beta1, (double)o->step), correct2 = 1 - pow(o->beta2, (double)o->step);
+    const double correct1 = 1 - ttt_pow(o->beta1, (double)o->step), correct2 = 1 - ttt_pow(o->beta2, (double)o->step);
     for (int64_t i = 0; i < n; i++) {
         const double gradient = o->scale * g[i];
         m[i] = o->beta1 * m[i] + (1 - o->beta1) * gradient;

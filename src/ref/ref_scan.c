@@ -5,7 +5,7 @@
 #include "ref/ref.h"
 #include "ref/ref_math.h"
 
-static double softplus(double x) { return x > 0 ? x + log1p(exp(-x)) : log1p(exp(x)); }
+static double softplus(double x) { return x > 0 ? x + ttt_log1p(ttt_exp(-x)) : ttt_log1p(ttt_exp(x)); }
 
 static size_t scan_scratch_bytes(int64_t states)
 {
@@ -44,7 +44,7 @@ static void scan(const ttt_backend *b, void *outv, const ttt_scan *s)
                 out[e] = D[e] * r.u[e];
                 for (int64_t n = 0; n < N; n++) {
                     const int64_t place = ttt_scan_place(E, N, e, n);
-                    h[place] = exp(-dt * exp(a_log[e * N + n])) * h[place] + w * r.b[n];
+                    h[place] = ttt_exp(-dt * ttt_exp(a_log[e * N + n])) * h[place] + w * r.b[n];
                     out[e] += h[place] * r.c[n];
                 }
             }
@@ -58,17 +58,17 @@ static void chunk_backward(const ttt_scan *s, const ttt_scan_gradients *d, int64
                            int64_t n, double before, double *g)
 {
     const int64_t E = s->channels;
-    const double A = -exp(((const double *)s->a_log)[e * s->states + n]), bias = ((const double *)s->bias)[e];
+    const double A = -ttt_exp(((const double *)s->a_log)[e * s->states + n]), bias = ((const double *)s->bias)[e];
     double h[TTT_SCAN_CHUNK + 1] = {before};
     for (int64_t t = 0; t < count; t++) {
         const row r = row_at(s, first + t);
         const double dt = softplus(r.l[e] + bias);
-        h[t + 1] = exp(dt * A) * h[t] + dt * r.u[e] * r.b[n];
+        h[t + 1] = ttt_exp(dt * A) * h[t] + dt * r.u[e] * r.b[n];
     }
     for (int64_t t = count - 1; t >= 0; t--) {
         const row r = row_at(s, first + t);
         const int64_t at = (first + t) * E + e, small = (first + t) * s->stride + n;
-        const double dt = softplus(r.l[e] + bias), a = exp(dt * A), dout = ((const double *)d->dout)[at];
+        const double dt = softplus(r.l[e] + bias), a = ttt_exp(dt * A), dout = ((const double *)d->dout)[at];
         *g += dout * r.c[n];
         ((double *)d->dc)[small] += dout * h[t + 1];
         ((double *)d->db)[small] += *g * dt * r.u[e];

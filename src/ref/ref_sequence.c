@@ -2,9 +2,9 @@
  *
  * MATH (rotate), (rotate-at) and (conv): what looks at a token's position or at the tokens before it.
  */
-#include <math.h>
 #include <string.h>
 
+#include "base/elementary.h"
 #include "ref/ref.h"
 
 static void rotate(const ttt_backend *b, void *xv, const void *tablev, const ttt_run *runs, int64_t run_count,
@@ -37,7 +37,8 @@ static void rotate_at(const ttt_backend *b, void *xv, const double *frequencies,
             for (int64_t pair = 0; pair < H * D / 2; pair++) {
                 const int64_t h = pair / (D / 2), i = pair % (D / 2);
                 const double angle = (double)(runs[n].position + t) * frequencies[i];
-                const double c = cos(angle), s = inverse ? -sin(angle) : sin(angle);
+                double s, c;
+                ttt_sincos(inverse ? -angle : angle, &s, &c);
                 double *one = x + h * D + (halves ? i : 2 * i), *two = one + (halves ? D / 2 : 1);
                 const double first = *one, second = *two;
                 *one = first * c - second * s;

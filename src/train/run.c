@@ -162,7 +162,7 @@ static ttt_status evaluate_and_write(ttt_train_run *run, int64_t windows, bool m
     if (windows > 0) {
         TTT_TRY(evaluate(run, windows, may_stop, &report->valid_loss));
         report->evaluated = true;
-        report->valid_bits_per_byte = report->valid_loss / log(2) * tokens / bytes;
+        report->valid_bits_per_byte = report->valid_loss / 0.69314718055994530942 * tokens / bytes;
         report->valid_tokens = windows * train->context;
         const ttt_metric line[] = {{"step", (double)ttt_trainer_step_count(run->trainer)},
                                    {"valid_loss", report->valid_loss},

@@ -3,6 +3,7 @@
  * The learning rate of every update: a linear warm-up from 0 whose steps count among the whole run's, then the schedule
  * down to the final rate.
  */
+#include "base/elementary.h"
 #include "train/trainer.h"
 
 #include <math.h>
@@ -45,7 +46,8 @@ double ttt_train_rate(const ttt_train_options *options, int64_t step)
     case TTT_SCHEDULE_LINEAR: return options->rate + (options->final_rate - options->rate) * done;
     case TTT_SCHEDULE_COSINE: break;
     }
-    return options->final_rate + (options->rate - options->final_rate) * 0.5 * (1 + cos(3.14159265358979323846 * done));
+    return options->final_rate +
+           (options->rate - options->final_rate) * 0.5 * (1 + ttt_cos(3.14159265358979323846 * done));
 }
 
 double ttt_train_base_lr_factor(const ttt_train_options *options, int64_t step)

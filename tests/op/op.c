@@ -9,6 +9,7 @@
 #include <string.h>
 
 #include "base/rng.h"
+#include "bits.h"
 #include "cpu/kernels.h"
 #include "test.h"
 
@@ -18,7 +19,7 @@ static const double eps = 1.1920928955078125e-7; /* 2^-23 */
 static const float guard_value = -123.25f;
 
 static ttt_backend *ref, *cpu[TTT_ISA_COUNT][POOLS];
-static uint64_t seed = 20240704, stream;
+static uint64_t seed = 20240704, stream, digest = BITS_BEGIN;
 
 int32_t op_random(int64_t index, int64_t limit)
 {
@@ -113,7 +114,6 @@ static void check_near(const op_case *c, const memory *m, double *const *expecte
 static double **make_values(const op_case *c)
 {
     double **values = malloc(OP_OPERANDS * sizeof *values);
-    stream++;
     for (int i = 0; i < OP_OPERANDS; i++) {
         const int64_t count = c->operands[i].count;
         values[i] = malloc((size_t)(count + 1) * sizeof **values);
@@ -152,16 +152,32 @@ static void run_cut(const ttt_backend *b, const op_case *c, const memory *m, int
         c->run(b, c, m->x, row, row + size < c->rows ? row + size : c->rows);
 }
 
-static void check_isa(const op_case *c, ttt_isa isa, double *const *values, double *const *expected,
-                      double *const *terms)
+/* On one thread, under an instruction set. */
+static memory run_alone(const op_case *c, ttt_isa isa, double *const *values)
 {
-    memory whole, other;
-    memory_fill(&whole, c, values);
-    c->run(cpu[isa][0], c, whole.x, 0, c->rows);
+    memory m;
+    memory_fill(&m, c, values);
+    cpu[isa][0]->own_products = !c->library;
+    c->run(cpu[isa][0], c, m.x, 0, c->rows);
+    return m;
+}
+
+/* The bits of plain C are those that all others must have. */
+static void check_plain(const op_case *c, ttt_isa isa, const memory *m, const memory *plain)
+{
+    if (!c->library && !(c->amx && isa == TTT_ISA_AMX)) check_same(c, m, plain, "bits depend on the instruction set");
+}
+
+static void check_isa(const op_case *c, ttt_isa isa, double *const *values, double *const *expected,
+                      double *const *terms, const memory *plain)
+{
+    memory whole = run_alone(c, isa, values), other;
     check_memory(c, &whole, values);
     check_near(c, &whole, expected, terms, ttt_isa_name(isa));
+    check_plain(c, isa, &whole, plain);
     for (int pool = 1; pool < POOLS; pool++) {
         memory_fill(&other, c, values);
+        cpu[isa][pool]->own_products = !c->library;
         c->run(cpu[isa][pool], c, other.x, 0, c->rows);
         check_same(c, &whole, &other, "bits depend on the number of threads");
         memory_free(&other);
@@ -186,6 +202,7 @@ static bool is_large(const op_case *c)
 
 void op_check(const op_case *c)
 {
+    if (!c->library) stream++; /* the same numbers in every build, and whatever is left out */
     if (test_small() && is_large(c)) return;
     double **values = make_values(c), **expected = copy_values(c, values, false);
     c->run(ref, c, (void *const *)expected, 0, c->rows);
@@ -197,8 +214,12 @@ void op_check(const op_case *c)
     } else {
         c->run(ref, c, (void *const *)terms, 0, c->rows);
     }
+    memory plain = run_alone(c, TTT_ISA_SCALAR, values);
     for (int isa = 0; isa < TTT_ISA_COUNT; isa++)
-        if (cpu[isa][0]) check_isa(c, (ttt_isa)isa, values, expected, terms);
+        if (cpu[isa][0]) check_isa(c, (ttt_isa)isa, values, expected, terms, &plain);
+    for (int i = 0; i < OP_OPERANDS && !c->library && !is_large(c); i++)
+        bits_add(&digest, plain.x[i], (size_t)c->operands[i].count * sizeof(float));
+    memory_free(&plain);
     free_values(values);
     free_values(expected);
     free_values(terms);
@@ -250,6 +271,7 @@ int main(void)
     op_sequence_tests();
     op_attention_tests();
     op_optim_tests();
+    if (!wanted) bits_check(digest, 0x00f46f0a950b0809);
     ttt_backend_free(ref);
     for (int isa = 0; isa < TTT_ISA_COUNT; isa++)
         for (int pool = 0; pool < POOLS; pool++) ttt_backend_free(cpu[isa][pool]);

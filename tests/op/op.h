@@ -2,7 +2,8 @@
  *
  * The harness of the operation tests. One case is a list of operands and a run. The harness makes random operands,
  * rounds them to floats, runs the case on ref in double and on cpu under every instruction set of this machine, and
- * checks: every element within c * eps * sum|terms| of ref; the same bits with 1, 2, 3, 7 and 16 threads; for [row]
+ * checks: every element within c * eps * sum|terms| of ref; the same bits under every instruction set, and in all cases
+ * together those of a digest that other processors have too; the same bits with 1, 2, 3, 7 and 16 threads; for [row]
  * operations the same bits however the rows are cut into calls; nothing written outside the operands, inputs unchanged.
  * Operands are misaligned and lie between guard zones; what is to be overwritten holds NaN before.
  */
@@ -36,6 +37,9 @@ struct op_case {
      * the magnitude of the result. NULL: what ref gives for the operands' magnitudes. */
     void (*terms)(const op_case *c, double *const *before, double *const *after, double *const *terms);
     double c; /* tolerance in eps * sum|terms| */
+
+    bool amx;     /* AMX sums in an order of its own */
+    bool library; /* products may be a library's, which has an order of its own for each instruction set */
 };
 
 /* Runs the case as described above. */

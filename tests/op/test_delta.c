@@ -2,10 +2,12 @@
  *
  * The scan of a matrix state on cpu, in every kind and under every instruction set of the machine, against ref (token
  * by token, in double): what is read, the state, every gradient, those of the state that came in too. And bit for bit
- * against itself: any split into calls, any batch, any number of threads.
+ * against itself: any instruction set, any split into calls, any batch, any number of threads.
  */
 #include "backend/host.h"
+#include "base/elementary.h"
 #include "base/rng.h"
+#include "bits.h"
 #include "cpu/isa.h"
 #include "cpu/kernels.h"
 #include "test.h"
@@ -55,6 +57,7 @@ typedef struct bench {
 } bench;
 
 static uint64_t seed = 20240706, drawn;
+static uint64_t every, few; /* digests of an instruction set's results: of all shapes, and of the small ones */
 
 static void *array(int64_t n, size_t size)
 {
@@ -69,7 +72,7 @@ static double normal(void) { return ttt_rng_normal((ttt_rng){seed, TTT_RNG_TEST}
 /* A key or query as the layers make them: of length at most 1, or all positive where there is a normaliser. */
 static double feature(const shape *s)
 {
-    return s->kind == TTT_DELTA_NORMALISED ? 0.1 + fabs(normal()) : sin(2 * normal()) / sqrt((double)s->I);
+    return s->kind == TTT_DELTA_NORMALISED ? 0.1 + fabs(normal()) : ttt_sin(2 * normal()) / sqrt((double)s->I);
 }
 
 static double draw(const shape *s, int field)
@@ -77,7 +80,7 @@ static double draw(const shape *s, int field)
     switch (field) {
     case Q:
     case K: return feature(s);
-    case BETA: return 1 / (1 + exp(-normal()));
+    case BETA: return 1 / (1 + ttt_exp(-normal()));
     case LOG_A: return -fabs(normal());
     default: return normal();
     }
@@ -312,6 +315,21 @@ static void check_view(const bench *cpu, const bench *ref)
     free(values);
 }
 
+static bool is_small(const shape *s) { return s->I < 64; }
+
+static void add_bits(const bench *w)
+{
+    const shape *s = &w->p->s;
+    for (int f = INPUTS; f < FIELDS; f++) {
+        const float *x = w->x[f];
+        for (int64_t i = 0; i < w->p->size[f] && is_computed(s, f); i++) {
+            if (!is_defined(w->p, f, i)) continue;
+            bits_add(&every, &x[i], sizeof *x);
+            if (is_small(s)) bits_add(&few, &x[i], sizeof *x);
+        }
+    }
+}
+
 static void check_shape(const shape *s, ttt_isa isa)
 {
     static const int threads_of[] = {1, 2, 3, 7};
@@ -330,6 +348,7 @@ static void check_shape(const shape *s, ttt_isa isa)
         if (i > 0) bench_free(&w);
         if (i > 0) continue;
         compare(ttt_isa_name(isa), &w, &wr);
+        add_bits(&w);
         check_view(&w, &wr);
         first = w;
     }
@@ -342,6 +361,7 @@ static void check_shape(const shape *s, ttt_isa isa)
 
 int main(int argc, char **argv)
 {
+    uint64_t plain[2] = {0, 0};
     if (argc > 1) seed = strtoull(argv[1], NULL, 10);
     printf("seed %llu\n", (unsigned long long)seed);
     for (int isa = 0; isa < TTT_ISA_COUNT; isa++) {
@@ -350,8 +370,14 @@ int main(int argc, char **argv)
             SKIP("no %s on this machine", ttt_isa_name((ttt_isa)isa));
             continue;
         }
-        for (size_t i = 0; i < sizeof shapes / sizeof *shapes; i++)
-            if (!test_small() || shapes[i].I < 64) check_shape(&shapes[i], (ttt_isa)isa);
+        every = few = BITS_BEGIN;
+        for (size_t i = 0; i < sizeof shapes / sizeof *shapes; i++) {
+            drawn = (uint64_t)i << 32; /* whatever the instruction set, the same numbers */
+            if (!test_small() || is_small(&shapes[i])) check_shape(&shapes[i], (ttt_isa)isa);
+        }
+        if (isa == TTT_ISA_SCALAR) plain[0] = every, plain[1] = few;
+        CHECK(every == plain[0] && few == plain[1]);
     }
+    if (argc <= 1) bits_check(plain[1], 0xe35fe9d02fd452cc);
     return test_end();
 }
