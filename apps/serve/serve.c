@@ -92,6 +92,10 @@ static ttt_status load(ttt_server *s)
     if (status == TTT_OK) status = ttt_generate_options_load(&s->defaults, o->model, s->model, s->tokenizer);
     s->file_bytes = weight_bytes(o->model);
     if (status == TTT_OK && !(s->pieces = ttt_pieces_new(s->tokenizer))) return TTT_ERR_MEMORY;
+    const char *asked = o->compute.precision;
+    if (status == TTT_OK && (!asked || strcmp(asked, "auto") == 0) &&
+        strcmp(ttt_model_precision(s->model), "bf16") == 0)
+        ttt_log("computing in bf16, which AMX makes fast here; --precision f32 has the bits of other machines");
     return status;
 }
 

@@ -214,6 +214,7 @@ static void introduce(const ttt_train_run *run, const arguments *a)
     fprintf(stderr, "%lld tokens to train on, %lld held out; updates of %lld tokens in sequences of %lld\n",
             (long long)ttt_data_tokens(data, TTT_SPLIT_TRAIN), (long long)ttt_data_tokens(data, TTT_SPLIT_VALID),
             (long long)update, (long long)options->context);
+    if (step == 0) ttt_app_tell_precision(a->run.precision, options->precision);
     if (step == 0) tell_length(run, a);
     if (step > 0) fprintf(stderr, "goes on from step %lld\n", (long long)step);
 }

@@ -176,6 +176,12 @@ const struct argp ttt_app_compute_argp = {
     .parser = parse_compute,
 };
 
+void ttt_app_tell_precision(const char *asked, const char *precision)
+{
+    if ((asked && strcmp(asked, "auto") != 0) || strcmp(precision, "bf16") != 0) return;
+    fprintf(stderr, "computing in bf16, which AMX makes fast here; --precision f32 has the bits of other machines\n");
+}
+
 ttt_status ttt_app_open(ttt_model **model, ttt_tokenizer **tokenizer, const char *folder,
                         const ttt_model_options *options)
 {
@@ -183,7 +189,10 @@ ttt_status ttt_app_open(ttt_model **model, ttt_tokenizer **tokenizer, const char
     ttt_status status = ttt_model_open(model, folder, options);
     if (status == TTT_OK) status = ttt_tokenizer_open(tokenizer, folder);
     if (status == TTT_OK) status = ttt_model_check_tokenizer(*model, *tokenizer);
-    if (status == TTT_OK) return TTT_OK;
+    if (status == TTT_OK) {
+        ttt_app_tell_precision(options->precision, ttt_model_precision(*model));
+        return TTT_OK;
+    }
     ttt_tokenizer_free(*tokenizer);
     ttt_model_free(*model);
     *tokenizer = NULL;

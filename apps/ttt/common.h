@@ -93,6 +93,10 @@ int ttt_app_signal(void);             /* the signal noted, or 0 */
 /* If that is SIGINT: what it asked for is done, and the next one is the first again. */
 void ttt_app_forget_interrupt(void);
 
+/* Says in a line that `precision`, which was not asked for, is another one than on most machines: bf16, because there
+ * is AMX. */
+void ttt_app_tell_precision(const char *asked, const char *precision);
+
 /* A model and the tokenizer in its folder, which must not know more ids than the model. On failure nothing stays open.
  */
 TTT_NODISCARD ttt_status ttt_app_open(ttt_model **model, ttt_tokenizer **tokenizer, const char *folder,

@@ -149,14 +149,14 @@ static double artanh_rest(double z)
     return p * z;
 }
 
-/* What ttt_log says where there is no logarithm; a NaN for all others is x itself. */
+/* What ttt_ln says where there is no logarithm; a NaN for all others is x itself. */
 static double no_log(double x)
 {
     if (x == 0) return -(double)INFINITY;
     return x < 0 ? (double)NAN : x;
 }
 
-double ttt_log(double x)
+double ttt_ln(double x)
 {
     if (!(x > 0) || x == (double)INFINITY) return no_log(x);
     double k;
@@ -164,11 +164,11 @@ double ttt_log(double x)
     return k * ln2_high + (f - (s * (f - artanh_rest(s * s)) - k * ln2_low)); /* 2 s = f - s f */
 }
 
-double ttt_log1p(double x)
+double ttt_ln1p(double x)
 {
     const double y = 1 + x;
     if (!(y > 0) || y == (double)INFINITY) return no_log(y);
-    return ttt_log(y) + (x - (y - 1)) / y;
+    return ttt_ln(y) + (x - (y - 1)) / y;
 }
 
 /* log x with some 10 bits more than a double has; x > 0 and finite */

@@ -15,10 +15,10 @@ double ttt_expm1(double x);
 double ttt_tanh(double x);
 
 /* -infinity at 0, NaN below */
-double ttt_log(double x);
+double ttt_ln(double x);
 
 /* log(1 + x), x > -1 */
-double ttt_log1p(double x);
+double ttt_ln1p(double x);
 
 /* x^y, x >= 0 */
 double ttt_pow(double x, double y);

@@ -28,7 +28,7 @@ double ttt_rng_uniform(ttt_rng rng, uint64_t index) { return unit(ttt_rng_u64(rn
 void ttt_rng_normal_pair(ttt_rng rng, uint64_t pair, double normals[2])
 {
     const philox4x32_ctr_t w = words(rng, pair);
-    const double radius = sqrt(-2.0 * ttt_log(1.0 - unit(join(w.v[0], w.v[1]))));
+    const double radius = sqrt(-2.0 * ttt_ln(1.0 - unit(join(w.v[0], w.v[1]))));
     const double angle = 6.283185307179586476925286766559 * unit(join(w.v[2], w.v[3]));
     ttt_sincos(angle, &normals[1], &normals[0]);
     normals[0] *= radius;

@@ -53,7 +53,7 @@ static double cross_entropy(float *logits, int64_t target, int64_t vocabulary, d
         }
         logits[target] -= (float)scale;
     }
-    return ttt_log(total) - at;
+    return ttt_ln(total) - at;
 }
 
 #endif

@@ -191,7 +191,7 @@ static void finish(const reading *r, const tile *t, const float *read)
         const int64_t at = (t->row + i / t->heads) * H + t->head + i % t->heads;
         const float share = 1 / read[D + 1];
         for (int64_t d = 0; d < D; d++) r->out[at * D + d] = read[d] * share;
-        if (r->sums) r->sums[at] = (float)((double)read[D] + ttt_log((double)read[D + 1]));
+        if (r->sums) r->sums[at] = (float)((double)read[D] + ttt_ln((double)read[D + 1]));
     }
 }
 

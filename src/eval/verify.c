@@ -41,7 +41,7 @@ static ttt_status verify_model(ttt_verifier *v, const ttt_model *model)
     const int64_t products = 4 * model->lm.config.num_hidden_layers + 1; /* one after another, up to the logits */
     v->exact = model->backend->dtype == TTT_F64;
     if (model->precision == TTT_PRECISION_BF16) v->rounding = 0x1p-8 * sqrt((double)products);
-    v->verification->uniform_loss = ttt_log((double)model->lm.config.vocab_size);
+    v->verification->uniform_loss = ttt_ln((double)model->lm.config.vocab_size);
     if (v->golden && ttt_precision_is_blocks(model->precision))
         return ttt_fail(TTT_ERR_UNSUPPORTED,
                         "golden values are of weights that were not quantised, and nothing bounds their distance in "

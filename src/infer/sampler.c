@@ -11,6 +11,7 @@
 
 #include "base/alloc.h"
 #include "base/elementary.h"
+#include "base/float_env.h"
 #include "base/rng.h"
 
 typedef struct candidate {
@@ -209,7 +210,7 @@ static ttt_status read_logits(ttt_sampler *sampler, const float *logits, int64_t
     return TTT_OK;
 }
 
-ttt_status ttt_sampler_choose(ttt_sampler *sampler, const float *logits, int64_t allowed, int64_t position, int32_t *id)
+static ttt_status choose(ttt_sampler *sampler, const float *logits, int64_t allowed, int64_t position, int32_t *id)
 {
     const ttt_sampling *s = &sampler->options;
     candidate *c = sampler->candidates;
@@ -241,4 +242,12 @@ ttt_status ttt_sampler_choose(ttt_sampler *sampler, const float *logits, int64_t
     assert(chosen >= 0); /* the best has a weight of 1, and no limit drops it */
     *id = c[chosen].id;
     return TTT_OK;
+}
+
+ttt_status ttt_sampler_choose(ttt_sampler *sampler, const float *logits, int64_t allowed, int64_t position, int32_t *id)
+{
+    const uint64_t host = ttt_float_begin();
+    const ttt_status status = choose(sampler, logits, allowed, position, id);
+    ttt_float_end(host);
+    return status;
 }

@@ -33,9 +33,9 @@ static double truncated(ttt_rng rng, uint64_t index)
 /* MATH (init): what softplus turns into a time step. */
 static double time_step(const ttt_first *first, double uniform)
 {
-    const double low = ttt_log(first->low), high = ttt_log(first->high);
+    const double low = ttt_ln(first->low), high = ttt_ln(first->high);
     const double dt = fmax(first->floor, ttt_exp(low + uniform * (high - low)));
-    return dt + ttt_log(-ttt_expm1(-dt));
+    return dt + ttt_ln(-ttt_expm1(-dt));
 }
 
 /* Of the kinds without a normal distribution: the value at an index. */
@@ -46,9 +46,8 @@ static double plain(const filling *f, uint64_t index)
     case TTT_INIT_ONES: return 1;
     case TTT_INIT_CONSTANT: return first->high;
     case TTT_INIT_UNIFORM: return first->low + (first->high - first->low) * ttt_rng_uniform(f->rng, index);
-    case TTT_INIT_LOG_UNIFORM:
-        return ttt_log(first->high + (first->low - first->high) * ttt_rng_uniform(f->rng, index));
-    case TTT_INIT_LOG_INDEX: return ttt_log1p((double)(index % (uint64_t)ttt_param_columns(f->spec)));
+    case TTT_INIT_LOG_UNIFORM: return ttt_ln(first->high + (first->low - first->high) * ttt_rng_uniform(f->rng, index));
+    case TTT_INIT_LOG_INDEX: return ttt_ln1p((double)(index % (uint64_t)ttt_param_columns(f->spec)));
     case TTT_INIT_TIME_STEP: return time_step(first, ttt_rng_uniform(f->rng, index));
     default: return 0;
     }

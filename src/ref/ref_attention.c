@@ -70,7 +70,7 @@ static double read_token(const ttt_attention *a, double *out, const double *q, c
         for (int64_t d = 0; d < a->head_size; d++) out[d] += p * cache[value_at(a, j, g, d)];
     }
     for (int64_t d = 0; d < a->head_size; d++) out[d] /= sum;
-    return top + ttt_log(sum);
+    return top + ttt_ln(sum);
 }
 
 static void attention(const ttt_backend *b, const ttt_attention *a, void *out, void *sums, void *partial, const void *q,

@@ -17,7 +17,7 @@ static const double ref_norm_eps = 1e-6; /* of the learner's and the post norm, 
 static inline double ref_sigmoid(double x) { return 1 / (1 + ttt_exp(-x)); }
 
 /* log(1 + e^x); x itself where 1 is lost beside e^x */
-static inline double ref_softplus(double x) { return x > 40 ? x : ttt_log1p(ttt_exp(x)); }
+static inline double ref_softplus(double x) { return x > 40 ? x : ttt_ln1p(ttt_exp(x)); }
 
 /* MATH (gelu) */
 static inline double ref_gelu(double x) { return 0.5 * x * (1 + ttt_tanh(ref_gelu_c * (x + 0.044715 * x * x * x))); }

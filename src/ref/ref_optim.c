@@ -16,7 +16,7 @@ static void cross_entropy(const ttt_backend *b, double *losses, void *logitsv, c
         double largest = logits[0], sum = 0;
         for (int64_t i = 1; i < V; i++) largest = fmax(largest, logits[i]);
         for (int64_t i = 0; i < V; i++) sum += ttt_exp(logits[i] - largest);
-        losses[r] = targets[r] < 0 ? 0 : largest + ttt_log(sum) - logits[targets[r]];
+        losses[r] = targets[r] < 0 ? 0 : largest + ttt_ln(sum) - logits[targets[r]];
         if (scale == 0) continue;
         for (int64_t i = 0; i < V; i++)
             logits[i] = targets[r] < 0 ? 0 : scale * (ttt_exp(logits[i] - largest) / sum - (i == targets[r] ? 1 : 0));

@@ -5,7 +5,7 @@
 #include "ref/ref.h"
 #include "ref/ref_math.h"
 
-static double softplus(double x) { return x > 0 ? x + ttt_log1p(ttt_exp(-x)) : ttt_log1p(ttt_exp(x)); }
+static double softplus(double x) { return x > 0 ? x + ttt_ln1p(ttt_exp(-x)) : ttt_ln1p(ttt_exp(x)); }
 
 static size_t scan_scratch_bytes(int64_t states)
 {

@@ -56,10 +56,15 @@ static void check_failure(int line, int code, const char *part, const char *comm
 static void test_digest(void)
 {
     CLI_OK("$TTT verify -m model --digest --threads 1 >one && $TTT verify -m model --digest --threads 3 >three && "
-           "cmp one three && grep -Ecx '(inference|training)  *cpu  *[a-z0-9]*  *[0-9a-f]{64}' one | grep -qx 5");
+           "cmp one three && grep -Ecx '(inference|training)  *cpu  *(any|amx)  *[a-z0-9]*  *[0-9a-f]{64}' one | grep "
+           "-qx 5");
     CLI_SAYS(0, "training   ref   any   f32", "$TTT verify -m model --digest --backend ref");
+    CLI_OK("$TTT generate -m model -p a -n 1 2>told && grep -c 'computing in bf16' told >lines; "
+           "$TTT info --machine | grep -c '^instructions *amx' | cmp - lines"); /* auto is bf16 there, and says so */
+    CLI_OK("$TTT generate -m model -p a -n 1 --precision bf16 2>told && ! grep 'computing in bf16' told");
     CLI_OK("grep bf16 one >bf16 && $TTT verify -m model --digest --precision bf16 | cmp - bf16");
     CLI_SAYS(0, "\"digests\"", "$TTT verify -m model --digest --json");
+    CLI_OK("grep -v bf16 one >most && TTT_ISA=scalar $TTT verify -m model --digest | grep -v bf16 | cmp - most");
     FAILS(64, "needs no golden file", "$TTT verify -m model --digest -g model/model.safetensors");
     FAILS(1, "nosuch is not a model folder", "$TTT verify -m nosuch --digest");
 }

@@ -131,6 +131,11 @@ static void test_precision(void)
     CLI_OK(TRAIN "-o own --steps 12 --save-every 5 --precision f32 --products own");
     CLI_OK("rm own/checkpoint/step-000000012.safetensors && " TRAIN "-o own --steps 12 --products own");
     CHECK(!strstr(cli_output, "same bits"));
+    CLI_OK(TRAIN "-o slow --steps 12 --save-every 5 --precision f32 --products own && "
+                 "rm slow/checkpoint/step-000000012.safetensors && TTT_ISA=scalar " TRAIN
+                 "-o slow --steps 12 --products own");
+    CHECK(!strstr(cli_output, "same bits")); /* another instruction set, but those they are */
+    CHECK(same_model("own", "slow"));
     CLI_SAYS(1, "there are no products \"nosuch\"", TRAIN "-o nosuch --steps 2 --products nosuch");
 }
 
