@@ -15,14 +15,17 @@ typedef struct view {
     ttt_offsets offsets;
 } view;
 
-ttt_choices *ttt_choices_new(const ttt_shape *shape, ttt_fields *fields)
+ttt_choices *ttt_choices_new(const ttt_shape *shape, ttt_request *request, ttt_fields *fields)
 {
     ttt_choices *c = calloc(1, sizeof *c);
-    if (c)
-        c->shape = shape;
-    else
+    if (!c) {
         ttt_refuse(&fields->refusal, 503, NULL, "the server is out of memory");
-    return c;
+        return NULL;
+    }
+    c->shape = shape;
+    if (fields->refusal.status || ttt_keep_open(&c->keep, request, fields)) return c;
+    free(c);
+    return NULL;
 }
 
 void ttt_choices_free(ttt_choices *c)
@@ -31,6 +34,7 @@ void ttt_choices_free(ttt_choices *c)
     for (int64_t i = 0; c->echoes && i < c->prompts; i++) ttt_bytes_free(&c->echoes[i]);
     for (int64_t i = 0; c->views && i < c->prompts * c->best_of; i++) ttt_offsets_free(&c->views[i].offsets);
     ttt_params_free(&c->params);
+    ttt_keep_free(&c->keep);
     free(c->echoes);
     free(c->views);
     free(c);
@@ -113,10 +117,26 @@ static json_t *all_choices(ttt_work *work)
     return NULL;
 }
 
+/* What was read goes to the store; of the choices of a prompt, the first one's. */
+static void keep(ttt_work *work)
+{
+    ttt_choices *c = work->more;
+    ttt_refusal refusal = {0};
+    for (int64_t i = 0; i < work->count; i += c->best_of) ttt_keep_end(&c->keep, &work->jobs[i], &refusal);
+    pthread_mutex_lock(&work->lock);
+    work->refusal = refusal;
+    pthread_mutex_unlock(&work->lock);
+}
+
 static void end(ttt_work *work)
 {
     ttt_reply_note(work);
+    keep(work);
     if (work->stream) return;
+    if (work->refusal.status) {
+        ttt_answer_refusal(work->request, &work->refusal);
+        return;
+    }
     json_t *body = object(work, all_choices(work));
     add_figures(work, body);
     ttt_answer_json(work->request, 200, body);
@@ -169,12 +189,20 @@ static bool events(ttt_request *request, ttt_bytes *out)
     return true;
 }
 
+/* A session whose text was stopped by the client keeps what was written; one whose prompt was not read to the end is as
+ * it was. */
+static void leave(ttt_work *work)
+{
+    const ttt_choices *c = work->more;
+    if (c->keep.claim && work->stream && work->jobs[0].stats.new_tokens > 0) keep(work);
+}
+
 /* ---- the work ---- */
 
-static const ttt_work_kind kind = {.end = end, .free = free_work};
+static const ttt_work_kind kind = {.end = end, .left = leave, .free = free_work};
 
 /* The jobs of one prompt. The first reads it for all; but log-probabilities of a prompt are had by reading it. */
-static bool fill_jobs(ttt_choices *c, ttt_job *jobs, ttt_prompt *prompt)
+static void fill_jobs(ttt_choices *c, ttt_job *jobs, ttt_prompt *prompt, ttt_refusal *refusal)
 {
     const bool alone = c->echo && c->params.logprobs;
     for (int64_t i = 0; i < c->best_of; i++) {
@@ -183,31 +211,37 @@ static bool fill_jobs(ttt_choices *c, ttt_job *jobs, ttt_prompt *prompt)
         jobs[i].options.prompt_logprobs = alone;
         if (c->n < c->best_of && jobs[i].options.logprobs < 0) jobs[i].options.logprobs = 0; /* to find the best */
         if (i > 0 && !alone) jobs[i].leader = jobs;
-        if (i > 0 && !ttt_ids_copy(&jobs[i].prompt, &prompt->ids)) return false;
+        if (i > 0 && !ttt_ids_copy(&jobs[i].prompt, &prompt->ids))
+            ttt_refuse(refusal, 503, NULL, "the server is out of memory");
     }
     jobs->prompt = prompt->ids;
     prompt->ids = (ttt_ids){0};
-    return true;
+    if (alone) c->keep.cache = false;
+    if (!refusal->status) ttt_keep_begin(&c->keep, jobs, refusal);
 }
 
-static bool fill_work(ttt_choices *c, ttt_work *work, ttt_prompt *prompts, int64_t count)
+static void fill_work(ttt_choices *c, ttt_work *work, ttt_prompt *prompts, int64_t count, ttt_refusal *refusal)
 {
     c->created = time(NULL);
     ttt_new_id(c->id, c->shape->id);
     c->prompts = count;
     c->echoes = calloc((size_t)count, sizeof *c->echoes);
     c->views = calloc((size_t)work->count, sizeof *c->views);
-    if (!c->echoes || !c->views) return false;
-    for (int64_t p = 0; p < count; p++) {
+    if (!c->echoes || !c->views) ttt_refuse(refusal, 503, NULL, "the server is out of memory");
+    for (int64_t p = 0; p < count && !refusal->status; p++) {
         c->echoes[p] = prompts[p].text;
         prompts[p].text = (ttt_bytes){0};
-        if (c->echoes[p].failed || !fill_jobs(c, &work->jobs[p * c->best_of], &prompts[p])) return false;
+        if (c->echoes[p].failed) ttt_refuse(refusal, 503, NULL, "the server is out of memory");
+        fill_jobs(c, &work->jobs[p * c->best_of], &prompts[p], refusal);
     }
-    return true;
 }
 
 void ttt_choices_begin(ttt_choices *c, ttt_request *request, ttt_fields *fields, ttt_prompt *prompts, int64_t count)
 {
+    if (!c && !fields->refusal.status) return; /* it waits */
+    if (c && c->keep.claim && count * c->best_of > 1)
+        ttt_refuse(&fields->refusal, 400, count > 1 ? "prompt" : "n",
+                   "a session goes on with one text: give one prompt, and n 1");
     ttt_work *work = ttt_fields_failed(fields, request) ? NULL : ttt_work_new(request, &kind, count * c->best_of);
     if (!work) {
         ttt_choices_free(c);
@@ -215,8 +249,10 @@ void ttt_choices_begin(ttt_choices *c, ttt_request *request, ttt_fields *fields,
     }
     work->more = c;
     work->stream = c->params.stream;
-    if (!fill_work(c, work, prompts, count)) {
-        ttt_answer_error(request, 503, NULL, "the server is out of memory");
+    ttt_refusal refusal = {0};
+    fill_work(c, work, prompts, count, &refusal);
+    if (refusal.status) {
+        ttt_answer_refusal(request, &refusal);
         return;
     }
     if (work->stream) ttt_answer_stream(request, events);

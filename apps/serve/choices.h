@@ -6,6 +6,7 @@
 #ifndef TTT_SERVE_CHOICES_H
 #define TTT_SERVE_CHOICES_H
 
+#include "keep.h"
 #include "logprobs.h"
 #include "params.h"
 #include "work.h"
@@ -32,6 +33,7 @@ typedef struct ttt_shape {
 struct ttt_choices {
     const ttt_shape *shape;
     ttt_params params;
+    ttt_keep keep;      /* the session, or the cache */
     int64_t n, best_of; /* of each prompt, `best_of` are written and the `n` best ones answered */
     bool echo;          /* the prompts are part of the texts, and their log-probabilities of theirs */
 
@@ -43,9 +45,10 @@ struct ttt_choices {
     int64_t prompts;
 };
 
-/* New ones with nothing in them; NULL: memory was short, and the fields say so. Freed by ttt_choices_free, or with the
- * work once ttt_choices_begin has one. */
-ttt_choices *ttt_choices_new(const ttt_shape *shape, ttt_fields *fields);
+/* New ones with nothing in them but the session that the fields name. NULL: memory was short, and the fields say so; or
+ * the request has to wait for the session, and its handler, which is run anew then, gives NULL to ttt_choices_begin.
+ * Freed by ttt_choices_free, or with the work once ttt_choices_begin has one. */
+ttt_choices *ttt_choices_new(const ttt_shape *shape, ttt_request *request, ttt_fields *fields);
 void ttt_choices_free(ttt_choices *choices); /* NULL is allowed */
 
 /* A prompt: its ids, which are taken over, and its text if it is to be echoed. */

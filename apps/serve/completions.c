@@ -37,7 +37,9 @@ static void read_request(ttt_choices *c, ttt_prompts *prompts, ttt_fields *f, co
     if (c->best_of > c->n && c->params.stream)
         ttt_refuse(&f->refusal, 400, "best_of", "best_of cannot be streamed: which is best is known at the end");
     c->echo = ttt_field_bool(f, "echo", false);
-    ttt_prompts_read(prompts, server, f, c->echo);
+    if (c->echo && c->keep.claim)
+        ttt_refuse(&f->refusal, 400, "echo", "echo is not possible: a session goes on behind more than its prompt");
+    ttt_prompts_read(prompts, server, f, c->echo, ttt_keep_position(&c->keep) == 0);
 }
 
 void ttt_handle_completions(ttt_request *request)
@@ -45,8 +47,8 @@ void ttt_handle_completions(ttt_request *request)
     ttt_fields fields;
     ttt_prompts prompts = {0};
     ttt_fields_open(&fields, request);
-    ttt_choices *c = ttt_choices_new(&shape, &fields);
-    if (!fields.refusal.status) read_request(c, &prompts, &fields, ttt_request_server(request));
+    ttt_choices *c = ttt_choices_new(&shape, request, &fields);
+    if (c && !fields.refusal.status) read_request(c, &prompts, &fields, ttt_request_server(request));
     ttt_choices_begin(c, request, &fields, prompts.list, prompts.count);
     ttt_prompts_free(&prompts);
     ttt_fields_close(&fields);

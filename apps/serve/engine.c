@@ -40,6 +40,8 @@ static void end_work(ttt_request *request)
         ttt_answer_refusal(request, &work->refusal);
     else if (!atomic_load(&work->cancelled))
         work->kind->end(work);
+    else if (work->kind->left)
+        work->kind->left(work);
     pthread_mutex_lock(&work->lock);
     work->over = true;
     pthread_mutex_unlock(&work->lock);

@@ -14,6 +14,16 @@ void ttt_handle_slots(ttt_request *request);
 
 void ttt_handle_completions(ttt_request *request);
 
+void ttt_handle_states(ttt_request *request);
+void ttt_handle_state_get(ttt_request *request);
+void ttt_handle_state_tokens(ttt_request *request);
+void ttt_handle_state_put(ttt_request *request);
+void ttt_handle_state_delete(ttt_request *request);
+void ttt_handle_state_fork(ttt_request *request);
+void ttt_handle_state_rollback(ttt_request *request);
+
+void ttt_handle_page(ttt_request *request);
+
 void ttt_handle_tokenize(ttt_request *request);
 void ttt_handle_detokenize(ttt_request *request);
 void ttt_handle_tokenizer_info(ttt_request *request);

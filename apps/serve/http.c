@@ -139,6 +139,8 @@ static void look_at_head(ttt_request *r)
     const ttt_server *server = r->http->server;
     const int phase = atomic_load(&server->phase);
     r->limit = server->options->max_body;
+    if (r->route && r->route->flags & TTT_ROUTE_STATE && r->limit < server->options->state_memory)
+        r->limit = server->options->state_memory;
     if (!ttt_auth_origin(server, ttt_request_header(r, "Origin"), ttt_request_header(r, "Host"))) {
         ttt_refuse(&r->refusal, 403, NULL,
                    "pages of this origin may not call this server: start it with --cors ORIGIN");

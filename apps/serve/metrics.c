@@ -17,6 +17,25 @@ static void add(ttt_bytes *out, const char *name, const char *llama, const char 
 
 static double ratio(double a, double b) { return b > 0 ? a / b : 0; }
 
+static void add_states(ttt_bytes *out, ttt_store *store)
+{
+    static const char *const reasons[TTT_REFUSED_REASONS] = {"unknown", "conflict", "foreign", "full", "other"};
+    ttt_store_figures f;
+    ttt_store_measure(store, &f);
+    add(out, "states_saved_total", NULL, "counter", "States written to the disk.", (double)f.saved);
+    add(out, "states_loaded_total", NULL, "counter", "States read from the disk.", (double)f.loaded);
+    add(out, "states_forked_total", NULL, "counter", "Sessions forked.", (double)f.forked);
+    add(out, "states_rolled_back_total", NULL, "counter", "Sessions rolled back.", (double)f.rolled_back);
+    add(out, "states_memory_bytes", NULL, "gauge", "Memory that states take.", (double)f.memory);
+    add(out, "states_disk_bytes", NULL, "gauge", "Disk that states take.", (double)f.disk);
+    add(out, "sessions", NULL, "gauge", "Sessions.", (double)f.sessions);
+    add(out, "responses", NULL, "gauge", "Responses that are kept.", (double)f.responses);
+    ttt_bytes_print(out, "# HELP ttt:states_refused_total Requests for states that were refused, by reason.\n"
+                         "# TYPE ttt:states_refused_total counter\n");
+    for (int i = 0; i < TTT_REFUSED_REASONS; i++)
+        ttt_bytes_print(out, "ttt:states_refused_total{reason=\"%s\"} %lld\n", reasons[i], (long long)f.refused[i]);
+}
+
 void ttt_handle_metrics(ttt_request *request)
 {
     static const char type[] = "text/plain; version=0.0.4";
@@ -47,6 +66,7 @@ void ttt_handle_metrics(ttt_request *request)
         (double)c.refused);
     add(&out, "requests_cancelled_total", NULL, "counter", "Requests whose client left, or that failed.",
         (double)c.cancelled);
+    add_states(&out, server->store);
     if (out.failed) {
         ttt_bytes_free(&out);
         ttt_answer_json(request, 503, NULL);

@@ -18,7 +18,7 @@ void ttt_encode(const ttt_server *server, const char *text, size_t size, bool be
     if (status == TTT_OK && begins && ids->count == before && start >= 0) status = ttt_ids_append(ids, (int32_t)start);
     if (status != TTT_OK)
         ttt_refuse(refusal, status == TTT_ERR_MEMORY ? 503 : 400, param, "%s", ttt_error_detail());
-    else if (ids->count == before)
+    else if (ids->count == before && begins)
         ttt_refuse(refusal, 400, param, "%s has no text, and nothing can be written behind nothing", param);
 }
 
@@ -62,10 +62,12 @@ static void read_text(ttt_prompt *prompt, const ttt_server *server, const json_t
     ttt_text_deinit(&text);
 }
 
-static void read_one(ttt_prompt *prompt, const ttt_server *server, const json_t *given, bool echo, ttt_refusal *refusal)
+static void read_one(ttt_prompt *prompt, const ttt_server *server, const json_t *given, bool echo, bool begins,
+                     ttt_refusal *refusal)
 {
     if (json_is_string(given))
-        ttt_encode(server, json_string_value(given), json_string_length(given), true, &prompt->ids, "prompt", refusal);
+        ttt_encode(server, json_string_value(given), json_string_length(given), begins, &prompt->ids, "prompt",
+                   refusal);
     else if (json_is_array(given))
         ttt_ids_read(server, given, &prompt->ids, "prompt", refusal);
     else
@@ -74,7 +76,7 @@ static void read_one(ttt_prompt *prompt, const ttt_server *server, const json_t 
     if (echo && !refusal->status) read_text(prompt, server, given, refusal);
 }
 
-void ttt_prompts_read(ttt_prompts *prompts, const ttt_server *server, ttt_fields *f, bool echo)
+void ttt_prompts_read(ttt_prompts *prompts, const ttt_server *server, ttt_fields *f, bool echo, bool begins)
 {
     *prompts = (ttt_prompts){0};
     const json_t *given = ttt_field(f, "prompt"), *first = json_array_get(given, 0);
@@ -93,7 +95,7 @@ void ttt_prompts_read(ttt_prompts *prompts, const ttt_server *server, ttt_fields
     }
     prompts->count = (int64_t)count;
     for (size_t i = 0; i < count && !f->refusal.status; i++)
-        read_one(&prompts->list[i], server, several ? json_array_get(given, i) : given, echo, &f->refusal);
+        read_one(&prompts->list[i], server, several ? json_array_get(given, i) : given, echo, begins, &f->refusal);
 }
 
 void ttt_prompts_free(ttt_prompts *prompts)

@@ -26,12 +26,13 @@ void ttt_encode(const ttt_server *server, const char *text, size_t size, bool be
 /* The ids of an array of whole numbers, each of the model's vocabulary. */
 void ttt_ids_read(const ttt_server *server, const json_t *array, ttt_ids *ids, const char *param, ttt_refusal *refusal);
 
-/* Makes `to`, which is empty, equal to `from`; false: memory was short. */
+/* Appends `from` to `to`; false: memory was short. */
 bool ttt_ids_copy(ttt_ids *to, const ttt_ids *from);
 
 /* The member `prompt`: a string, an array of ids, or an array of these. With `echo` their texts too: as they were
- * given, or that of the ids. Free them whatever comes of it. */
-void ttt_prompts_read(ttt_prompts *prompts, const ttt_server *server, ttt_fields *fields, bool echo);
+ * given, or that of the ids. `begins`: each begins a text; else it goes on with one, and may be empty. Free them
+ * whatever comes of it. */
+void ttt_prompts_read(ttt_prompts *prompts, const ttt_server *server, ttt_fields *fields, bool echo, bool begins);
 void ttt_prompts_free(ttt_prompts *prompts);
 
 #endif

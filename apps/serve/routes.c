@@ -7,12 +7,20 @@
 #include "handlers.h"
 
 static const ttt_route routes[] = {
+    {"GET", "/", TTT_ROUTE_DIRECT, ttt_handle_page},
     {"GET", "/health", TTT_ROUTE_OPEN | TTT_ROUTE_DIRECT, ttt_handle_health},
     {"GET", "/v1/health", TTT_ROUTE_OPEN | TTT_ROUTE_DIRECT, ttt_handle_health},
     {"GET", "/v1/models", TTT_ROUTE_DIRECT, ttt_handle_models},
     {"GET", "/metrics", TTT_ROUTE_DIRECT, ttt_handle_metrics},
     {"GET", "/slots", TTT_ROUTE_DIRECT, ttt_handle_slots},
     {"POST", "/v1/completions", 0, ttt_handle_completions},
+    {"GET", "/v1/states", 0, ttt_handle_states},
+    {"GET", "/v1/states/{}", 0, ttt_handle_state_get},
+    {"PUT", "/v1/states/{}", TTT_ROUTE_STATE, ttt_handle_state_put},
+    {"DELETE", "/v1/states/{}", 0, ttt_handle_state_delete},
+    {"GET", "/v1/states/{}/tokens", 0, ttt_handle_state_tokens},
+    {"POST", "/v1/states/{}/fork", 0, ttt_handle_state_fork},
+    {"POST", "/v1/states/{}/rollback", 0, ttt_handle_state_rollback},
     {"POST", "/tokenize", 0, ttt_handle_tokenize},
     {"POST", "/detokenize", 0, ttt_handle_detokenize},
     {"GET", "/tokenizer_info", 0, ttt_handle_tokenizer_info},

@@ -44,6 +44,8 @@ static int fail(const char *sentence)
     return 1;
 }
 
+static void log_sentence(const char *sentence) { ttt_log("%s", sentence); }
+
 /* A connection is a file. */
 static void raise_file_limit(int64_t connections)
 {
@@ -123,6 +125,9 @@ static int run(ttt_server *s, int port)
     const ttt_status status = load(s);
     if (status != TTT_OK) return fail(*ttt_error_detail() ? ttt_error_detail() : ttt_status_text(status));
     ttt_refusal refusal = {0};
+    const ttt_store_options kept = {
+        .model = s->model, .folder = o->states, .memory = o->state_memory, .disk = o->state_disk, .log = log_sentence};
+    if (!ttt_store_new(&s->store, &kept, &refusal)) return fail(refusal.message);
     s->engine = ttt_engine_new(s, &refusal);
     if (!s->engine) return fail(refusal.message);
     atomic_store(&s->phase, TTT_SERVER_READY);
@@ -152,6 +157,7 @@ int ttt_serve(const ttt_serve_options *options)
     ttt_http_free(s.http);
     ttt_engine_free(s.engine);
     ttt_pieces_free(s.pieces);
+    ttt_store_free(s.store);
     ttt_tokenizer_free(s.tokenizer);
     ttt_model_free(s.model);
     return code;

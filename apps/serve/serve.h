@@ -24,8 +24,10 @@ typedef struct ttt_serve_options {
     int64_t slice;      /* tokens of prompts in one step */
     int64_t max_tokens; /* that one text may ask for */
     int64_t connections;
-    int64_t grace;   /* seconds that what runs has to end when the server stops */
-    size_t max_body; /* bytes */
+    int64_t grace;                   /* seconds that what runs has to end when the server stops */
+    size_t max_body;                 /* bytes */
+    const char *states;              /* the folder of the states; NULL: they are in memory alone */
+    size_t state_memory, state_disk; /* bytes that states may take */
     ttt_model_options compute;
     int (*signal)(void); /* that asks the server to stop; 0: none yet */
 } ttt_serve_options;

@@ -14,6 +14,7 @@
 #include "http.h"
 #include "pieces.h"
 #include "serve.h"
+#include "store.h"
 
 typedef enum ttt_server_phase { TTT_SERVER_LOADING, TTT_SERVER_READY, TTT_SERVER_STOPPING } ttt_server_phase;
 
@@ -28,6 +29,7 @@ struct ttt_server {
     ttt_tokenizer *tokenizer;
     ttt_generate_options defaults; /* what the model says of itself: the ids that end a text */
     ttt_pieces *pieces;            /* the text of each id */
+    ttt_store *store;
     ttt_engine *engine;
     ttt_http *http;
 };

@@ -30,6 +30,8 @@ typedef struct ttt_work_kind {
      * stream, whose `over` is set and which is woken afterwards. Not called when the client has gone; the jobs' states
      * are freed with the work, unless they are taken out here. */
     void (*end)(ttt_work *work);
+    /* The same when the client has gone; NULL: nothing is kept then. */
+    void (*left)(ttt_work *work);
     void (*free)(ttt_work *work); /* of `more`; NULL: nothing to do */
 } ttt_work_kind;
 

@@ -22,6 +22,9 @@ enum {
     KEY_MAX_BODY,
     KEY_CONNECTIONS,
     KEY_GRACE,
+    KEY_STATES,
+    KEY_STATE_MEMORY,
+    KEY_STATE_DISK,
     KEY_ALIAS,
     KEY_CORS
 };
@@ -41,6 +44,12 @@ static const struct argp_option option_list[] = {
     {"api-key", KEY_API_KEY, "KEY", 0, "asks every client for this key; may be given several times", 1},
     {"api-key-file", KEY_API_KEY_FILE, "FILE", 0, "the same, a key in each line", 1},
     {"cors", KEY_CORS, "ORIGIN", 0, "pages of this origin may call the server, of any for *", 1},
+    {"states", KEY_STATES, "FOLDER", 0,
+     "keeps sessions and responses in this folder, which outlive the server; default: in memory alone", 2},
+    {"state-memory", KEY_STATE_MEMORY, "N", 0,
+     "bytes of memory for states that nobody reads or writes just now; what was used least recently leaves. Default 1G",
+     2},
+    {"state-disk", KEY_STATE_DISK, "N", 0, "bytes of the folder that states may take; default 16G", 2},
     {"parallel", KEY_PARALLEL, "N", 0, "texts that are written at a time; default 64", 2},
     {"queue", KEY_QUEUE, "N", 0, "requests that wait for that; further ones are refused. Default 256", 2},
     {"slice", KEY_SLICE, "N", 0,
@@ -59,6 +68,18 @@ static void add_key(const struct argp_state *state, options *o, const char *name
     if (!*key || strlen(key) >= TTT_KEY_LIMIT)
         ttt_app_usage(state, "%s has a key of %zu characters: give 1 to %d", name, strlen(key), TTT_KEY_LIMIT - 1);
     o->keys[o->serve.key_count++] = key;
+}
+
+/* A number of bytes, which may end in k, M, G or T. */
+static size_t bytes_of(const struct argp_state *state, const char *name, const char *text)
+{
+    static const char units[] = "kMGT";
+    char number[32];
+    const size_t length = strlen(text);
+    const char *unit = length > 0 ? strchr(units, text[length - 1]) : NULL;
+    const int shift = unit && *unit ? 10 * (int)(unit - units + 1) : 0;
+    snprintf(number, sizeof number, "%.*s", (int)(shift && length < sizeof number ? length - 1 : length), text);
+    return (size_t)ttt_app_integer(state, name, number, 0, (INT64_C(1) << 53) >> shift) << shift;
 }
 
 static error_t parse(int key, char *argument, struct argp_state *state)
@@ -81,6 +102,9 @@ static error_t parse(int key, char *argument, struct argp_state *state)
     case KEY_MAX_BODY:
         s->max_body = (size_t)ttt_app_tokens(state, "--max-body", argument, 1024, (int64_t)1 << 40);
         return 0;
+    case KEY_STATES: s->states = argument; return 0;
+    case KEY_STATE_MEMORY: s->state_memory = bytes_of(state, "--state-memory", argument); return 0;
+    case KEY_STATE_DISK: s->state_disk = bytes_of(state, "--state-disk", argument); return 0;
     case KEY_CONNECTIONS: s->connections = ttt_app_integer(state, "--connections", argument, 8, 1 << 20); return 0;
     case KEY_GRACE: s->grace = ttt_app_integer(state, "--grace", argument, 0, 86400); return 0;
     case ARGP_KEY_ARG: ttt_app_model(state, &s->model, argument); return 0;
@@ -135,6 +159,8 @@ int ttt_cmd_serve(int argc, char **argv)
                            .max_tokens = 128 << 10,
                            .connections = 2000,
                            .grace = 30,
+                           .state_memory = (size_t)1 << 30,
+                           .state_disk = (size_t)16 << 30,
                            .max_body = 64 << 20,
                            .signal = ttt_app_signal}};
     o.keys = calloc((size_t)argc, sizeof *o.keys);

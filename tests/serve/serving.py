@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: MIT
 """A server to ask: a small model made by the program, `ttt serve` on a free port, and requests by http.client. A test
 is a file of functions test_*(server); run_tests runs them all against one server and says what failed."""
+import atexit
 import http.client
 import json
 import os
@@ -56,10 +57,12 @@ class Answer:
 
 class Server:
     def __init__(self, model, *options, environment=None):
+        self.model = model
         self.log_path = scratch(f"log.{time.monotonic_ns()}")
         self.log_file = open(self.log_path, "w")
         self.process = subprocess.Popen([TTT, "serve", "-m", model, "--port", "0", *options], stderr=self.log_file,
                                         env={**os.environ, "TTT_THREADS": "2", **(environment or {})})
+        atexit.register(self.process.kill)  # also where a test has failed
         self.port = self.await_port()
 
     def log(self):
