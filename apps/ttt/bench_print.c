@@ -78,6 +78,12 @@ typedef struct figures {
     bool memory_bound;
 } figures;
 
+/* Memory may be faster than its limit, for what lies in the caches; arithmetic may not. */
+static void note_fraction(ttt_bench_table *table, double fraction, bool memory_bound)
+{
+    if (!memory_bound && fraction > table->most) table->most = fraction;
+}
+
 static figures figures_of(const ttt_bench_case *c, const ttt_bench_result *result, const ttt_limits *limits)
 {
     figures f = {0};
@@ -175,6 +181,8 @@ void ttt_bench_print_case(ttt_bench_table *table, const ttt_bench_case *c, const
         print_row(table, c, result, limits);
     else
         print_record(table, case_record(table, c, result, limits));
+    const figures f = figures_of(c, result, limits);
+    note_fraction(table, f.fraction, f.memory_bound);
     table->rows++;
     fflush(stdout);
 }
@@ -207,9 +215,10 @@ static json_t *op_record(const ttt_bench_table *table, const ttt_bench_case *c, 
 void ttt_bench_print_op(ttt_bench_table *table, const ttt_bench_case *c, const ttt_bench_op *op,
                         const ttt_limits *limits)
 {
+    bool memory_bound;
+    const double least = ttt_work_seconds(&op->work, limits, op->precision, &memory_bound);
+    note_fraction(table, least / op->seconds, memory_bound);
     if (table->format == TTT_BENCH_MD) {
-        bool memory_bound;
-        const double least = ttt_work_seconds(&op->work, limits, op->precision, &memory_bound);
         if (table->rows == 0)
             printf("| operation                        | shape                  | precision | threads |        us | "
                    "GFLOP/s |  GB/s |      of the limit |\n"
@@ -228,16 +237,53 @@ void ttt_bench_print_op(ttt_bench_table *table, const ttt_bench_case *c, const t
     fflush(stdout);
 }
 
-void ttt_bench_print_end(ttt_bench_table *table, const ttt_limits *limits, int count)
+static void print_limits(const ttt_limits *limits, const char *when)
+{
+    printf("limits of this machine, %d thread%s, %s: %.1f GFLOP/s (FMA, %s), ", limits->threads,
+           limits->threads == 1 ? "" : "s", when, 1e-9 * limits->fma, limits->isa);
+    if (limits->amx > 0) printf("%.1f GFLOP/s (AMX, bf16), ", 1e-9 * limits->amx);
+    printf("%.1f G/s (products of bytes, two operations each), %.1f GB/s (reading memory)\n", 1e-9 * limits->bytes,
+           1e-9 * limits->read);
+}
+
+/* Says which limit, if any, was another afterwards. */
+static void compare_limits(const ttt_bench_bounds *bounds)
+{
+    const ttt_limits *b = &bounds->before, *a = &bounds->after;
+    const struct {
+        const char *name;
+        double before, after;
+    } pairs[] = {{"FMA", b->fma, a->fma},
+                 {"AMX", b->amx, a->amx},
+                 {"products of bytes", b->bytes, a->bytes},
+                 {"reading memory", b->read, a->read}};
+    for (size_t i = 0; i < sizeof pairs / sizeof *pairs; i++) {
+        const double before = pairs[i].before, after = pairs[i].after;
+        if (before > 1.1 * after || after > 1.1 * before)
+            fprintf(stderr,
+                    "warning: this machine changed while it was measured: with %d thread%s the limit of %s was %.1f "
+                    "G/s before and %.1f G/s after; other work or another guest may be on it\n",
+                    b->threads, b->threads == 1 ? "" : "s", pairs[i].name, 1e-9 * before, 1e-9 * after);
+    }
+}
+
+void ttt_bench_print_end(ttt_bench_table *table, const ttt_bench_bounds *bounds, int count)
 {
     if (table->format == TTT_BENCH_JSON) puts(table->rows ? "\n]" : "[]");
-    if (table->format != TTT_BENCH_MD) return;
-    putchar('\n');
-    for (int i = 0; i < count; i++) {
-        printf("limits of this machine, %d thread%s: %.1f GFLOP/s (FMA, %s), ", limits[i].threads,
-               limits[i].threads == 1 ? "" : "s", 1e-9 * limits[i].fma, limits[i].isa);
-        if (limits[i].amx > 0) printf("%.1f GFLOP/s (AMX, bf16), ", 1e-9 * limits[i].amx);
-        printf("%.1f G/s (products of bytes, two operations each), %.1f GB/s (reading memory)\n",
-               1e-9 * limits[i].bytes, 1e-9 * limits[i].read);
+    if (table->format == TTT_BENCH_MD) putchar('\n');
+    for (int i = 0; i < count && table->format == TTT_BENCH_MD; i++) {
+        print_limits(&bounds[i].before, "before");
+        print_limits(&bounds[i].after, "after");
     }
+}
+
+void ttt_bench_warn(const ttt_bench_table *table, const ttt_bench_bounds *bounds, int count)
+{
+    fflush(stdout);
+    for (int i = 0; i < count; i++) compare_limits(&bounds[i]);
+    if (table->most > 1)
+        fprintf(stderr,
+                "warning: a test came to %.0f %% of the limit of arithmetic, which was measured too low: other work "
+                "was on this machine\n",
+                100 * table->most);
 }

@@ -13,6 +13,7 @@ typedef struct ttt_bench_table {
     ttt_bench_format format;
     const char *model; /* folder or configuration */
     int rows;          /* printed so far */
+    double most;       /* the largest part of a limit that arithmetic came to */
 } ttt_bench_table;
 
 void ttt_bench_print_case(ttt_bench_table *table, const ttt_bench_case *c, const ttt_bench_result *result,
@@ -21,7 +22,16 @@ void ttt_bench_print_case(ttt_bench_table *table, const ttt_bench_case *c, const
 void ttt_bench_print_op(ttt_bench_table *table, const ttt_bench_case *c, const ttt_bench_op *op,
                         const ttt_limits *limits);
 
+/* The limits of this machine for one number of threads, measured before the tests and after them. */
+typedef struct ttt_bench_bounds {
+    ttt_limits before, after;
+} ttt_bench_bounds;
+
 /* After the last record: closes JSON's list, and in Markdown says the limits that were measured, `count` of them. */
-void ttt_bench_print_end(ttt_bench_table *table, const ttt_limits *limits, int count);
+void ttt_bench_print_end(ttt_bench_table *table, const ttt_bench_bounds *bounds, int count);
+
+/* Says on standard error where the limits cannot be believed: before and after differ by more than a tenth, or
+ * something was faster than they allow. */
+void ttt_bench_warn(const ttt_bench_table *table, const ttt_bench_bounds *bounds, int count);
 
 #endif

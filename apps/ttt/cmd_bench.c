@@ -188,7 +188,7 @@ static ttt_status make_config(const options *o, const char *layer, ttt_config *c
 typedef struct bench {
     const options *o;
     ttt_bench_table table;
-    ttt_limits limits[TTT_LIST_MOST]; /* for each number of threads */
+    ttt_bench_bounds bounds[TTT_LIST_MOST]; /* for each number of threads */
     int limit_count;
     int refused; /* tests that this build or machine does not have */
     char sentence[TTT_BENCH_SENTENCE];
@@ -344,13 +344,20 @@ static int run_all(bench *b)
     const options *o = b->o;
     ttt_status status = TTT_OK;
     for (int t = 0; t < o->threads.count && status == TTT_OK; t++) {
-        ttt_limits *limits = &b->limits[t];
-        status = ttt_bench_limits(limits, (int)o->threads.values[t], b->sentence);
+        ttt_bench_bounds *bounds = &b->bounds[t];
+        const int threads = (int)o->threads.values[t];
+        status = ttt_bench_limits(&bounds->before, threads, b->sentence);
+        for (int l = 0; l < o->layer_count && status == TTT_OK; l++)
+            status = run_model(b, o->layers[l], &bounds->before);
+        if (status != TTT_OK) break;
+        char sentence[TTT_BENCH_SENTENCE]; /* another than that of a test that was refused */
+        status = ttt_bench_limits(&bounds->after, threads, sentence);
+        if (status != TTT_OK) memcpy(b->sentence, sentence, sizeof sentence);
         if (status == TTT_OK) b->limit_count++;
-        for (int l = 0; l < o->layer_count && status == TTT_OK; l++) status = run_model(b, o->layers[l], limits);
     }
     if (status == TTT_OK && b->refused > 0 && b->refused >= b->table.rows) status = TTT_ERR_UNSUPPORTED;
-    if (status == TTT_OK || b->table.rows > 0) ttt_bench_print_end(&b->table, b->limits, b->limit_count);
+    if (status == TTT_OK || b->table.rows > 0) ttt_bench_print_end(&b->table, b->bounds, b->limit_count);
+    if (status == TTT_OK) ttt_bench_warn(&b->table, b->bounds, b->limit_count);
     return status == TTT_OK ? 0 : ttt_app_fail("%s", b->sentence);
 }
 

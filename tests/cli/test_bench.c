@@ -84,7 +84,8 @@ static void other_formats(void)
     CLI_SAYS(0, "1\n", "awk -F, '{print NF}' table.csv | sort -u | wc -l"); /* as many fields in every line */
     CLI_SAYS(0, "| ttt_linear | f32 ", "%s", BENCH "-p 8 -n 2 -d 4 --precision f32");
     CHECK(strstr(cli_output, "pp8 @ d4") && strstr(cli_output, "tg2 @ d4") && strstr(cli_output, " ± "));
-    CHECK(strstr(cli_output, "limits of this machine, 1 thread: "));
+    CHECK(strstr(cli_output, "limits of this machine, 1 thread, before: "));
+    CHECK(strstr(cli_output, "limits of this machine, 1 thread, after: "));
     CLI_SAYS(0, "train16 x 3", "%s", BENCH "--train 16 --batch 3"); /* alone: neither -p nor -n */
     CHECK(!strstr(cli_output, "pp512") && !strstr(cli_output, "tg128"));
 }
