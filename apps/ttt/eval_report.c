@@ -50,6 +50,15 @@ static void print_inner(const ttt_eval_result *r)
     }
 }
 
+/* Of a single block there is no error. */
+static void print_error(int width, double error)
+{
+    if (isnan(error))
+        printf(" %*s", width, "-");
+    else
+        printf(" %*.5f", width, error);
+}
+
 static void print_positions(const ttt_eval_result *r, const ttt_eval_curve *const curves[CURVES])
 {
     printf("%17s %9s", "position", "tokens");
@@ -61,7 +70,10 @@ static void print_positions(const ttt_eval_result *r, const ttt_eval_curve *cons
         get_range(range, &r->bins[i]);
         printf("\n%17s %9" PRId64, range, r->bins[i].tokens);
         for (int k = 0; k < CURVES; k++)
-            if (curves[k]) printf(" %10.5f %8.5f", curves[k]->bins[i].mean, curves[k]->bins[i].error);
+            if (curves[k]) {
+                printf(" %10.5f", curves[k]->bins[i].mean);
+                print_error(8, curves[k]->bins[i].error);
+            }
     }
     printf("\n");
 }
@@ -82,7 +94,8 @@ static void print_result(const eval_report *report, const ttt_eval_result *r, do
     for (int k = 0; k < CURVES; k++) {
         if (!curves[k]) continue;
         const ttt_eval_mean all = curves[k]->all;
-        printf("%-9s %10.5f %9.5f", names[k], all.mean, all.error);
+        printf("%-9s %10.5f", names[k], all.mean);
+        print_error(9, all.error);
         if (k < 2) printf(" %12.4f %14.4f", ttt_eval_perplexity(all.mean), ttt_eval_bits_per_byte(r, all.mean));
         printf("\n");
     }
@@ -95,11 +108,14 @@ static void print_verdict(const eval_report *report, const ttt_eval_result *r)
     const ttt_eval_mean mean = frozen ? r->frozen.all : r->adapting.all;
     if (report->interrupted && r == &report->results[report->count - 1]) printf("interrupted; so far: ");
     printf("%.4f bits per byte%s", ttt_eval_bits_per_byte(r, mean.mean), frozen ? " frozen" : "");
-    if (report->mode == TTT_EVAL_BOTH)
-        printf(", frozen %.4f: learning at test time saves %.4f nats per token, %.0f standard errors\n",
-               ttt_eval_bits_per_byte(r, r->frozen.all.mean), r->gain.all.mean, r->gain.all.mean / r->gain.all.error);
-    else
+    if (report->mode != TTT_EVAL_BOTH) {
         printf(", perplexity %.4f, over %" PRId64 " tokens\n", ttt_eval_perplexity(mean.mean), r->tokens);
+        return;
+    }
+    printf(", frozen %.4f: learning at test time saves %.4f nats per token",
+           ttt_eval_bits_per_byte(r, r->frozen.all.mean), r->gain.all.mean);
+    if (r->gain.all.error > 0) printf(", %.0f standard errors", r->gain.all.mean / r->gain.all.error);
+    printf("\n");
 }
 
 void eval_report_print(const eval_report *report)
@@ -264,7 +280,8 @@ static ttt_status save_losses(const eval_report *report, const char *path)
             for (int64_t j = 0; j < r->bin_count; j++) {
                 points[count][0][j] = middle(&r->bins[j]);
                 points[count][1][j] = curves[k]->bins[j].mean;
-                points[count][2][j] = curves[k]->bins[j].error;
+                const double error = curves[k]->bins[j].error;
+                points[count][2][j] = isnan(error) ? 0 : error;
             }
             series[count] = (ttt_plot_series){.name = report->count > 1 ? labels[count] : names[k],
                                               .x = points[count][0],

@@ -52,7 +52,8 @@ typedef struct ttt_eval_bin {
     int64_t tokens; /* scored */
 } ttt_eval_bin;
 
-/* A mean over tokens in nats, and its standard error, tokens taken as independent (0 for a single one). */
+/* A mean over tokens in nats, and its standard error; NaN for a single block. Blocks are of 1,024 tokens, or as many
+ * windows as make so many, and of an eighth of the text at most: they are taken as independent, their tokens not. */
 typedef struct ttt_eval_mean {
     double mean, error;
 } ttt_eval_mean;

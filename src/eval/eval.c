@@ -16,7 +16,9 @@
 #include "model/context.h"
 
 enum {
-    FEEDS = 16,                            /* sequences side by side */
+    FEEDS = TTT_EVAL_OPEN,                 /* sequences side by side */
+    BLOCK = 1024,                          /* tokens whose losses depend on each other, for the errors */
+    BLOCKS = 8,                            /* at least: a short text has shorter ones */
     STATE_BYTES = 256 << 20,               /* for the states of them, if one takes less */
     STEP = 16,                             /* tokens at a time are a multiple of this if possible */
     PROGRESS_TOKENS = 4 * TTT_ADVANCE_ROWS /* between two calls of progress */
@@ -29,12 +31,13 @@ typedef struct evaluation {
     int64_t count;
     const ttt_eval_options *options;
     ttt_eval_result *result;
-    int64_t start;                       /* the first window's first prediction */
-    int64_t before;                      /* tokens that were read before each window */
-    int64_t modes;                       /* 1 or 2: sequences for each window */
-    int64_t batch;                       /* windows side by side */
-    ttt_state *states[FEEDS];            /* [batch, modes] */
-    ttt_eval_sum sums[3][TTT_EVAL_BINS]; /* adapting, frozen, gain */
+    int64_t start;            /* the first window's first prediction */
+    int64_t before;           /* tokens that were read before each window */
+    int64_t modes;            /* 1 or 2: sequences for each window */
+    int64_t batch;            /* windows side by side */
+    ttt_state *states[FEEDS]; /* [batch, modes] */
+    ttt_eval_sums sums;
+    int64_t block; /* tokens of a block: of a window's, or of as many windows as make so many */
 
     int32_t ids[TTT_ADVANCE_ROWS], targets[TTT_ADVANCE_ROWS];
     double losses[TTT_ADVANCE_ROWS];
@@ -95,6 +98,9 @@ static ttt_status plan(evaluation *e)
                         (long long)e->count, (long long)o->context, (long long)o->context + e->start);
     r->context = o->context > 0 ? o->context : predictions;
     r->stride = o->stride > 0 ? o->stride : r->context;
+    const int64_t part = (predictions - (r->context - r->stride)) / BLOCKS;
+    e->block = part > BLOCK ? BLOCK : part > 1 ? part : 1;
+    ttt_eval_sums_init(&e->sums);
     r->windows = (predictions - (r->context - r->stride) + r->stride - 1) / r->stride;
     r->tokens_per_byte = o->bytes > 0 ? (double)e->count / (double)o->bytes : (double)NAN;
     r->bin_count = ttt_eval_bins(r->bins, r->context);
@@ -204,10 +210,9 @@ static ttt_status score(evaluation *e, int64_t window, int64_t from, int64_t n, 
                             "the loss at token %lld of the text is not a finite number: the model's numbers have "
                             "overflowed",
                             (long long)e->start + window * r->stride + from + i);
-        for (int k = 0; k < 3; k++) {
-            e->sums[k][bin].sum += value[k];
-            e->sums[k][bin].squares += value[k] * value[k];
-        }
+        const int64_t together = (e->block + r->stride - 1) / r->stride, group = window / together;
+        const int64_t part = together > 1 ? 0 : (from + i - (r->context - r->stride)) / e->block;
+        ttt_eval_sums_add(&e->sums, group % FEEDS, group * (r->stride / e->block + 1) + part, bin, value);
     }
     return TTT_OK;
 }
@@ -304,11 +309,15 @@ static void summarize(evaluation *e)
 {
     ttt_eval_result *r = e->result;
     const ttt_eval_mode mode = e->options->mode;
+    ttt_eval_sums_close(&e->sums);
     ttt_eval_curve *const curves[3] = {&r->adapting, &r->frozen, &r->gain};
     const bool wanted[3] = {mode != TTT_EVAL_FROZEN, mode != TTT_EVAL_ADAPTING, mode == TTT_EVAL_BOTH};
     for (int k = 0; k < 3; k++) {
-        for (int64_t i = 0; i < r->bin_count && !wanted[k]; i++) e->sums[k][i].sum = (double)NAN;
-        ttt_eval_summarize(curves[k], r->bins, r->bin_count, e->sums[k]);
+        ttt_eval_summarize(curves[k], &e->sums, k, r->bin_count);
+        if (wanted[k]) continue;
+        const ttt_eval_mean none = {(double)NAN, (double)NAN};
+        curves[k]->all = none;
+        for (int64_t i = 0; i < r->bin_count; i++) curves[k]->bins[i] = none;
     }
     for (int64_t i = 0; i < r->layers * r->bin_count && r->inner; i++) {
         const double n = (double)e->inner_count[i % r->bin_count];

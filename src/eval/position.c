@@ -22,23 +22,63 @@ int64_t ttt_eval_find_bin(const ttt_eval_bin *bins, int64_t from, int64_t positi
     return from;
 }
 
-static ttt_eval_mean mean_of(ttt_eval_sum sum, int64_t count)
+void ttt_eval_sums_init(ttt_eval_sums *sums)
 {
-    if (count == 0) return (ttt_eval_mean){(double)NAN, (double)NAN};
-    const double n = (double)count, mean = sum.sum / n;
-    const double variance = count > 1 ? (sum.squares - n * mean * mean) / (n - 1) : 0;
-    return (ttt_eval_mean){mean, sqrt(fmax(variance, 0) / n)};
+    *sums = (ttt_eval_sums){.blocks = {0}};
+    for (int i = 0; i < TTT_EVAL_OPEN; i++) sums->open[i].id = -1;
 }
 
-void ttt_eval_summarize(ttt_eval_curve *curve, const ttt_eval_bin *bins, int64_t bin_count, const ttt_eval_sum *sums)
+static void end_block(ttt_eval_sums *sums, ttt_eval_block *block)
 {
-    ttt_eval_sum all = {0, 0};
-    int64_t count = 0;
-    for (int64_t i = 0; i < bin_count; i++) {
-        curve->bins[i] = mean_of(sums[i], bins[i].tokens);
-        all.sum += sums[i].sum;
-        all.squares += sums[i].squares;
-        count += bins[i].tokens;
+    for (int64_t i = 0; i < TTT_EVAL_PLACES && block->id >= 0; i++) {
+        const double tokens = block->tokens[i];
+        if (tokens == 0) continue;
+        sums->blocks[i]++;
+        sums->tokens[i] += tokens;
+        sums->token_squares[i] += tokens * tokens;
+        for (int k = 0; k < TTT_EVAL_CURVES; k++) {
+            const double sum = block->sums[k][i];
+            sums->sums[k][i] += sum;
+            sums->cross[k][i] += sum * tokens;
+            sums->squares[k][i] += sum * sum;
+        }
     }
-    curve->all = mean_of(all, count);
+    *block = (ttt_eval_block){.id = -1};
+}
+
+void ttt_eval_sums_add(ttt_eval_sums *sums, int64_t slot, int64_t id, int64_t bin, const double values[TTT_EVAL_CURVES])
+{
+    ttt_eval_block *block = &sums->open[slot];
+    if (block->id != id) {
+        end_block(sums, block);
+        block->id = id;
+    }
+    const int64_t places[] = {bin, TTT_EVAL_ALL};
+    for (int p = 0; p < 2; p++) {
+        block->tokens[places[p]]++;
+        for (int k = 0; k < TTT_EVAL_CURVES; k++) block->sums[k][places[p]] += values[k];
+    }
+}
+
+void ttt_eval_sums_close(ttt_eval_sums *sums)
+{
+    for (int i = 0; i < TTT_EVAL_OPEN; i++) end_block(sums, &sums->open[i]);
+}
+
+/* Each block adds s - mean t, which is 0 on average. */
+static ttt_eval_mean mean_of(const ttt_eval_sums *sums, int k, int64_t place)
+{
+    const double blocks = sums->blocks[place], tokens = sums->tokens[place];
+    if (blocks == 0) return (ttt_eval_mean){(double)NAN, (double)NAN};
+    const double mean = sums->sums[k][place] / tokens;
+    const double squares = sums->squares[k][place] - 2 * mean * sums->cross[k][place] +
+                           mean * mean * sums->token_squares[place];
+    const double error = sqrt(fmax(squares, 0) * blocks / (blocks - 1)) / tokens;
+    return (ttt_eval_mean){mean, blocks > 1 ? error : (double)NAN};
+}
+
+void ttt_eval_summarize(ttt_eval_curve *curve, const ttt_eval_sums *sums, int k, int64_t bin_count)
+{
+    for (int64_t i = 0; i < bin_count; i++) curve->bins[i] = mean_of(sums, k, i);
+    curve->all = mean_of(sums, k, TTT_EVAL_ALL);
 }

@@ -42,6 +42,61 @@ static void window_losses(int64_t begin, int64_t end, int32_t bos, bool frozen, 
     ttt_state_free(state);
 }
 
+/* Where no window ends within a block, as it does not with one window, or windows of whole blocks: the error of all is
+ * what a bootstrap finds, that draws the blocks anew again and again. */
+static void check_error(const ttt_eval_result *r, const double *losses, int64_t tokens)
+{
+    enum { BLOCKS = 8, DRAWS = 4000 };
+    const int64_t size = tokens / BLOCKS, blocks = (tokens + size - 1) / size;
+    if (r->windows > 1) return;
+    double sum = 0, squares = 0;
+    uint64_t drawn = 0;
+    for (int draw = 0; draw < DRAWS; draw++) {
+        double loss = 0;
+        int64_t count = 0;
+        for (int64_t b = 0; b < blocks; b++) {
+            const int64_t first = (int64_t)(ttt_rng_u64((ttt_rng){5, TTT_RNG_TEST}, drawn++) % (uint64_t)blocks) * size;
+            for (int64_t i = first; i < first + size && i < tokens; i++, count++) loss += losses[i];
+        }
+        sum += loss / (double)count;
+        squares += loss / (double)count * (loss / (double)count);
+    }
+    const double mean = sum / DRAWS, variance = squares / DRAWS - mean * mean;
+    const double error = sqrt(variance * (double)blocks / (double)(blocks - 1)); /* a drawn one misses its own mean */
+    CHECK_NEAR(r->adapting.all.error, error, 0.05 * error);
+}
+
+/* Values that are the same within a block say no more than one of them does. */
+static void test_errors(void)
+{
+    enum { BLOCKS = 400, LENGTH = 50 };
+    ttt_eval_sums *sums = malloc(sizeof *sums);
+    ttt_eval_curve curve;
+    ttt_eval_sums_init(sums);
+    double sum = 0, squares = 0;
+    for (int64_t b = 0; b < BLOCKS; b++) {
+        const double value = ttt_rng_normal((ttt_rng){6, TTT_RNG_TEST}, (uint64_t)b), values[] = {value, -value, 2};
+        for (int i = 0; i < LENGTH; i++) ttt_eval_sums_add(sums, b % TTT_EVAL_OPEN, b, i > 0, values);
+        sum += value;
+        squares += value * value;
+    }
+    const double one[] = {1, 2, 3};
+    ttt_eval_sums_add(sums, 0, BLOCKS, 2, one);
+    ttt_eval_sums_close(sums);
+    ttt_eval_summarize(&curve, sums, 0, 4);
+    const double mean = sum / BLOCKS, error = sqrt((squares / BLOCKS - mean * mean) / (BLOCKS - 1));
+    for (int i = 0; i < 2; i++) {
+        CHECK_NEAR(curve.bins[i].mean, mean, 1e-12);
+        CHECK_NEAR(curve.bins[i].error, error, 1e-9);
+    }
+    CHECK_NEAR(curve.all.error, error, 0.01 * error);             /* and one token more */
+    CHECK(curve.bins[2].mean == 1 && isnan(curve.bins[2].error)); /* a single block */
+    CHECK(isnan(curve.bins[3].mean) && isnan(curve.bins[3].error));
+    ttt_eval_summarize(&curve, sums, 2, 4);
+    CHECK_NEAR(curve.bins[0].error, 0, 1e-6);
+    free(sums);
+}
+
 /* Everything a result says, worked out one window at a time. */
 static void check_eval(int64_t context, int64_t stride, int32_t bos, ttt_eval_mode mode)
 {
@@ -56,7 +111,7 @@ static void check_eval(int64_t context, int64_t stride, int32_t bos, ttt_eval_mo
     CHECK_OK(ttt_eval(reader, text, TOKENS, &options, &r));
 
     const int64_t start = bos >= 0 ? 0 : 1, N = context ? context : TOKENS - start, S = stride ? stride : N;
-    double sums[3][TTT_EVAL_BINS] = {{0}}, all[3] = {0}, squares = 0;
+    double sums[3][TTT_EVAL_BINS] = {{0}}, all[3] = {0}, scored[TOKENS];
     int64_t counts[TTT_EVAL_BINS] = {0}, tokens = 0, windows = 0;
     for (int64_t begin = start; begin + N - S < TOKENS; begin += S, windows++) {
         const int64_t end = begin + N < TOKENS ? begin + N : TOKENS;
@@ -73,7 +128,7 @@ static void check_eval(int64_t context, int64_t stride, int32_t bos, ttt_eval_mo
                 sums[k][bin] += value[k];
                 all[k] += value[k];
             }
-            squares += value[0] * value[0];
+            scored[tokens - 1] = value[0];
         }
     }
     CHECK_EQ(r.context, N);
@@ -99,7 +154,7 @@ static void check_eval(int64_t context, int64_t stride, int32_t bos, ttt_eval_mo
     }
     if (computed[0]) {
         const double n = (double)tokens, mean = all[0] / n;
-        CHECK_NEAR(r.adapting.all.error, sqrt((squares / n - mean * mean) / (n - 1)), 1e-6);
+        check_error(&r, scored, tokens);
         CHECK_NEAR(ttt_eval_bits_per_byte(&r, 1), TOKENS / (1000 * log(2)), 1e-12);
         CHECK_NEAR(ttt_eval_perplexity(r.adapting.all.mean), exp(mean), 1e-5);
     }
@@ -346,6 +401,7 @@ int main(void)
     const ttt_rng rng = {.seed = 5, .stream = TTT_RNG_TEST};
     for (int i = 0; i < TOKENS; i++) text[i] = (int32_t)(ttt_rng_u64(rng, (uint64_t)i) % V);
     test_bins();
+    test_errors();
     run("ref", TTT_LEARNER_LINEAR);
     run("ref", TTT_LEARNER_MLP);
     run("cpu", TTT_LEARNER_LINEAR);
