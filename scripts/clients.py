@@ -12,7 +12,9 @@ import math
 import re
 import subprocess
 import sys
+import tempfile
 import threading
+import time
 
 try:
     import openai
@@ -31,14 +33,17 @@ def check(ok, what):
     print(("as promised  " if ok else "NOT SO       ") + what, flush=True)
 
 
-def start(ttt, model):
-    process = subprocess.Popen([ttt, "serve", "-m", model, "--port", "0", "--alias", "it", "--api-key", KEY], text=True,
-                               stdout=subprocess.PIPE)
-    for line in process.stdout:
-        found = re.search(r"http://[\w.\[\]:]+", line)
+def start(ttt, model, log):
+    with open(log, "w") as file:
+        process = subprocess.Popen([ttt, "serve", "-m", model, "--port", "0", "--alias", "it", "--api-key", KEY],
+                                   stderr=file)
+    while process.poll() is None:
+        with open(log) as file:
+            found = re.search(r"is served at (http://\S+:\d+)$", file.read(), re.M)
         if found:
-            return process, found[0].rstrip("/")
-    sys.exit("the server did not start")
+            return process, found[1]
+        time.sleep(0.05)
+    sys.exit("the server did not start: " + open(log).read())
 
 
 def completions(client, ttt, model):
@@ -171,7 +176,13 @@ def main():
     if len(sys.argv) != 3:
         sys.exit(__doc__)
     ttt, model = sys.argv[1:]
-    process, url = start(ttt, model)
+    with tempfile.TemporaryDirectory() as folder:
+        drive(ttt, model, folder + "/log")
+    sys.exit(1 if failed else 0)
+
+
+def drive(ttt, model, log):
+    process, url = start(ttt, model, log)
     try:
         client = openai.OpenAI(base_url=url + "/v1", api_key=KEY, max_retries=0)
         check([m.id for m in client.models.list()] == ["it"], "models: one, by its alias")
@@ -184,7 +195,6 @@ def main():
     finally:
         process.terminate()
         check(process.wait() == 0, "the server ends with 0")
-    sys.exit(1 if failed else 0)
 
 
 main()

@@ -8,6 +8,7 @@ import os
 import re
 import subprocess
 import sys
+import time
 import urllib.request
 from pathlib import Path
 
@@ -17,20 +18,19 @@ ROWS = "| {:<40} | {:>12} | {:>12} |"
 
 
 class Server:
-    """`ttt serve` on a port that the system chooses, which is the first thing that it says."""
+    """`ttt serve` on a port that the system chooses, which its log names."""
 
     def __init__(self, options, log):
-        self.log = open(log, "w")
-        self.process = subprocess.Popen([options.ttt, "serve", "-m", options.model, "--port", "0"], text=True,
-                                        stdout=subprocess.PIPE, stderr=self.log)
+        self.log = log
+        with open(log, "w") as file:
+            self.process = subprocess.Popen([options.ttt, "serve", "-m", options.model, "--port", "0"], stderr=file)
         self.url = None
-        for line in self.process.stdout:
-            found = re.search(r"http://[\w.\[\]:]+", line)
-            if found:
-                self.url = found[0].rstrip("/")
-                break
-        if not self.url:
-            sys.exit(f"ttt serve did not start: see {log}")
+        while not self.url:
+            found = re.search(r"is served at (http://\S+:\d+)$", log.read_text(), re.M)
+            self.url = found and found[1]
+            if self.process.poll() is not None:
+                sys.exit(f"ttt serve did not start: see {log}")
+            time.sleep(0.05)
 
     def get(self, path):
         with urllib.request.urlopen(self.url + path) as answer:
@@ -39,7 +39,7 @@ class Server:
     def stop(self):
         self.process.terminate()
         if self.process.wait() != 0:
-            sys.exit(f"ttt serve ended with status {self.process.returncode}: see {self.log.name}")
+            sys.exit(f"ttt serve ended with status {self.process.returncode}: see {self.log}")
 
 
 def ttt(options, *words):

@@ -31,7 +31,7 @@ static void take_header(reply *r)
 
 static void take_event(reply *r)
 {
-    static const char *const reasons[] = {"\"finish_reason\":\"", "\"finish_reason\": \""};
+    static const char *const reasons[] = {"\"finish_reason\":\"length\"", "\"finish_reason\": \"length\""};
     if (strncmp(r->line, "data: ", 6) != 0) return;
     if (strncmp(r->line + 6, "[DONE]", 6) == 0) {
         r->done = true;

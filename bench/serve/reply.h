@@ -21,7 +21,7 @@ typedef struct reply { /* begins as all zero */
     char line[REPLY_LINE];
     size_t size;   /* of the line */
     long events;   /* with a text */
-    bool finished; /* an event has told why the text ended */
+    bool finished; /* an event has told that the text has its length */
     bool done;     /* and the stream has ended */
 } reply;
 

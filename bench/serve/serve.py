@@ -26,7 +26,7 @@ class Ttt:
         self.title = {"ttt_linear": "**ttt, TTT-Linear**", "attention": "**ttt, Llama**"}[layer]
         self.options, self.layer = options, layer
 
-    def make(self, precision):
+    def make(self):
         """A model folder: one update of training is the shortest way to it."""
         folder = self.options.work / f"125m-{self.layer}"
         if not folder.exists():
@@ -39,15 +39,16 @@ class Ttt:
         return folder
 
     def start(self, precision):
-        folder = self.make(precision)
-        self.process = subprocess.Popen([self.options.ttt, "serve", "-m", folder, "--port", "0", "--precision", precision,
-                                         "--threads", str(self.options.threads), "--parallel", "64"], text=True,
-                                        stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)
-        for line in self.process.stdout:
-            found = re.search(r"http://[\w.]+:(\d+)", line)
+        log = self.options.work / "serve.log"
+        with open(log, "w") as file:
+            self.process = subprocess.Popen([self.options.ttt, "serve", "-m", self.make(), "--port", "0", "--precision",
+                                             precision, "--threads", str(self.options.threads)], stderr=file)
+        while self.process.poll() is None:
+            found = re.search(r"is served at http://.*:(\d+)$", log.read_text(), re.M)
             if found:
                 return int(found[1])
-        sys.exit("ttt serve did not start")
+            time.sleep(0.05)
+        sys.exit(f"ttt serve did not start: see {log}")
 
     def body(self, chance):
         prompt = [chance.randrange(1, 257) for _ in range(self.options.prompt)]
