@@ -14,6 +14,7 @@ from pathlib import Path
 
 import tasks
 
+AS_IDS = ["--no-bos", "--parse-special"]  # how /tokenize reads a text for the harness
 ROWS = "| {:<40} | {:>12} | {:>12} |"
 
 
@@ -32,9 +33,23 @@ class Server:
                 sys.exit(f"ttt serve did not start: see {log}")
             time.sleep(0.05)
 
-    def get(self, path):
-        with urllib.request.urlopen(self.url + path) as answer:
+    def ask(self, path, body=None):
+        data = None if body is None else json.dumps(body).encode()
+        request = urllib.request.Request(self.url + path, data, {"Content-Type": "application/json"})
+        with urllib.request.urlopen(request) as answer:
             return json.load(answer)
+
+    def behind_start(self, text):
+        """The text behind what the harness puts before it, as one text that has the tokens of the two: some tokenizers put
+        a blank before a text, and none behind a token."""
+        def tokens(of):
+            return self.ask("/tokenize", {"prompt": of, "add_special_tokens": False})["tokens"]
+        info = self.ask("/tokenizer_info")
+        start = info["bos_token"] if info["bos_token"] and tokens(info["bos_token"])[0] else info["eos_token"]
+        for between in ("", " "):
+            if tokens(start + between + text) == tokens(start) + tokens(text):
+                return start + between + text
+        sys.exit(f"this tokenizer does not let a text stand behind {start}: its perplexity cannot be compared")
 
     def stop(self):
         self.process.terminate()
@@ -71,29 +86,29 @@ def run_harness(options, url):
 def texts_of(options, text):
     """Questions of the third task with what `ttt generate` writes behind them."""
     for sentences in list(tasks.paragraphs(text))[-options.written:]:
-        written = ttt(options, "generate", "-p", sentences[0], "-n", 16, "--temp", 0, "--top-p", 1, "--no-bos",
-                      "--stop", "\n", "--stop", " .")
+        written = ttt(options, "generate", "-p", sentences[0], "-n", 16, "--temp", 0, *AS_IDS, "--stop", "\n", "--stop",
+                      " .")
         yield {"question": sentences[0], "written": written}
 
 
-def measure_texts(options, end_of_text):
-    """Loss and tokens of each text, behind end-of-text, as the harness puts it there."""
-    for line in (options.work / "ttt_perplexity.jsonl").read_text().splitlines():
+def measure_texts(options, texts):
+    """Loss and tokens of each text."""
+    for text in texts:
         path = options.work / "text.txt"
-        path.write_text(end_of_text + json.loads(line)["text"])
-        result = json.loads(ttt(options, "eval", path, "--context", "all", "--no-bos", "--parse-special", "--json"))
+        path.write_text(text)
+        result = json.loads(ttt(options, "eval", path, "--context", "all", *AS_IDS, "--json"))
         yield result["loss"] * result["tokens"], result["tokens"]
 
 
-def compare(options, results, samples, end_of_text):
+def compare(options, results, samples, texts):
     """Prints the table; whether all is the same."""
     rows = []
-    mine = json.loads(ttt(options, "eval", "--choices", options.work / "ttt_choices.jsonl", "--no-bos", "--json"))
+    mine = json.loads(ttt(options, "eval", "--choices", options.work / "ttt_choices.jsonl", *AS_IDS, "--json"))
     theirs = results["ttt_choices"]
     for title, metric, key in (("accuracy", "acc", "accuracy"), ("accuracy per byte", "acc_bytes", "accuracy_per_byte")):
         rows.append((f"{title}, {mine['questions']} questions", f"{theirs[metric + ',none']:.4f}", f"{mine[key]:.4f}"))
         rows.append(("+/-", f"{theirs[metric + '_stderr,none']:.4f}", f"{mine[key + '_error']:.4f}"))
-    losses, counts = zip(*measure_texts(options, end_of_text))
+    losses, counts = zip(*measure_texts(options, texts))
     total = -sum(float(sample["filtered_resps"][0]) for sample in samples["ttt_perplexity"])
     rows.append((f"loss, {sum(counts)} tokens", f"{total / sum(counts):.5f}", f"{sum(losses) / sum(counts):.5f}"))
     rows.append(("perplexity", f"{math.exp(total / sum(counts)):.4f}", f"{math.exp(sum(losses) / sum(counts)):.4f}"))
@@ -127,11 +142,12 @@ def main():
     tasks.write_task(options.work, tasks.WRITTEN, ["exact_match"])
     server = Server(options, options.work / "serve.log")
     try:
-        end_of_text = server.get("/tokenizer_info")["eos_token"]
+        lines = (options.work / "ttt_perplexity.jsonl").read_text().splitlines()
+        texts = [server.behind_start(json.loads(line)["text"]) for line in lines]
         results, samples = run_harness(options, server.url)
     finally:
         server.stop()
-    if not compare(options, results, samples, end_of_text):
+    if not compare(options, results, samples, texts):
         sys.exit("they differ")
 
 
