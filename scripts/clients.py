@@ -186,12 +186,12 @@ def drive(ttt, model, log):
     try:
         client = openai.OpenAI(base_url=url + "/v1", api_key=KEY, max_retries=0)
         check([m.id for m in client.models.list()] == ["it"], "models: one, by its alias")
-        completions(client, ttt, model)
-        logprobs(client)
-        chat(client)
-        responses(client)
-        errors(client, url)
-        together(client)
+        for part in (lambda: completions(client, ttt, model), lambda: logprobs(client), lambda: chat(client),
+                     lambda: responses(client), lambda: errors(client, url), lambda: together(client)):
+            try:
+                part()
+            except openai.OpenAIError as error:
+                check(False, str(error))
     finally:
         process.terminate()
         check(process.wait() == 0, "the server ends with 0")
