@@ -156,7 +156,7 @@ ttt_status ttt_state_copy(ttt_state *state, const ttt_state *other)
     TTT_TRY(ttt_history_copy(&state->history, other->history, other->position));
     b->ops->copy(b, state->fixed, other->fixed, model->lm.stack.state_size);
     for (int64_t i = 0; i < model->lm.stack.layer_count; i++)
-        if (other->grown[i])
+        if (other->grown[i] && other->position > 0) /* else the copy may have no such memory */
             b->ops->copy(b, state->grown[i], other->grown[i], ttt_state_grown_reals(model, i, other->position));
     state->position = other->position;
     state->hash = other->hash;
@@ -209,7 +209,7 @@ ttt_status ttt_state_recall(ttt_state *state, const int32_t *tokens)
     TTT_TRY(ttt_state_make_room(state, 0));
     memcpy(history->tokens, tokens, (size_t)state->position * sizeof *tokens);
     ttt_history_take(state);
-    return TTT_OK;
+    return history->count > 0 ? TTT_OK : TTT_ERR_MEMORY;
 }
 
 void ttt_state_forget(ttt_state *state)
