@@ -154,6 +154,7 @@ static void look_at_head(ttt_request *r)
     const bool open = r->route && r->route->flags & TTT_ROUTE_OPEN;
     if (!open && !ttt_auth_check(server, ttt_request_header(r, "Authorization"), r->owner)) {
         r->refusal = (ttt_refusal){0};
+        ttt_answer_header(r, "WWW-Authenticate", "Basic realm=\"ttt\", charset=\"UTF-8\""); /* so that browsers ask */
         ttt_refuse(&r->refusal, 401, NULL, "the API key is missing or wrong: send it as \"Authorization: Bearer KEY\"");
     } else if (!open && phase == TTT_SERVER_LOADING) {
         ttt_answer_loading(r);

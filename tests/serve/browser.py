@@ -84,12 +84,11 @@ class Browser:
         return answer["result"].get("value")
 
     def wait(self, script, what=None, seconds=60):
-        """Until a script's value is true; returns it."""
+        """Until a script's value is true."""
         end = time.monotonic() + seconds
         while time.monotonic() < end:
-            value = self.run(script)
-            if value:
-                return value
+            if self.run(f"!!({script})"):
+                return
             time.sleep(0.05)
         raise AssertionError(f"waited in vain for {what or script}; the page says: {self.run('document.body.innerText')}")
 

@@ -202,6 +202,14 @@ def test_keys():
     assert ask("POST", "/v1/completions", {**body, "prompt": "other"}, two).status == 200
     assert ask("GET", "/v1/states/mine/tokens", key=two).json["position"] == 8
     assert ask("GET", "/v1/states/mine/tokens").json["position"] == len(TEXT) + 3
+    import base64
+    basic = lambda pair: {"Authorization": "Basic " + base64.b64encode(pair.encode()).decode()}
+    assert ask("GET", "/v1/states/mine/tokens", key=basic("anybody:one")).json["position"] == len(TEXT) + 3
+    for wrong in (basic("one"), basic(":"), basic("one:two2"), basic("a:" + "x" * 5000), {"Authorization": "Basic ====:"},
+                  {"Authorization": "Basic"}, {"Authorization": ""}, {"Authorization": "Bearer " + "y" * 5000}):
+        answer = server.get("/v1/states", headers=wrong)
+        assert answer.status == 401 and answer.headers["WWW-Authenticate"].startswith("Basic "), wrong
+    assert server.get("/").status == 401
     folders = sorted(name for name in os.listdir(scratch("keys")) if name != ".lock")
     assert len(folders) == 2 and all(len(name) == 32 for name in folders) and "one" not in folders
     assert server.stop() == 0
