@@ -2,6 +2,7 @@
 """Tasks of the harness in local files, made of the paragraphs of a text: how a paragraph goes on (one of four sentences),
 the perplexity of some paragraphs, and what the model writes behind the beginning of others."""
 import json
+import random
 
 # The harness reads these as YAML, of which JSON is a part.
 COMMON = {"dataset_path": "json", "test_split": "test", "metadata": {"version": 1}}
@@ -21,13 +22,19 @@ def paragraphs(text):
             yield sentences
 
 
+def shuffled(sentence, seed):
+    words = sentence.split()[:-1]
+    random.Random(seed).shuffle(words)
+    return " ".join(words) + " ."
+
+
 def make_choices(text, count):
-    """The right sentence among three that stand at the same place of other paragraphs."""
+    """The right sentence among its own words in two other orders and one that stands at the same place elsewhere."""
     chosen = list(paragraphs(text))[:count]
     for i, sentences in enumerate(chosen):
-        others = [chosen[(i + step) % len(chosen)][2] for step in (1, 2, 3)]
-        answer = i * 7 % 4
-        yield {"question": " ".join(sentences[:2]), "choices": others[:answer] + [sentences[2]] + others[answer:],
+        right, answer = sentences[2], i * 7 % 4
+        others = [shuffled(right, 2 * i), chosen[(i + 1) % len(chosen)][2], shuffled(right, 2 * i + 1)]
+        yield {"question": " ".join(sentences[:2]), "choices": others[:answer] + [right] + others[answer:],
                "answer": answer}
 
 
