@@ -14,6 +14,7 @@ import statistics
 import subprocess
 import sys
 import time
+import urllib.request
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent.parent
@@ -56,10 +57,15 @@ class Ttt:
 
 
 class LlamaCpp:
+    """llama.cpp in the server of its Python package, which writes one text at a time."""
     title = "llama-cpp-python, Llama"
 
     def __init__(self, options):
         self.options = options
+
+    def command(self, path, port, context, threads):
+        return [sys.executable, "-m", "llama_cpp.server", "--model", path, "--port", port, "--n_ctx", context, "--n_batch",
+                "512", "--n_threads", threads, "--n_threads_batch", threads, "--interrupt_requests", "False"]
 
     def start(self, precision):
         import gguf_random
@@ -68,24 +74,40 @@ class LlamaCpp:
             probe.bind(("127.0.0.1", 0))
             port = probe.getsockname()[1]
         context = self.options.prompt + self.options.tokens + 64
-        self.process = subprocess.Popen([sys.executable, "-m", "llama_cpp.server", "--model", path, "--host", "127.0.0.1",
-                                         "--port", str(port), "--n_ctx", str(context), "--n_batch", "512", "--n_threads",
-                                         str(self.options.threads), "--n_threads_batch", str(self.options.threads),
-                                         "--interrupt_requests", "False", "--verbose", "False"],
-                                        stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        line = [str(word) for word in self.command(path, port, context, self.options.threads)]
+        with open(self.options.work / "peer.log", "w") as log:
+            self.process = subprocess.Popen(line, stdout=log, stderr=log)
         for _ in range(600):
-            with socket.socket() as probe:
-                if probe.connect_ex(("127.0.0.1", port)) == 0:
-                    return port
+            if self.answers(port):
+                return port
             if self.process.poll() is not None:
                 break
             time.sleep(0.1)
-        sys.exit("llama_cpp.server did not start")
+        sys.exit(f"{self.title}: the server did not start, see {log.name}")
+
+    def answers(self, port):
+        try:
+            with urllib.request.urlopen(f"http://127.0.0.1:{port}/v1/models") as answer:
+                return answer.status == 200
+        except OSError:
+            return False
 
     def body(self, chance):
         # None of these characters is a token: each is read as a byte, which is one.
         prompt = "".join(chance.choice("!#$%&()*+,-./:;<=>?@[]^_{|}~") for _ in range(self.options.prompt - 2))
         return {"prompt": prompt, "max_tokens": self.options.tokens, "temperature": 0, "stream": True}
+
+
+class LlamaServer(LlamaCpp):
+    """llama.cpp's own server, which writes many together."""
+    title = "llama-server, Llama"
+
+    def command(self, path, port, context, threads):
+        return [self.options.llama_server, "-m", path, "--port", port, "-c", 64 * context, "-np", 64, "-t", threads, "-tb",
+                threads]
+
+    def body(self, chance):
+        return {**super().body(chance), "ignore_eos": True, "cache_prompt": False}
 
 
 def measure(server, options, precision, width, chance):
@@ -107,6 +129,7 @@ def measure(server, options, precision, width, chance):
 def run(options):
     chance = random.Random(1)
     servers = [Ttt(options, "ttt_linear"), Ttt(options, "attention"), LlamaCpp(options)]
+    servers += [LlamaServer(options)] if options.llama_server else []
     servers = [server for server in servers if re.search(options.only, server.title)]
     results = {}
     for number in range(options.rounds):
@@ -150,6 +173,7 @@ def main():
     parser.add_argument("--rounds", type=int, default=1)
     parser.add_argument("--only", default="", metavar="REGEX", help="of servers, such as TTT-Linear")
     parser.add_argument("--ttt", type=Path, default=ROOT / "build/release/bin/ttt", help="the program")
+    parser.add_argument("--llama-server", type=Path, help="llama.cpp's own server, if it is to be measured too")
     parser.add_argument("--load", type=Path, default=ROOT / "build/release/bin/serve_load", help="what asks the servers")
     parser.add_argument("--work", type=Path, default=ROOT / "build/serve", help="folder for models")
     options = parser.parse_args()
