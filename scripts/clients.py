@@ -108,7 +108,7 @@ def chat(client):
 
 def responses(client):
     first = client.responses.create(model="it", input=PROMPT, max_output_tokens=12, temperature=0)
-    check(first.object == "response" and first.id.startswith("resp_") and len(first.output_text) > 0,
+    check(first.object == "response" and first.id.startswith("resp") and len(first.output_text) > 0,
           "responses: object, id, text")
     check(client.responses.retrieve(first.id).output_text == first.output_text, "responses: retrieve")
     forks = [client.responses.create(model="it", input=" and", previous_response_id=first.id, max_output_tokens=8,
