@@ -305,6 +305,7 @@ static void forged(const ttt_model *model, ttt_state *state)
     forge(model, bad, "\"position\":\"21\"", "\"position\":\"01\"", "position: it is not a natural number");
     forge(model, bad, "batch_position\":\"5\"", "batch_position\":\"6\"", "mini_batch_position: ");
     forge(model, bad, "\"token_hash\":\"", "\"token_hash\":\"g", "token_hash: ");
+    forge(model, bad, "\"token_hash\":\"", "\"token_hash\":\"00000000", "token_hash: it is not that of the tokens");
     forge(model, bad, "\"frozen\":\"false\"", "\"frozen\":\"False\"", "frozen: ");
     forge(model, bad, "\"layers.1.k\"", "\"leyers.1.k\"", "a state has no tensor leyers.1.k");
     forge(model, bad, "\"layers.1.k\"", "\"layers.1.q\"", "lacks tensor layers.1.k");
