@@ -14,7 +14,8 @@
 #include "model/context.h"
 #include "model/state.h"
 
-enum { V = 37, TOKENS = 330, MORE = 3 };
+/* More than a window and the rows of a run keep at a time. */
+enum { V = 37, TOKENS = 700, MORE = 3 };
 
 static int32_t tokens[TOKENS + MORE], others[TOKENS + MORE];
 
@@ -129,7 +130,7 @@ static void back_to_all(const mix *m)
     CHECK_OK(ttt_state_new(&fork, b.model));
     read_cut(&b, b.state, tokens, TOKENS);
     CHECK((double)b.state->history->count <= 2 * log2_of(TOKENS / b.unit + 1) + 2);
-    for (int64_t position = TOKENS; position >= 0; position -= position > 40 ? 7 : 1) {
+    for (int64_t position = TOKENS; position >= 0; position -= position > 40 ? 13 : 1) {
         const int64_t back = TOKENS - position;
         int64_t again;
         CHECK_OK(ttt_state_copy(fork, b.state));
@@ -185,13 +186,14 @@ static const mix plain = {.layers = "ttt_linear", .backend = "cpu", .precision =
  * cuts on the way, which nobody would see. */
 static void rungs(void)
 {
+    enum { END = 330 };
     bench one = bench_of(&plain), many = bench_of(&plain), told = bench_of(&plain);
-    read_on(&one, one.state, tokens, TOKENS);
-    read_cut(&many, many.state, tokens, TOKENS);
-    ttt_state_expect(told.state, TOKENS);
-    for (int64_t at = 0; at < TOKENS; at += 64) {
+    read_on(&one, one.state, tokens, END);
+    read_cut(&many, many.state, tokens, END);
+    ttt_state_expect(told.state, END);
+    for (int64_t at = 0; at < END; at += 64) {
         CHECK(ttt_history_next(told.state, at + 64) >= 192 || ttt_history_next(told.state, at + 64) % 64 == 0);
-        read_on(&told, told.state, tokens + at, at + 64 < TOKENS ? 64 : TOKENS - at);
+        read_on(&told, told.state, tokens + at, at + 64 < END ? 64 : END - at);
     }
     static const int64_t wanted[] = {128, 256, 288, 304, 320}; /* of 16: 304, 320; 32: 288; 64: 256; 128; 256 */
     const bench *all[] = {&one, &many, &told};

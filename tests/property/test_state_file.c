@@ -144,6 +144,11 @@ static void hashes(void)
         ttt_token_hash_add(&parts, tokens + cut, TOKENS - cut);
         CHECK(same_hash(parts, whole));
     }
+    const int32_t some[] = {1, 2}, others[] = {2, 2};
+    ttt_token_hash one = {0}, other = {0};
+    ttt_token_hash_add(&one, some, 2);
+    ttt_token_hash_add(&other, others, 2);
+    CHECK(!same_hash(one, other)); /* all count, not the last alone */
 }
 
 static void remembered(void)
