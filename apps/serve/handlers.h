@@ -13,6 +13,7 @@ void ttt_handle_metrics(ttt_request *request);
 void ttt_handle_slots(ttt_request *request);
 
 void ttt_handle_completions(ttt_request *request);
+void ttt_handle_chat(ttt_request *request);
 
 void ttt_handle_states(ttt_request *request);
 void ttt_handle_state_get(ttt_request *request);

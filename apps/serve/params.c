@@ -113,6 +113,6 @@ void ttt_params_read(ttt_params *p, ttt_fields *f, const ttt_server *server, con
 
 void ttt_params_free(ttt_params *p)
 {
-    for (int i = 0; i < TTT_STOPS; i++) free(p->stops[i]);
+    for (int i = 0; i < TTT_STOPS + TTT_TEMPLATE_STOPS; i++) free(p->stops[i]);
     free((void *)(uintptr_t)p->options.sampling.logit_bias);
 }

@@ -8,12 +8,13 @@
 #include <ttt/generate.h>
 
 #include "fields.h"
+#include "template.h"
 
 enum { TTT_STOPS = 4, TTT_CHOICES = 128 };
 
 typedef struct ttt_params {
     ttt_generate_options options; /* `stops` points to those below, and the biases are the params' */
-    char *stops[TTT_STOPS];
+    char *stops[TTT_STOPS + TTT_TEMPLATE_STOPS];
     bool stream, include_usage;
     bool logprobs; /* the answer has them */
 } ttt_params;

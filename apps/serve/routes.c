@@ -21,6 +21,7 @@ static const ttt_route routes[] = {
     {"GET", "/v1/states/{}/tokens", 0, ttt_handle_state_tokens},
     {"POST", "/v1/states/{}/fork", 0, ttt_handle_state_fork},
     {"POST", "/v1/states/{}/rollback", 0, ttt_handle_state_rollback},
+    {"POST", "/v1/chat/completions", 0, ttt_handle_chat},
     {"POST", "/tokenize", 0, ttt_handle_tokenize},
     {"POST", "/detokenize", 0, ttt_handle_detokenize},
     {"GET", "/tokenizer_info", 0, ttt_handle_tokenizer_info},

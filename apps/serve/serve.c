@@ -128,6 +128,7 @@ static int run(ttt_server *s, int port)
     const ttt_store_options kept = {
         .model = s->model, .folder = o->states, .memory = o->state_memory, .disk = o->state_disk, .log = log_sentence};
     if (!ttt_store_new(&s->store, &kept, &refusal)) return fail(refusal.message);
+    if (!ttt_template_open(&s->chat, o->chat_template, o->model, &refusal)) return fail(refusal.message);
     s->engine = ttt_engine_new(s, &refusal);
     if (!s->engine) return fail(refusal.message);
     atomic_store(&s->phase, TTT_SERVER_READY);
@@ -156,6 +157,7 @@ int ttt_serve(const ttt_serve_options *options)
     const int code = s.http ? run(&s, port) : fail(refusal.message);
     ttt_http_free(s.http);
     ttt_engine_free(s.engine);
+    ttt_template_close(&s.chat);
     ttt_pieces_free(s.pieces);
     ttt_store_free(s.store);
     ttt_tokenizer_free(s.tokenizer);

@@ -15,6 +15,7 @@
 #include "pieces.h"
 #include "serve.h"
 #include "store.h"
+#include "template.h"
 
 typedef enum ttt_server_phase { TTT_SERVER_LOADING, TTT_SERVER_READY, TTT_SERVER_STOPPING } ttt_server_phase;
 
@@ -30,6 +31,7 @@ struct ttt_server {
     ttt_generate_options defaults; /* what the model says of itself: the ids that end a text */
     ttt_pieces *pieces;            /* the text of each id */
     ttt_store *store;
+    ttt_template chat;
     ttt_engine *engine;
     ttt_http *http;
 };

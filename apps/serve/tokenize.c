@@ -105,7 +105,7 @@ void ttt_handle_tokenizer_info(ttt_request *request)
     const ttt_tokenizer *t = server->tokenizer;
     const int64_t eos = ttt_tokenizer_eos(t);
     ttt_answer_json(request, 200,
-                    json_pack("{s:o,s:o,s:o,s:n}", "eos_token", special_token(server, eos), "bos_token",
+                    json_pack("{s:o,s:o,s:o,s:s?}", "eos_token", special_token(server, eos), "bos_token",
                               special_token(server, ttt_tokenizer_bos(t)), "pad_token", special_token(server, eos),
-                              "chat_template"));
+                              "chat_template", server->chat.given));
 }

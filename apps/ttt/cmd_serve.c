@@ -26,7 +26,8 @@ enum {
     KEY_STATE_MEMORY,
     KEY_STATE_DISK,
     KEY_ALIAS,
-    KEY_CORS
+    KEY_CORS,
+    KEY_CHAT_TEMPLATE
 };
 
 typedef struct options {
@@ -43,6 +44,11 @@ static const struct argp_option option_list[] = {
     {"alias", KEY_ALIAS, "NAME", 0, "what clients call the model; default: the folder's name", 0},
     {"api-key", KEY_API_KEY, "KEY", 0, "asks every client for this key; may be given several times", 1},
     {"api-key-file", KEY_API_KEY_FILE, "FILE", 0, "the same, a key in each line", 1},
+    {"chat-template", KEY_CHAT_TEMPLATE, "NAME", 0,
+     "how messages become a text: plain, chatml, llama2 or a file of patterns; default: what tokenizer_config.json "
+     "names, "
+     "else plain",
+     0},
     {"cors", KEY_CORS, "ORIGIN", 0, "pages of this origin may call the server, of any for *", 1},
     {"states", KEY_STATES, "FOLDER", 0,
      "keeps sessions and responses in this folder, which outlive the server; default: in memory alone", 2},
@@ -95,6 +101,7 @@ static error_t parse(int key, char *argument, struct argp_state *state)
     case KEY_API_KEY: add_key(state, o, "--api-key", argument); return 0;
     case KEY_API_KEY_FILE: o->key_file = argument; return 0;
     case KEY_CORS: s->cors = argument; return 0;
+    case KEY_CHAT_TEMPLATE: s->chat_template = argument; return 0;
     case KEY_PARALLEL: s->parallel = ttt_app_integer(state, "--parallel", argument, 1, 4096); return 0;
     case KEY_QUEUE: s->queue = ttt_app_integer(state, "--queue", argument, 1, 1 << 20); return 0;
     case KEY_SLICE: s->slice = ttt_app_tokens(state, "--slice", argument, 1, 1 << 20); return 0;
