@@ -32,6 +32,13 @@ struct ttt_engine {
 
 /* ---- the ends of jobs and works ---- */
 
+/* The client has gone, or has closed its own side at least; then it hears so. */
+static void leave_work(ttt_work *work)
+{
+    if (work->kind->left) work->kind->left(work);
+    if (!work->stream) ttt_answer_error(work->request, 499, NULL, "the client left before the answer was done");
+}
+
 /* On a worker: all jobs of the request's work have ended. */
 static void end_work(ttt_request *request)
 {
@@ -40,8 +47,8 @@ static void end_work(ttt_request *request)
         ttt_answer_refusal(request, &work->refusal);
     else if (!atomic_load(&work->cancelled))
         work->kind->end(work);
-    else if (work->kind->left)
-        work->kind->left(work);
+    else
+        leave_work(work);
     pthread_mutex_lock(&work->lock);
     work->over = true;
     pthread_mutex_unlock(&work->lock);
@@ -409,8 +416,8 @@ static bool wait_for_work(ttt_engine *e)
 {
     pthread_mutex_lock(&e->lock);
     const bool busy = has_jobs(e);
-    while (!busy && !e->nudged && !e->stop) pthread_cond_wait(&e->changed, &e->lock);
-    const bool goes_on = busy || e->nudged || e->first || e->paused || !e->stop;
+    while (!busy && !e->first && !e->nudged && !e->stop) pthread_cond_wait(&e->changed, &e->lock);
+    const bool goes_on = busy || e->first || e->paused || !e->stop;
     e->nudged = false;
     pthread_mutex_unlock(&e->lock);
     return goes_on;

@@ -20,10 +20,11 @@ enum {
     NETWORK_THREADS = 4, /* they only copy bytes */
     WORKERS = 4,
     BACKLOG = 1024,
-    IDLE = 60,         /* seconds without a byte after which a connection is closed */
-    SILENCE = 15,      /* seconds after which a stream is sent a comment */
-    BODIES = 4,        /* times --max-body: of all bodies together */
-    THROWN = 16 << 20, /* bytes of a refused body that are read for the sake of the answer */
+    IDLE = 60,          /* seconds without a byte after which a connection is closed */
+    SILENCE = 15,       /* seconds after which a stream is sent a comment */
+    BODIES = 4,         /* times --max-body: of all bodies together */
+    THROWN = 16 << 20,  /* bytes of a refused body that are read for the sake of the answer */
+    UNSENT = 128 << 10, /* bytes that the system holds for a client that is slow */
     PATH_LIMIT = 4096
 };
 
@@ -298,9 +299,10 @@ static int listen_at(const struct addrinfo *address)
 {
     const int fd = socket(address->ai_family, address->ai_socktype | SOCK_NONBLOCK | SOCK_CLOEXEC,
                           address->ai_protocol);
-    const int on = 1;
+    const int on = 1, unsent = UNSENT; /* connections have it from here */
     if (fd < 0) return -1;
     setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof on);
+    setsockopt(fd, SOL_SOCKET, SO_SNDBUF, &unsent, sizeof unsent);
     if (bind(fd, address->ai_addr, address->ai_addrlen) == 0 && listen(fd, BACKLOG) == 0) return fd;
     const int error = errno;
     close(fd);
@@ -369,10 +371,23 @@ void ttt_http_stop_accepting(ttt_http *http)
     if (fd != MHD_INVALID_SOCKET) close(fd);
 }
 
+/* No connection may be suspended when the daemon stops. */
+static void let_go(ttt_http *http)
+{
+    atomic_store(&http->closing, true);
+    pthread_mutex_lock(&http->lock);
+    for (ttt_request *r = http->first; r; r = r->next) {
+        ttt_answer_error(r, 503, NULL, "the server stopped before the answer was done");
+        ttt_request_wake(r);
+    }
+    pthread_mutex_unlock(&http->lock);
+}
+
 void ttt_http_free(ttt_http *http)
 {
     if (!http) return;
     ttt_workers_free(http->workers);
+    if (http->daemon) let_go(http);
     if (http->daemon) MHD_stop_daemon(http->daemon);
     pthread_mutex_destroy(&http->lock);
     free(http);

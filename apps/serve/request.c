@@ -257,7 +257,7 @@ static ssize_t read_stream(void *argument, uint64_t position, char *buffer, size
     }
     const size_t left = r->out.size - r->given, count = left < size ? left : size;
     ssize_t result = (ssize_t)count;
-    if (r->out.failed) {
+    if (r->out.failed || atomic_load(&r->http->closing)) {
         result = MHD_CONTENT_READER_END_WITH_ERROR;
     } else if (count > 0) {
         memcpy(buffer, r->out.data + r->given, count);
@@ -282,13 +282,8 @@ void ttt_answer_stream(ttt_request *r, ttt_stream events)
     pthread_mutex_unlock(&r->lock);
 }
 
-void ttt_request_wake(ttt_request *r)
+static void begin_stream(ttt_request *r)
 {
-    pthread_mutex_lock(&r->lock);
-    const bool begins = !r->answered && r->events;
-    if (!begins) resume(r);
-    pthread_mutex_unlock(&r->lock);
-    if (!begins) return;
     ttt_request_hold(r);
     struct MHD_Response *response = MHD_create_response_from_callback(MHD_SIZE_UNKNOWN, BLOCK, read_stream, r,
                                                                       release_stream);
@@ -298,6 +293,15 @@ void ttt_request_wake(ttt_request *r)
         MHD_add_response_header(response, "X-Accel-Buffering", "no"); /* nginx passes events on as they come */
     }
     answer(r, 200, "text/event-stream", response);
+}
+
+void ttt_request_wake(ttt_request *r)
+{
+    pthread_mutex_lock(&r->lock);
+    const bool begins = !r->answered && r->events;
+    if (!begins) resume(r);
+    pthread_mutex_unlock(&r->lock);
+    if (begins) begin_stream(r);
 }
 
 enum MHD_Result ttt_request_queue_answer(ttt_request *r)

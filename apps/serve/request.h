@@ -27,6 +27,7 @@ struct ttt_http {
     pthread_mutex_t lock;
     ttt_request *first; /* all requests whose connection is not done with them; under the lock */
     size_t count;
+    atomic_bool closing;      /* whatever is not answered now will not be */
     atomic_size_t body_bytes; /* of all bodies that are held */
 };
 

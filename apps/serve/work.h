@@ -20,7 +20,7 @@
 
 #include "http.h"
 
-enum { TTT_JOB_PENDING = 64 << 10 }; /* bytes of a stream that wait for the client before its job does too */
+enum { TTT_JOB_PENDING = 4 << 10 }; /* bytes of a stream that wait for the client before its job does too */
 
 typedef struct ttt_work ttt_work;
 typedef struct ttt_job ttt_job;

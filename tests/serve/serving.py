@@ -138,18 +138,24 @@ def begin():
     os.makedirs(SCRATCH)
 
 
-def run_tests(names, *options, model=None):
-    """Every function test_* of a file, against one server that must stop well at the end."""
+def run_tests(names, *options, files=None):
+    """Every function test_* of a file, against one server that must stop well at the end. Options that are names of
+    `files` stand for their paths."""
     begin()
-    server = Server(model or make_model(), *options)
+    for name, text in (files or {}).items():
+        with open(scratch(name), "w") as file:
+            file.write(text)
+    server = Server(make_model(), *(scratch(option) if option in (files or {}) else option for option in options))
     failed = 0
     tests = [(name, function) for name, function in names.items() if name.startswith("test_")]
     for name, function in tests:
+        start = time.monotonic()
         try:
             function(server)
         except BaseException:
             failed += 1
             print(f"failed: {name}\n{traceback.format_exc()}")
+        print(f"{name}: {time.monotonic() - start:.2f} s")
     code = server.stop()
     if code != 0:
         failed += 1
