@@ -59,7 +59,8 @@ static void read_request(ttt_choices *c, ttt_prompt *prompt, ttt_fields *f, cons
     c->n = c->best_of = ttt_field_integer(f, "n", 1, 1, TTT_CHOICES);
     if (f->refusal.status) return;
     ttt_template_stop(&server->chat, server, &p->options, p->stops, &f->refusal);
-    ttt_template_apply(&server->chat, server, ttt_field(f, "messages"), true, &prompt->ids, &f->refusal);
+    ttt_template_apply(&server->chat, server, ttt_field(f, "messages"), ttt_keep_position(&c->keep) == 0, &prompt->ids,
+                       &f->refusal);
 }
 
 void ttt_handle_chat(ttt_request *request)
@@ -67,8 +68,8 @@ void ttt_handle_chat(ttt_request *request)
     ttt_fields fields;
     ttt_prompt prompt = {0};
     ttt_fields_open(&fields, request);
-    ttt_choices *c = ttt_choices_new(&shape, &fields);
-    if (!fields.refusal.status) read_request(c, &prompt, &fields, ttt_request_server(request));
+    ttt_choices *c = ttt_choices_new(&shape, request, &fields);
+    if (c && !fields.refusal.status) read_request(c, &prompt, &fields, ttt_request_server(request));
     ttt_choices_begin(c, request, &fields, &prompt, 1);
     ttt_ids_deinit(&prompt.ids);
     ttt_fields_close(&fields);

@@ -136,7 +136,7 @@ def test_garbage_on_the_line(server):
                     b"GET / HTTP/1.1\r\n" + b"x: y\r\n" * 10000 + b"\r\n", b"POST /tokenize HTTP/1.1\r\nHost: x\r\n"
                     b"Content-Length: -5\r\n\r\n", b"GET /v1/models HTTP/9.9\r\n\r\n",
                     b"POST /tokenize HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\nZZZ\r\n"):
-        with socket.create_connection(("127.0.0.1", server.port), timeout=20) as sent:
+        with socket.create_connection(("127.0.0.1", server.port), timeout=1) as sent:
             try:
                 sent.sendall(garbage)
                 sent.shutdown(socket.SHUT_WR)
