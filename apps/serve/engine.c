@@ -1,11 +1,18 @@
 /* SPDX-License-Identifier: MIT */
 #include "engine.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "logprobs.h"
 #include "server.h"
+
+/* What the last text of a slot has read. */
+typedef struct last_text {
+    char owner[TTT_OWNER];
+    ttt_ids ids;
+} last_text;
 
 struct ttt_engine {
     ttt_server *server;
@@ -27,7 +34,8 @@ struct ttt_engine {
     int64_t number;
     bool nudged, stop, cancel;
     ttt_engine_counts counts;
-    ttt_slot *slots; /* [parallel]: what others may see */
+    ttt_slot *slots;  /* [parallel]: what others may see */
+    last_text *texts; /* [parallel] */
 };
 
 /* ---- the ends of jobs and works ---- */
@@ -302,6 +310,26 @@ static bool is_slow(ttt_job *job)
     return slow;
 }
 
+static bool append_ids(ttt_ids *to, const int32_t *ids, int64_t count)
+{
+    for (int64_t i = 0; i < count; i++)
+        if (ttt_ids_append(to, ids[i]) != TTT_OK) return false;
+    return true;
+}
+
+/* Where memory is short the slot knows nothing. */
+static void remember_text(ttt_engine *e, int64_t slot, const ttt_job *job)
+{
+    last_text *text = &e->texts[slot];
+    pthread_mutex_lock(&e->lock);
+    snprintf(text->owner, sizeof text->owner, "%s", ttt_request_owner(job->work->request));
+    text->ids.count = 0;
+    if (!append_ids(&text->ids, job->prompt.data, (int64_t)job->prompt.count) ||
+        !append_ids(&text->ids, job->ids.data, (int64_t)job->ids.count))
+        text->ids.count = 0;
+    pthread_mutex_unlock(&e->lock);
+}
+
 /* Jobs that have ended, are given up or wait for their client leave their slots. */
 static void clear_slots(ttt_engine *e)
 {
@@ -312,6 +340,7 @@ static void clear_slots(ttt_engine *e)
         const bool ends = job->done || atomic_load(&job->work->cancelled);
         if (!ends && !is_slow(job)) continue;
         e->jobs[slot] = NULL;
+        if (job->done) remember_text(e, slot, job);
         if (ends) {
             end_job(e, job);
         } else {
@@ -452,7 +481,8 @@ ttt_engine *ttt_engine_new(ttt_server *server, ttt_refusal *refusal)
     e->feeds = calloc(count, sizeof *e->feeds);
     e->fed = calloc(count, sizeof *e->fed);
     e->slots = calloc(count, sizeof *e->slots);
-    const bool memory = e->jobs && e->feeds && e->fed && e->slots;
+    e->texts = calloc(count, sizeof *e->texts);
+    const bool memory = e->jobs && e->feeds && e->fed && e->slots && e->texts;
     for (size_t slot = 0; memory && slot < count; slot++) e->slots[slot].work = -1;
     if (memory && ttt_context_new(&e->context, server->model, o->compute.threads) != TTT_OK)
         ttt_refuse(refusal, 503, NULL, "%s", ttt_error_detail());
@@ -478,6 +508,8 @@ void ttt_engine_free(ttt_engine *e)
     ttt_context_free(e->context);
     pthread_cond_destroy(&e->changed);
     pthread_mutex_destroy(&e->lock);
+    for (int64_t slot = 0; e->texts && slot < e->parallel; slot++) ttt_ids_deinit(&e->texts[slot].ids);
+    free(e->texts);
     free(e->jobs);
     free(e->feeds);
     free(e->fed);
@@ -540,4 +572,26 @@ void ttt_engine_slots(ttt_engine *e, ttt_slot *slots)
     pthread_mutex_lock(&e->lock);
     memcpy(slots, e->slots, (size_t)e->parallel * sizeof *slots);
     pthread_mutex_unlock(&e->lock);
+}
+
+bool ttt_engine_slot_ids(ttt_engine *e, int64_t slot, const char *owner, ttt_ids *ids)
+{
+    const last_text *text = &e->texts[slot];
+    pthread_mutex_lock(&e->lock);
+    const bool own = strcmp(text->owner, owner) == 0;
+    const bool done = append_ids(ids, text->ids.data, own ? (int64_t)text->ids.count : 0);
+    pthread_mutex_unlock(&e->lock);
+    return done;
+}
+
+bool ttt_engine_set_slot_ids(ttt_engine *e, int64_t slot, const char *owner, const int32_t *ids, int64_t count)
+{
+    last_text *text = &e->texts[slot];
+    pthread_mutex_lock(&e->lock);
+    snprintf(text->owner, sizeof text->owner, "%s", owner);
+    text->ids.count = 0;
+    const bool done = append_ids(&text->ids, ids, count);
+    if (!done) text->ids.count = 0;
+    pthread_mutex_unlock(&e->lock);
+    return done;
 }

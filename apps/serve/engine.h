@@ -52,4 +52,10 @@ void ttt_engine_cancel(ttt_engine *engine);
 void ttt_engine_count(ttt_engine *engine, ttt_engine_counts *counts);
 void ttt_engine_slots(ttt_engine *engine, ttt_slot *slots); /* [parallel] */
 
+/* What the last text of a slot has read, or was said to have, in `ids`; nothing if it was another owner's. False:
+ * memory was short. */
+bool ttt_engine_slot_ids(ttt_engine *engine, int64_t slot, const char *owner, ttt_ids *ids);
+/* Says so. */
+bool ttt_engine_set_slot_ids(ttt_engine *engine, int64_t slot, const char *owner, const int32_t *ids, int64_t count);
+
 #endif

@@ -11,6 +11,7 @@ void ttt_handle_health(ttt_request *request);
 void ttt_handle_models(ttt_request *request);
 void ttt_handle_metrics(ttt_request *request);
 void ttt_handle_slots(ttt_request *request);
+void ttt_handle_slot_action(ttt_request *request);
 
 void ttt_handle_completions(ttt_request *request);
 void ttt_handle_chat(ttt_request *request);

@@ -1,11 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
- * GET /health, /v1/models, /slots, /metrics: how the server is, and what it serves.
+ * GET /health, /v1/models: how the server is, and what it serves.
  */
-#include <inttypes.h>
-#include <stdlib.h>
-#include <string.h>
-
 #include "handlers.h"
 #include "server.h"
 
@@ -35,21 +31,4 @@ void ttt_handle_models(ttt_request *request)
                     json_pack("{s:s,s:[{s:s,s:s,s:I,s:s,s:o}]}", "object", "list", "data", "id", server->alias,
                               "object", "model", "created", (json_int_t)server->created, "owned_by", "ttt", "meta",
                               meta));
-}
-
-void ttt_handle_slots(ttt_request *request)
-{
-    const ttt_server *server = ttt_request_server(request);
-    const int64_t count = server->options->parallel;
-    ttt_slot *slots = calloc((size_t)count, sizeof *slots);
-    if (slots) ttt_engine_slots(server->engine, slots);
-    json_t *list = slots ? json_array() : NULL;
-    for (int64_t i = 0; list && i < count; i++)
-        json_array_append_new(list,
-                              json_pack("{s:I,s:I,s:b,s:I,s:I,s:I}", "id", (json_int_t)i, "id_task",
-                                        (json_int_t)slots[i].work, "is_processing", slots[i].busy, "n_prompt_tokens",
-                                        (json_int_t)slots[i].prompt, "n_prompt_tokens_processed",
-                                        (json_int_t)slots[i].read, "n_decoded", (json_int_t)slots[i].written));
-    free(slots);
-    ttt_answer_json(request, 200, list);
 }

@@ -13,6 +13,7 @@ static const ttt_route routes[] = {
     {"GET", "/v1/models", TTT_ROUTE_DIRECT, ttt_handle_models},
     {"GET", "/metrics", TTT_ROUTE_DIRECT, ttt_handle_metrics},
     {"GET", "/slots", TTT_ROUTE_DIRECT, ttt_handle_slots},
+    {"POST", "/slots/{}", 0, ttt_handle_slot_action},
     {"POST", "/v1/completions", 0, ttt_handle_completions},
     {"GET", "/v1/states", 0, ttt_handle_states},
     {"GET", "/v1/states/{}", 0, ttt_handle_state_get},

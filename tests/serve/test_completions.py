@@ -210,4 +210,24 @@ def test_biases_and_penalties(server):
         assert len(set(server.complete("x", max_tokens=40, **{name: 2})["choices"][0]["text"])) > len(set(plain)), name
 
 
+def test_a_slot_is_kept_and_had_again(server):
+    server.complete("a slot that was", max_tokens=5)
+    number = server.get("/slots").json
+    slot = max(range(64), key=lambda i: number[i]["id_task"])
+    saved = server.post(f"/slots/{slot}?action=save", {"filename": "kept"}).json
+    assert saved["n_saved"] == len("a slot that was") + 5 and saved["n_written"] > 0 and saved["id_slot"] == slot
+    erased = server.post(f"/slots/{slot}?action=erase", "").json
+    assert erased == {"id_slot": slot, "n_erased": saved["n_saved"]}
+    assert server.post(f"/slots/{slot}?action=save", {"filename": "kept"}).status == 400
+    restored = server.post(f"/slots/{slot}?action=restore", {"filename": "kept"}).json
+    assert restored["n_restored"] == saved["n_saved"] and restored["n_read"] == saved["n_written"]
+    assert server.post(f"/slots/{slot}?action=save", {"filename": "again"}).json["n_saved"] == saved["n_saved"]
+    for path, body, status in ((f"/slots/{slot}?action=restore", {"filename": "never"}, 404), ("/slots/0?action=x", {}, 400),
+                               ("/slots/64?action=erase", "", 404), ("/slots/x?action=erase", "", 404), ("/slots/0", {}, 400),
+                               ("/slots/0?action=save", {"filename": "../x"}, 400), ("/slots/0?action=save", {}, 400),
+                               ("/slots/0?action=save", {"filename": 5}, 400)):
+        answer = server.post(path, body)
+        assert answer.status == status and "message" in answer.error, (path, answer.status, answer.body)
+
+
 run_tests(globals())
