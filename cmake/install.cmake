@@ -8,6 +8,8 @@ install(TARGETS ttt ttt_shared ttt_static
   ARCHIVE DESTINATION ${CMAKE_INSTALL_LIBDIR})
 install(DIRECTORY include/ttt DESTINATION ${CMAKE_INSTALL_INCLUDEDIR})
 install(FILES doc/ttt.1 DESTINATION ${CMAKE_INSTALL_MANDIR}/man1)
+configure_file(packaging/ttt.service.in ttt.service @ONLY)
+install(FILES ${PROJECT_BINARY_DIR}/ttt.service DESTINATION lib/systemd/system)
 install(FILES doc/ttt.bash DESTINATION ${CMAKE_INSTALL_DATADIR}/bash-completion/completions RENAME ttt)
 
 install(CODE "

@@ -41,9 +41,12 @@ expect "CMake, shared" "$("$work/cmake/shared")"
 expect "CMake, static" "$("$work/cmake/static")"
 
 "$work/prefix/bin/ttt" --version | grep -q '^ttt [0-9]' || { echo "the installed program does not start"; exit 1; }
-for file in share/man/man1/ttt.1 share/bash-completion/completions/ttt; do
+for file in share/man/man1/ttt.1 lib/systemd/system/ttt.service share/bash-completion/completions/ttt; do
     [ -s "$work/prefix/$file" ] || { echo "$file is not installed"; exit 1; }
 done
+unit=$work/prefix/lib/systemd/system/ttt.service
+if grep -q '@' "$unit" && ! grep -q '@system-service' "$unit"; then echo "a name in $unit was not filled in"; exit 1; fi
+grep -q '^ExecStart=.*/bin/ttt serve ' "$unit" || { echo "$unit does not start the server"; exit 1; }
 soname=$(objdump -p "$lib/libttt.so" | awk '$1 == "SONAME" { print $2 }')
 version=$("$work/prefix/bin/ttt" --version | sed -n 's/^ttt \([0-9]*\.[0-9]*\).*/\1/p')
 case $version in 0.*) ;; *) version=${version%%.*} ;; esac
