@@ -73,7 +73,7 @@ static void check_body(ttt_request *request)
         ttt_params_read(&params, &fields, &server, "max_tokens", 16);
         ttt_template_apply(&server.chat, &server, ttt_field(&fields, "messages"), true, &ids, &fields.refusal);
         fields.refusal = (ttt_refusal){0};
-        ttt_prompts_read(&prompts, &server, &fields, true);
+        ttt_prompts_read(&prompts, &server, &fields, true, true);
     }
     for (int64_t i = 0; i < prompts.count; i++) check_ids(&prompts.list[i].ids);
     check_ids(&ids);
