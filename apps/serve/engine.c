@@ -283,7 +283,8 @@ static ttt_status note_news(ttt_job *job, int32_t id)
     ttt_session_text(job->session, &text, &size);
     ttt_bytes_add(&job->text, text, size);
     job->stats = *ttt_session_stats(job->session);
-    if (job->text.failed || job->logprobs.failed) return TTT_ERR_MEMORY;
+    if (job->text.failed || job->logprobs.failed)
+        ttt_refuse(&job->work->refusal, 503, NULL, "the server is out of memory");
     return id >= 0 ? ttt_ids_append(&job->ids, id) : TTT_OK;
 }
 
@@ -294,9 +295,10 @@ static void take(ttt_job *job)
     ttt_status status = ttt_session_took(job->session, &id);
     pthread_mutex_lock(&work->lock);
     if (status == TTT_OK) status = note_news(job, id);
-    const bool news = ttt_job_pending(job) > 0;
+    const bool news = ttt_job_pending(job) > 0, short_of_memory = work->refusal.status != 0;
     pthread_mutex_unlock(&work->lock);
     if (status != TTT_OK) fail_work(work, status);
+    if (short_of_memory) atomic_store(&work->cancelled, true);
     job->done = id < 0 && job->stats.finish != TTT_FINISH_NONE;
     if (!job->done && work->stream && news) ttt_request_wake(work->request);
 }

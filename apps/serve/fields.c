@@ -2,13 +2,7 @@
 #include "fields.h"
 
 #include <inttypes.h>
-#include <pthread.h>
 #include <string.h>
-
-enum { LARGE = 1 << 20 }; /* bytes of a body above which only one is parsed at a time */
-
-/* A body of small numbers takes 20 times its size when parsed. */
-static pthread_mutex_t large_bodies = PTHREAD_MUTEX_INITIALIZER;
 
 void ttt_fields_open(ttt_fields *f, ttt_request *request)
 {
@@ -16,8 +10,6 @@ void ttt_fields_open(ttt_fields *f, ttt_request *request)
     json_error_t error;
     const char *body = ttt_request_body(request, &size);
     *f = (ttt_fields){0};
-    f->large = size > LARGE;
-    if (f->large) pthread_mutex_lock(&large_bodies);
     f->root = json_loadb(body, size, JSON_REJECT_DUPLICATES, &error);
     if (!f->root && json_error_code(&error) == json_error_out_of_memory)
         ttt_refuse(&f->refusal, 503, NULL, "the server is out of memory");
@@ -32,8 +24,6 @@ void ttt_fields_close(ttt_fields *f)
 {
     json_decref(f->root);
     f->root = NULL;
-    if (f->large) pthread_mutex_unlock(&large_bodies);
-    f->large = false;
 }
 
 bool ttt_fields_failed(const ttt_fields *f, ttt_request *request)

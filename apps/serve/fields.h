@@ -15,7 +15,6 @@
 
 typedef struct ttt_fields {
     json_t *root; /* an object */
-    bool large;   /* it holds back other large ones until it is closed */
     ttt_refusal refusal;
 } ttt_fields;
 

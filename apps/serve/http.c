@@ -347,10 +347,10 @@ ttt_http *ttt_http_new(ttt_server *server, int *port, ttt_refusal *refusal)
     const ttt_serve_options *o = server->options;
     ttt_http *http = calloc(1, sizeof *http);
     if (http) {
-        *http = (ttt_http){.server = server, .workers = ttt_workers_new(WORKERS)};
+        *http = (ttt_http){.server = server, .workers = ttt_workers_new(WORKERS), .large = ttt_workers_new(1)};
         pthread_mutex_init(&http->lock, NULL);
     }
-    const int fd = http && http->workers ? open_socket(o->host, port, refusal) : -1;
+    const int fd = http && http->workers && http->large ? open_socket(o->host, port, refusal) : -1;
     if (fd >= 0)
         http->daemon = MHD_start_daemon(MHD_USE_EPOLL_INTERNAL_THREAD | MHD_ALLOW_SUSPEND_RESUME, 0, NULL, NULL,
                                         on_access, http, MHD_OPTION_LISTEN_SOCKET, fd, MHD_OPTION_THREAD_POOL_SIZE,
@@ -386,9 +386,12 @@ static void let_go(ttt_http *http)
 void ttt_http_free(ttt_http *http)
 {
     if (!http) return;
-    ttt_workers_free(http->workers);
+    if (http->large) ttt_workers_stop(http->large);
+    if (http->workers) ttt_workers_stop(http->workers);
     if (http->daemon) let_go(http);
     if (http->daemon) MHD_stop_daemon(http->daemon);
+    ttt_workers_free(http->large);
+    ttt_workers_free(http->workers);
     pthread_mutex_destroy(&http->lock);
     free(http);
 }

@@ -13,7 +13,10 @@
 #include "server.h"
 #include "work.h"
 
-enum { BLOCK = 16 << 10 }; /* bytes of a stream that are sent at a time */
+enum {
+    BLOCK = 16 << 10, /* bytes of a stream that are sent at a time */
+    LARGE = 1 << 20   /* bytes of a body that takes long to read; of small numbers it takes 20 times its size then */
+};
 
 ttt_server *ttt_request_server(const ttt_request *r) { return r->http->server; }
 const char *ttt_request_owner(const ttt_request *r) { return r->owner; }
@@ -79,7 +82,8 @@ void ttt_request_later(ttt_request *r, void (*run)(ttt_request *request), bool s
 {
     ttt_request_hold(r);
     r->run = run;
-    ttt_workers_add(r->http->workers, r, soon);
+    const bool large = r->body.size > LARGE && run == r->route->handle;
+    ttt_workers_add(large ? r->http->large : r->http->workers, r, soon);
 }
 
 void ttt_request_again(ttt_request *r) { ttt_request_later(r, r->route->handle, true); }

@@ -23,7 +23,7 @@ typedef struct ttt_workers ttt_workers;
 struct ttt_http {
     ttt_server *server;
     struct MHD_Daemon *daemon;
-    ttt_workers *workers;
+    ttt_workers *workers, *large; /* for all requests; for what is done with large bodies, one at a time */
     pthread_mutex_t lock;
     ttt_request *first; /* all requests whose connection is not done with them; under the lock */
     size_t count;
@@ -71,8 +71,10 @@ enum MHD_Result ttt_request_queue_answer(ttt_request *request);
 /* ---- workers.c ---- */
 
 ttt_workers *ttt_workers_new(int threads); /* NULL: no memory, or no threads */
+/* Takes over a hold of the request. */
 void ttt_workers_add(ttt_workers *workers, ttt_request *request, bool front);
-void ttt_workers_free(ttt_workers *workers); /* once all that waits there was run; NULL is allowed */
+void ttt_workers_stop(ttt_workers *workers); /* once all that waits there was run; what is added later is not */
+void ttt_workers_free(ttt_workers *workers); /* of stopped ones; NULL is allowed */
 
 /* ---- auth.c ---- */
 

@@ -44,7 +44,10 @@ static void *work(void *argument)
 void ttt_workers_add(ttt_workers *workers, ttt_request *request, bool front)
 {
     pthread_mutex_lock(&workers->lock);
-    if (front || !workers->first) {
+    const bool late = workers->stop;
+    if (late) {
+        /* nobody would run it */
+    } else if (front || !workers->first) {
         request->queued = workers->first;
         workers->first = request;
         if (!workers->last) workers->last = request;
@@ -54,6 +57,7 @@ void ttt_workers_add(ttt_workers *workers, ttt_request *request, bool front)
     }
     pthread_cond_signal(&workers->filled);
     pthread_mutex_unlock(&workers->lock);
+    if (late) ttt_request_release(request);
 }
 
 ttt_workers *ttt_workers_new(int threads)
@@ -65,18 +69,24 @@ ttt_workers *ttt_workers_new(int threads)
     while (workers->count < threads && pthread_create(&workers->threads[workers->count], NULL, work, workers) == 0)
         workers->count++;
     if (workers->count == threads) return workers;
+    ttt_workers_stop(workers);
     ttt_workers_free(workers);
     return NULL;
 }
 
-void ttt_workers_free(ttt_workers *workers)
+void ttt_workers_stop(ttt_workers *workers)
 {
-    if (!workers) return;
     pthread_mutex_lock(&workers->lock);
     workers->stop = true;
     pthread_cond_broadcast(&workers->filled);
     pthread_mutex_unlock(&workers->lock);
     for (int i = 0; i < workers->count; i++) pthread_join(workers->threads[i], NULL);
+    workers->count = 0;
+}
+
+void ttt_workers_free(ttt_workers *workers)
+{
+    if (!workers) return;
     pthread_cond_destroy(&workers->filled);
     pthread_mutex_destroy(&workers->lock);
     free(workers);

@@ -150,6 +150,13 @@ def test_works_take_turns(server):
     assert done == ["one", "many"]
 
 
+def test_large_bodies_hold_up_nobody(server):
+    """They are read one after another, beside all else."""
+    def count(size):
+        return len(server.post("/tokenize", {"content": "a" * size}).json["tokens"])
+    assert together(8, lambda i: count(1200000 if i % 2 else 100)) == [100, 1200000] * 4
+
+
 def test_connections_that_do_nothing(server):
     """Open ones, half a head, half a body: they cost a file each, and hold up nobody."""
     heads = (b"", b"POST /v1/comp", b"POST /v1/completions HTTP/1.1\r\nHost: x\r\nContent-Length: 100\r\n\r\n{\"prompt\"")
