@@ -1,42 +1,11 @@
 /* SPDX-License-Identifier: MIT */
-#include "engine.h"
+#include "engine_inside.h"
 
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "logprobs.h"
 #include "server.h"
-
-/* What the last text of a slot has read. */
-typedef struct last_text {
-    char owner[TTT_OWNER];
-    ttt_ids ids;
-} last_text;
-
-struct ttt_engine {
-    ttt_server *server;
-    ttt_context *context;
-    int64_t parallel, slice;
-    pthread_t thread;
-
-    /* The thread's own. */
-    ttt_job **jobs;  /* [parallel] by slot; NULL: the slot is free */
-    ttt_feed *feeds; /* [parallel] of a step, and whose they are */
-    ttt_job **fed;
-    ttt_job *paused; /* by job->next */
-    int64_t turn;    /* counts steps: whose turn it is to read first */
-
-    pthread_mutex_t lock; /* of all below */
-    pthread_cond_t changed;
-    ttt_work *first, *last; /* the queue: works of which some job has not begun */
-    int64_t waiting, limit; /* works in it, at most */
-    int64_t number;
-    bool nudged, stop, cancel;
-    ttt_engine_counts counts;
-    ttt_slot *slots;  /* [parallel]: what others may see */
-    last_text *texts; /* [parallel] */
-};
 
 /* ---- the ends of jobs and works ---- */
 
@@ -312,26 +281,6 @@ static bool is_slow(ttt_job *job)
     return slow;
 }
 
-static bool append_ids(ttt_ids *to, const int32_t *ids, int64_t count)
-{
-    for (int64_t i = 0; i < count; i++)
-        if (ttt_ids_append(to, ids[i]) != TTT_OK) return false;
-    return true;
-}
-
-/* Where memory is short the slot knows nothing. */
-static void remember_text(ttt_engine *e, int64_t slot, const ttt_job *job)
-{
-    last_text *text = &e->texts[slot];
-    pthread_mutex_lock(&e->lock);
-    snprintf(text->owner, sizeof text->owner, "%s", ttt_request_owner(job->work->request));
-    text->ids.count = 0;
-    if (!append_ids(&text->ids, job->prompt.data, (int64_t)job->prompt.count) ||
-        !append_ids(&text->ids, job->ids.data, (int64_t)job->ids.count))
-        text->ids.count = 0;
-    pthread_mutex_unlock(&e->lock);
-}
-
 /* Jobs that have ended, are given up or wait for their client leave their slots. */
 static void clear_slots(ttt_engine *e)
 {
@@ -342,7 +291,7 @@ static void clear_slots(ttt_engine *e)
         const bool ends = job->done || atomic_load(&job->work->cancelled);
         if (!ends && !is_slow(job)) continue;
         e->jobs[slot] = NULL;
-        if (job->done) remember_text(e, slot, job);
+        if (job->done) ttt_engine_remember(e, slot, job);
         if (ends) {
             end_job(e, job);
         } else {
@@ -567,33 +516,4 @@ void ttt_engine_count(ttt_engine *e, ttt_engine_counts *counts)
     *counts = e->counts;
     counts->waiting = e->waiting;
     pthread_mutex_unlock(&e->lock);
-}
-
-void ttt_engine_slots(ttt_engine *e, ttt_slot *slots)
-{
-    pthread_mutex_lock(&e->lock);
-    memcpy(slots, e->slots, (size_t)e->parallel * sizeof *slots);
-    pthread_mutex_unlock(&e->lock);
-}
-
-bool ttt_engine_slot_ids(ttt_engine *e, int64_t slot, const char *owner, ttt_ids *ids)
-{
-    const last_text *text = &e->texts[slot];
-    pthread_mutex_lock(&e->lock);
-    const bool own = strcmp(text->owner, owner) == 0;
-    const bool done = append_ids(ids, text->ids.data, own ? (int64_t)text->ids.count : 0);
-    pthread_mutex_unlock(&e->lock);
-    return done;
-}
-
-bool ttt_engine_set_slot_ids(ttt_engine *e, int64_t slot, const char *owner, const int32_t *ids, int64_t count)
-{
-    last_text *text = &e->texts[slot];
-    pthread_mutex_lock(&e->lock);
-    snprintf(text->owner, sizeof text->owner, "%s", owner);
-    text->ids.count = 0;
-    const bool done = append_ids(&text->ids, ids, count);
-    if (!done) text->ids.count = 0;
-    pthread_mutex_unlock(&e->lock);
-    return done;
 }
