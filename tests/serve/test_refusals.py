@@ -73,7 +73,7 @@ def test_keys(server):
         for path in ("/v1/models", "/metrics", "/slots", "/nothing/here"):
             answer = server.get(path, headers={"Authorization": value} if value is not None else {})
             assert answer.status == 401 and answer.error["type"] == "authentication_error", (value, path)
-            assert answer.headers["WWW-Authenticate"] == "Bearer"
+            assert "Bearer" in answer.headers.get_all("WWW-Authenticate")
         answer = server.post("/v1/completions", {"prompt": "a"}, headers={"Authorization": value or ""})
         assert answer.status == 401
     for path in ("/health", "/v1/health"):
