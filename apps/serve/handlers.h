@@ -16,6 +16,10 @@ void ttt_handle_slot_action(ttt_request *request);
 void ttt_handle_completions(ttt_request *request);
 void ttt_handle_chat(ttt_request *request);
 
+void ttt_handle_response(ttt_request *request);
+void ttt_handle_response_get(ttt_request *request);
+void ttt_handle_response_delete(ttt_request *request);
+
 void ttt_handle_states(ttt_request *request);
 void ttt_handle_state_get(ttt_request *request);
 void ttt_handle_state_tokens(ttt_request *request);

@@ -58,8 +58,8 @@ static bool put_before(ttt_job *job, const int32_t *ids, int64_t count)
     return done;
 }
 
-/* A session: its last token is read again where there is nothing new to read, for what comes next follows from it. */
-static void begin_session(ttt_keep *keep, ttt_job *job, ttt_refusal *refusal)
+/* Behind a state: its last token is read again where there is nothing new to read, for what comes next follows from it. */
+static void go_on(ttt_keep *keep, ttt_job *job, ttt_refusal *refusal)
 {
     int64_t count, again_count;
     const int32_t *again, *tokens = ttt_state_tokens(keep->state, &count);
@@ -93,8 +93,8 @@ static void begin_anew(ttt_job *job, ttt_refusal *refusal)
 
 void ttt_keep_begin(ttt_keep *keep, ttt_job *job, ttt_refusal *refusal)
 {
-    if (keep->claim)
-        begin_session(keep, job, refusal);
+    if (keep->state)
+        go_on(keep, job, refusal);
     else if (keep->cache)
         begin_anew(job, refusal);
     if (job->state)

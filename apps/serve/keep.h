@@ -12,7 +12,7 @@
 
 typedef struct ttt_keep {
     ttt_claim *claim; /* NULL: no session */
-    ttt_state *state; /* the claim's: what the text goes on behind */
+    ttt_state *state; /* what the text goes on behind: the session's, or that of a response; NULL: nothing */
     bool cache;       /* what was read before is used, and what is read is kept for others */
 } ttt_keep;
 

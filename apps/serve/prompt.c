@@ -49,6 +49,24 @@ bool ttt_ids_copy(ttt_ids *to, const ttt_ids *from)
     return true;
 }
 
+bool ttt_text_of(const ttt_tokenizer *tokenizer, const int32_t *ids, int64_t from, int64_t count, ttt_text *text,
+                 size_t *ends)
+{
+    enum { BEFORE = 8 }; /* ids, in which a character begun before `from` begins */
+    ttt_detokenizer *detokenizer;
+    ttt_text before = {0};
+    ttt_status status = ttt_detokenizer_new(&detokenizer, tokenizer, false);
+    if (status != TTT_OK) return false;
+    for (int64_t i = from > BEFORE ? from - BEFORE : 0; status == TTT_OK && i < count; i++) {
+        status = ttt_detokenizer_push(detokenizer, ids[i], i < from ? &before : text);
+        if (status == TTT_OK && i == count - 1 && i >= from) status = ttt_detokenizer_finish(detokenizer, text);
+        if (ends && i >= from) ends[i - from] = text->size;
+    }
+    ttt_detokenizer_free(detokenizer);
+    ttt_text_deinit(&before);
+    return status == TTT_OK;
+}
+
 /* The text of a prompt for its answer. */
 static void read_text(ttt_prompt *prompt, const ttt_server *server, const json_t *given, ttt_refusal *refusal)
 {

@@ -29,6 +29,11 @@ void ttt_ids_read(const ttt_server *server, const json_t *array, ttt_ids *ids, c
 /* Appends `from` to `to`; false: memory was short. */
 bool ttt_ids_copy(ttt_ids *to, const ttt_ids *from);
 
+/* Appends the text of ids [from, count), as it stands behind those before; false: memory was short. `ends`, unless
+ * NULL, is [count - from]: the size of `text` behind each id; one inside a character adds nothing. */
+bool ttt_text_of(const ttt_tokenizer *tokenizer, const int32_t *ids, int64_t from, int64_t count, ttt_text *text,
+                 size_t *ends);
+
 /* The member `prompt`: a string, an array of ids, or an array of these. With `echo` their texts too: as they were
  * given, or that of the ids. `begins`: each begins a text; else it goes on with one, and may be empty. Free them
  * whatever comes of it. */

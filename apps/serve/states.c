@@ -10,9 +10,10 @@
 #include "fields.h"
 #include "handlers.h"
 #include "keep.h"
+#include "prompt.h"
 #include "server.h"
 
-enum { LISTED = 100, MOST_LISTED = 10000, CONTEXT = 8 };
+enum { LISTED = 100, MOST_LISTED = 10000 };
 
 static ttt_store *store_of(const ttt_request *request) { return ttt_request_server(request)->store; }
 
@@ -130,22 +131,16 @@ void ttt_handle_state_get(ttt_request *request)
     ttt_answer_bytes(request, 200, "application/octet-stream", bytes, size);
 }
 
-/* The texts of ids [from, count), each what becomes certain with it; one that begins inside a character has none. */
+/* The texts of ids [from, count), each what becomes certain with it. NULL: memory was short. */
 static json_t *pieces_of(const ttt_tokenizer *tokenizer, const int32_t *ids, int64_t from, int64_t count)
 {
-    ttt_detokenizer *detokenizer;
     ttt_text text = {0};
-    json_t *pieces = json_array();
-    if (ttt_detokenizer_new(&detokenizer, tokenizer, false) != TTT_OK) return pieces;
-    for (int64_t i = from > CONTEXT ? from - CONTEXT : 0; i < count; i++) {
-        const size_t before = text.size;
-        if (ttt_detokenizer_push(detokenizer, ids[i], &text) != TTT_OK) break;
-        if (i == count - 1 && ttt_detokenizer_finish(detokenizer, &text) != TTT_OK) break;
-        json_t *piece = i < from ? NULL : json_stringn(text.data + before, text.size - before);
-        if (i >= from) json_array_append_new(pieces, piece ? piece : json_string("\xef\xbf\xbd"));
-    }
-    ttt_detokenizer_free(detokenizer);
+    size_t *ends = calloc((size_t)(count - from) + 1, sizeof *ends), begin = 0;
+    json_t *pieces = ends && ttt_text_of(tokenizer, ids, from, count, &text, ends) ? json_array() : NULL;
+    for (int64_t i = 0; pieces && i < count - from; begin = ends[i++])
+        json_array_append_new(pieces, ttt_json_text(text.data ? text.data + begin : "", ends[i] - begin));
     ttt_text_deinit(&text);
+    free(ends);
     return pieces;
 }
 

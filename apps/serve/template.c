@@ -295,6 +295,38 @@ void ttt_template_apply(const ttt_template *t, const ttt_server *server, const j
     free(s.runs);
 }
 
+/* Drops `text` from the beginning of a script, if it begins so. */
+static void drop(script *s, const char *text)
+{
+    const char *rest = text;
+    for (size_t i = 0; i < s->count && *rest; i++) {
+        const size_t size = strlen(rest) < s->runs[i].size ? strlen(rest) : s->runs[i].size;
+        if (memcmp(rest, s->runs[i].text, size) != 0) return;
+        rest += size;
+    }
+    if (*rest) return;
+    size_t left = strlen(text);
+    for (size_t i = 0; left > 0; i++) {
+        const size_t size = left < s->runs[i].size ? left : s->runs[i].size;
+        s->runs[i].text += size;
+        s->runs[i].size -= size;
+        left -= size;
+    }
+}
+
+void ttt_template_go_on(const ttt_template *t, const ttt_server *server, const char *tail, const json_t *messages,
+                        ttt_ids *ids, ttt_refusal *refusal)
+{
+    static const char said[] = "{content}";
+    script s = {.refusal = refusal};
+    const char *end = strstr(t->assistant, said) + sizeof said - 1;
+    add_run(&s, end, strlen(end), false);
+    write_script(&s, t, messages);
+    if (!refusal->status) drop(&s, tail);
+    if (!refusal->status) encode_script(&s, server, ids);
+    free(s.runs);
+}
+
 /* ---- the end of an answer ---- */
 
 void ttt_template_stop(const ttt_template *t, const ttt_server *server, ttt_generate_options *o, char **strings,

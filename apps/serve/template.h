@@ -30,6 +30,11 @@ void ttt_template_close(ttt_template *template);
 void ttt_template_apply(const ttt_template *template, const ttt_server *server, const json_t *messages, bool begins,
                         ttt_ids *ids, ttt_refusal *refusal);
 
+/* The same for messages that follow an answer of which the state has read all, and `tail` behind what was shown of it:
+ * how it ended, such as a stop, which is not read twice. */
+void ttt_template_go_on(const ttt_template *template, const ttt_server *server, const char *tail,
+                        const json_t *messages, ttt_ids *ids, ttt_refusal *refusal);
+
 /* The template's stops, beside those that are there: as ids where they are special tokens, else as strings. The array
  * of strings has room for TTT_TEMPLATE_STOPS more. */
 void ttt_template_stop(const ttt_template *template, const ttt_server *server, ttt_generate_options *options,

@@ -6,7 +6,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from serving import run_tests
+from serving import run_tests, scratch
 
 if not shutil.which("curl"):
     print("skipped: apt-get install curl")
@@ -21,7 +21,7 @@ def test_the_walk(server):
     for block in blocks:
         script = "set -e\ncurl() { command curl -sS --fail-with-body --max-time 60 \"$@\"; echo; }\n" + block
         result = subprocess.run(["bash", "-c", script.replace("127.0.0.1:8080", f"127.0.0.1:{server.port}")],
-                                capture_output=True, text=True)
+                                capture_output=True, text=True, cwd=scratch())
         assert result.returncode == 0, block + result.stdout + result.stderr
 
 
