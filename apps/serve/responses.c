@@ -294,7 +294,7 @@ static char *read_previous(response *r, ttt_request *request, ttt_fields *f)
     char *note = ttt_store_note(server->store, owner, id, &f->refusal);
     if (note) r->keep.state = ttt_store_copy(server->store, owner, TTT_KEPT_RESPONSE, id, &f->refusal);
     snprintf(r->previous, sizeof r->previous, "%s", id);
-    json_t *value = note ? json_loads(note, 0, NULL) : NULL;
+    json_t *value = note ? json_loads(note, JSON_ALLOW_NUL, NULL) : NULL;
     char *tail = strdup(
         json_string_value(json_object_get(value, "tail")) ? json_string_value(json_object_get(value, "tail")) : "");
     json_decref(value);
@@ -376,7 +376,7 @@ void ttt_handle_response_get(ttt_request *request)
     char *note = known_id(id, &refusal)
                      ? ttt_store_note(ttt_request_server(request)->store, ttt_request_owner(request), id, &refusal)
                      : NULL;
-    json_t *value = note ? json_loads(note, 0, NULL) : NULL;
+    json_t *value = note ? json_loads(note, JSON_ALLOW_NUL, NULL) : NULL;
     free(note);
     if (refusal.status)
         ttt_answer_refusal(request, &refusal);

@@ -127,6 +127,14 @@ def test_what_is_not_stored_is_nowhere(server):
     assert respond(server, "A secret of its own.", store=False).json["usage"]["input_tokens_details"]["cached_tokens"] < 17
 
 
+def test_any_character_is_kept(server):
+    for id, text in ((1, "\0"), (11, "\n"), (35, '"'), (93, "\\"), (256, "\ufffd"), (0x7f + 1, "\x7f")):
+        r = respond(server, "x", logit_bias={str(id): 100}, max_output_tokens=4).json
+        assert text_of(r) == 4 * text, (id, text_of(r))
+        assert server.get("/v1/responses/" + r["id"]).json == r
+        assert respond(server, "y", previous_response_id=r["id"]).status == 200
+
+
 def test_deleting(server):
     first = respond(server, "Tell me.").json
     second = respond(server, "More.", previous_response_id=first["id"]).json

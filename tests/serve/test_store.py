@@ -14,7 +14,7 @@ import traceback
 from serving import SCRATCH, TTT, Server, begin, make_model, scratch
 
 TEXT = "In the beginning was the word, and the word was with the people who read it. "
-KILLS = int(os.environ.get("TTT_KILLS", "6"))
+KILLS = 100 if os.environ.get("TTT_TEST_LONG") else 6
 MODEL = None
 
 
@@ -220,7 +220,7 @@ def test_keys():
 
 def test_kill_at_any_moment():
     """Every answer that came is there after the restart, and nothing that is there is half."""
-    known, fault = {}, []
+    known, answered, fault = {}, {}, []
     for round_ in range(KILLS):
         server = serve("kill")
         for name, position in known.items():
@@ -231,6 +231,13 @@ def test_kill_at_any_moment():
         for name in names(server):
             assert server.get(f"/v1/states/{name}").status == 200
             known.setdefault(name, server.get(f"/v1/states/{name}/tokens").json["position"])
+        for id, response in answered.items():
+            got = server.get("/v1/responses/" + id)
+            assert got.status == 200 and got.json == response, (round_, got.body, response)
+        for id in list(answered)[-3:]:
+            body = {"input": "more", "previous_response_id": id, "max_output_tokens": 1, "store": False}
+            usage = server.post("/v1/responses", body).json["usage"]
+            assert usage["input_tokens_details"]["cached_tokens"] == answered[id]["usage"]["total_tokens"]
         end = threading.Event()
 
         def load(i):
@@ -240,6 +247,9 @@ def test_kill_at_any_moment():
                 try:
                     if write(server, name, "words").status == 200:
                         known[name] = known.get(name, 0) + 8
+                    answer = server.post("/v1/responses", {"input": name, "max_output_tokens": 2})
+                    if answer.status == 200:
+                        answered[answer.json["id"]] = answer.json
                 except (OSError, ValueError, http_errors):
                     if not end.is_set():
                         fault.append(traceback.format_exc())
@@ -254,10 +264,10 @@ def test_kill_at_any_moment():
         assert server.stop(signal.SIGKILL) == -signal.SIGKILL
         for thread in threads:
             thread.join()
-    assert not fault and len(known) > 3, fault
+    assert not fault and len(known) > 3 and len(answered) > 3, fault
     server = serve("kill")
     assert server.stop() == 0
-    assert not glob.glob(scratch("kill/everyone/.new*"))
+    assert not glob.glob(scratch("kill/everyone/**/.new*"), recursive=True)
 
 
 import http.client  # noqa: E402
