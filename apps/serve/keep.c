@@ -58,7 +58,8 @@ static bool put_before(ttt_job *job, const int32_t *ids, int64_t count)
     return done;
 }
 
-/* Behind a state: its last token is read again where there is nothing new to read, for what comes next follows from it. */
+/* Behind a state: its last token is read again where there is nothing new to read, for what comes next follows from it.
+ */
 static void go_on(ttt_keep *keep, ttt_job *job, ttt_refusal *refusal)
 {
     int64_t count, again_count;
