@@ -130,7 +130,7 @@ static void find_route(ttt_request *r)
 static void answer_preflight(ttt_request *r)
 {
     ttt_answer_header(r, "Access-Control-Allow-Methods", "GET, POST, PUT, DELETE, HEAD, OPTIONS");
-    ttt_answer_header(r, "Access-Control-Allow-Headers", "Authorization, Content-Type, If-Match");
+    ttt_answer_header(r, "Access-Control-Allow-Headers", "Authorization, Content-Type, If-Match, If-None-Match");
     ttt_answer_header(r, "Access-Control-Max-Age", "600");
     ttt_answer_bytes(r, 204, "text/plain", NULL, 0);
 }
@@ -140,8 +140,6 @@ static void look_at_head(ttt_request *r)
     const ttt_server *server = r->http->server;
     const int phase = atomic_load(&server->phase);
     r->limit = server->options->max_body;
-    if (r->route && r->route->flags & TTT_ROUTE_STATE && r->limit < server->options->state_memory)
-        r->limit = server->options->state_memory;
     if (!ttt_auth_origin(server, ttt_request_header(r, "Origin"), ttt_request_header(r, "Host"))) {
         ttt_refuse(&r->refusal, 403, NULL,
                    "pages of this origin may not call this server: start it with --cors ORIGIN");
@@ -152,6 +150,8 @@ static void look_at_head(ttt_request *r)
         return;
     }
     find_route(r);
+    if (r->route && r->route->flags & TTT_ROUTE_STATE && r->limit < server->options->state_memory)
+        r->limit = server->options->state_memory;
     const bool open = r->route && r->route->flags & TTT_ROUTE_OPEN;
     if (!open && !ttt_auth_check(server, ttt_request_header(r, "Authorization"), r->owner)) {
         r->refusal = (ttt_refusal){0};
@@ -180,9 +180,10 @@ static enum MHD_Result begin(ttt_request *r)
 static enum MHD_Result collect(ttt_request *r, const char *data, size_t size)
 {
     ttt_http *http = r->http;
+    const size_t several = BODIES * http->server->options->max_body, room = several > r->limit ? several : r->limit;
     if (!r->refusal.status && size > r->limit - r->body.size)
         ttt_refuse(&r->refusal, 413, NULL, "the body has more than the %zu bytes that are taken", r->limit);
-    if (!r->refusal.status && atomic_load(&http->body_bytes) + size > BODIES * http->server->options->max_body)
+    if (!r->refusal.status && atomic_load(&http->body_bytes) + size > room)
         ttt_refuse(&r->refusal, 503, NULL, "the server holds too many large requests at this time");
     if (r->refusal.status || r->answered) {
         r->thrown += size;

@@ -139,6 +139,17 @@ def test_memory_alone():
     server.stop()
 
 
+def test_bodies_that_are_states():
+    server = serve("bodies", "--max-body", "4k", "--state-memory", "100k")
+    assert write(server, "a", TEXT).status == 200
+    state = server.get("/v1/states/a").body
+    assert 4096 < len(state) < 100 * 1024
+    assert server.ask("PUT", "/v1/states/b", state).status == 201  # larger than --max-body
+    assert server.ask("PUT", "/v1/states/b", b"x" * (101 * 1024)).status == 413
+    assert server.post("/v1/completions", {"prompt": "x" * 5000}).status == 413
+    assert server.stop() == 0
+
+
 def test_the_disk_is_full():
     server = serve("disk", "--state-disk", "150k")
     assert write(server, "a", TEXT).status == 200
