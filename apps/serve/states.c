@@ -106,9 +106,13 @@ void ttt_handle_states(ttt_request *request)
     bool more;
     const size_t count = ttt_store_list(store_of(request), ttt_request_owner(request),
                                         ttt_request_argument(request, "after"), (size_t)limit, &list, &more);
-    json_t *data = json_array();
+    json_t *data = list ? json_array() : NULL;
     for (size_t i = 0; i < count; i++) json_array_append_new(data, about_json(&list[i]));
     free(list);
+    if (data && json_array_size(data) < count) {
+        json_decref(data);
+        data = NULL;
+    }
     ttt_answer_json(request, 200, json_pack("{s:s, s:o, s:b}", "object", "list", "data", data, "has_more", (int)more));
 }
 

@@ -58,7 +58,8 @@ bool ttt_store_find(ttt_store *store, const char *owner, ttt_kept kind, const ch
                     ttt_refusal *refusal);
 
 /* The sessions of an owner, in the order of their names, behind the name `after` (NULL: from the first), at most
- * `limit`; *more: there are others behind these. Returns how many; *list is to be freed with free. */
+ * `limit`; *more: there are others behind these. Returns how many; *list is to be freed with free. NULL: memory
+ * was short. */
 size_t ttt_store_list(ttt_store *store, const char *owner, const char *after, size_t limit, ttt_store_about **list,
                       bool *more);
 

@@ -165,6 +165,13 @@ int main(void)
         {"/v1/completions", "{\"prompt\": \"was 17\", \"n\": 2, \"max_tokens\": 3, \"stream\": true}"},
         {"/v1/completions", "{\"prompt\": \"was 18\", \"max_tokens\": 3, \"session\": \"notes\"}"},
         {"/v1/chat/completions", "{\"messages\": [{\"role\": \"user\", \"content\": \"who\"}], \"max_tokens\": 3}"},
+        {"/v1/responses", "{\"input\": \"who\", \"instructions\": \"be\", \"max_output_tokens\": 3}"},
+        {"/v1/responses", "{\"input\": \"why\", \"max_output_tokens\": 3, \"stream\": true}"},
+        {"/v1/states/notes/rollback", "{\"position\": 7}"},
+        {"/v1/states/notes/fork", "{\"to\": \"copy\"}"},
+        {"/v1/states/notes/tokens", ""},
+        {"/v1/states/notes", ""},
+        {"/v1/states", ""},
         {"/tokenize", "{\"content\": \"in the\", \"with_pieces\": true}"},
         {"/metrics", ""},
     };
