@@ -227,14 +227,16 @@ static enum MHD_Result on_access(void *argument, struct MHD_Connection *connecti
     return r->dispatched ? ttt_request_queue_answer(r) : dispatch(r);
 }
 
-static void log_request(ttt_request *r)
+static void log_request(ttt_request *r, enum MHD_RequestTerminationCode code)
 {
     char path[120];
     snprintf(path, sizeof path, "%s", r->path);
     for (char *c = path; *c; c++)
         if (*c < ' ' || *c > '~') *c = '?';
     if (!r->answered)
-        ttt_log("%s %s: the client left after %.0f ms", r->method, path, 1e3 * (ttt_now() - r->started));
+        ttt_log("%s %s: %s after %.0f ms", r->method, path,
+                code == MHD_REQUEST_TERMINATED_TIMEOUT_REACHED ? "closed, as nothing came of it," : "the client left",
+                1e3 * (ttt_now() - r->started));
     else
         ttt_log("%s %s %d %.0f ms%s%s", r->method, path, r->status, 1e3 * (ttt_now() - r->started),
                 *r->note ? "; " : "", r->note);
@@ -243,14 +245,14 @@ static void log_request(ttt_request *r)
 static void on_completed(void *argument, struct MHD_Connection *connection, void **own,
                          enum MHD_RequestTerminationCode code)
 {
-    (void)argument, (void)connection, (void)code;
+    (void)argument, (void)connection;
     ttt_request *r = *own;
     if (!r) return;
     *own = NULL;
     pthread_mutex_lock(&r->lock);
     r->connection = NULL;
     r->suspended = false;
-    log_request(r);
+    log_request(r, code);
     pthread_mutex_unlock(&r->lock);
     unlink_request(r);
     ttt_request_release(r);
