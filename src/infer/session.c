@@ -192,6 +192,13 @@ static void remember_tail(ttt_session *s, const int32_t *ids, size_t count)
     s->tail_count = kept + added;
 }
 
+/* What stands before the text: its end, and what the penalties count. */
+static void see(ttt_session *s, const int32_t *ids, int64_t count)
+{
+    remember_tail(s, ids, (size_t)count);
+    ttt_sampler_see(s->sampler, ids, count);
+}
+
 /* For `count` tokens more of the prompt, and all that may be written behind it. */
 static ttt_status make_room(ttt_session *s, int64_t count)
 {
@@ -219,8 +226,7 @@ ttt_status ttt_session_push(ttt_session *s, const int32_t *ids, int64_t count)
         s->phase = READING;
     }
     s->wanted = 0;
-    remember_tail(s, ids, (size_t)count);
-    ttt_sampler_see(s->sampler, ids, count);
+    see(s, ids, count);
     return TTT_OK;
 }
 
@@ -228,8 +234,7 @@ ttt_status ttt_session_recall(ttt_session *s, const int32_t *ids, int64_t count)
 {
     if (s->begun) return ttt_fail(TTT_ERR_ARGUMENT, "the session has read already: what its state knew is said before");
     TTT_TRY(ttt_tokens_check(ids, (size_t)count, ttt_model_vocabulary(s->model), "what the state has read"));
-    remember_tail(s, ids, (size_t)count);
-    ttt_sampler_see(s->sampler, ids, count);
+    see(s, ids, count);
     return TTT_OK;
 }
 
