@@ -119,6 +119,11 @@ static void stop(ttt_server *s)
     ttt_engine_stop(s->engine);
 }
 
+static bool is_this_machine(const char *host)
+{
+    return strncmp(host, "127.", 4) == 0 || strcmp(host, "localhost") == 0 || strcmp(host, "::1") == 0;
+}
+
 static int run(ttt_server *s, int port)
 {
     const ttt_serve_options *o = s->options;
@@ -134,6 +139,8 @@ static int run(ttt_server *s, int port)
     atomic_store(&s->phase, TTT_SERVER_READY);
     ttt_log("%s is served at http://%s%s%s:%d", s->alias, strchr(o->host, ':') ? "[" : "", o->host,
             strchr(o->host, ':') ? "]" : "", port);
+    if (o->key_count == 0 && !is_this_machine(o->host))
+        ttt_log("whoever reaches this address may use the model: --api-key-file asks for keys");
     while (!o->signal()) {
         ttt_http_tick(s->http);
         usleep(TICK);

@@ -147,6 +147,13 @@ def test_garbage_on_the_line(server):
     assert server.get("/health").status == 200
 
 
+def test_an_open_door_is_said(server):
+    for host, options, said in (("0.0.0.0", [], True), ("0.0.0.0", ["--api-key", "k"], False), ("127.0.0.1", [], False)):
+        other = Server(scratch("model"), "--host", host, *options)
+        assert other.get("/health").status == 200
+        assert other.stop() == 0 and ("whoever reaches this address" in other.log()) == said
+
+
 def test_options_that_cannot_be(server):
     for options, said in ((["--port", str(server.port)], "cannot listen"), (["--host", "no.such.host.invalid"], "no address"),
                           (["--parallel", "0"], "--parallel"), (["--api-key", ""], "--api-key"),
