@@ -350,7 +350,10 @@ ttt_http *ttt_http_new(ttt_server *server, int *port, ttt_refusal *refusal)
     const ttt_serve_options *o = server->options;
     ttt_http *http = calloc(1, sizeof *http);
     if (http) {
-        *http = (ttt_http){.server = server, .workers = ttt_workers_new(WORKERS), .large = ttt_workers_new(1)};
+        *http = (ttt_http){.server = server,
+                           .workers = ttt_workers_new(WORKERS),
+                           .large = ttt_workers_new(1),
+                           .listening = MHD_INVALID_SOCKET};
         pthread_mutex_init(&http->lock, NULL);
     }
     const int fd = http && http->workers && http->large ? open_socket(o->host, port, refusal) : -1;
@@ -368,10 +371,12 @@ ttt_http *ttt_http_new(ttt_server *server, int *port, ttt_refusal *refusal)
     return NULL;
 }
 
+/* The socket stays a file until the daemon's threads have ended: they take it out of what they wait for each in its own
+ * time. */
 void ttt_http_stop_accepting(ttt_http *http)
 {
-    const MHD_socket fd = MHD_quiesce_daemon(http->daemon);
-    if (fd != MHD_INVALID_SOCKET) close(fd);
+    http->listening = MHD_quiesce_daemon(http->daemon);
+    if (http->listening != MHD_INVALID_SOCKET) shutdown(http->listening, SHUT_RDWR);
 }
 
 /* No connection may be suspended when the daemon stops. */
@@ -393,6 +398,7 @@ void ttt_http_free(ttt_http *http)
     if (http->workers) ttt_workers_stop(http->workers);
     if (http->daemon) let_go(http);
     if (http->daemon) MHD_stop_daemon(http->daemon);
+    if (http->listening != MHD_INVALID_SOCKET) close(http->listening);
     ttt_workers_free(http->large);
     ttt_workers_free(http->workers);
     pthread_mutex_destroy(&http->lock);

@@ -23,6 +23,7 @@ typedef struct ttt_workers ttt_workers;
 struct ttt_http {
     ttt_server *server;
     struct MHD_Daemon *daemon;
+    MHD_socket listening;         /* of a daemon that accepts nothing any more */
     ttt_workers *workers, *large; /* for all requests; for what is done with large bodies, one at a time */
     pthread_mutex_t lock;
     ttt_request *first; /* all requests whose connection is not done with them; under the lock */

@@ -215,4 +215,16 @@ def test_stopping_lets_what_runs_end(server):
         whole.close()
 
 
+def test_stopping_at_any_moment(server):
+    for i in range(15):
+        other = Server(scratch("model"))
+        held = [other.connect() for _ in range(i)]
+        for connection in held:
+            connection.connect()
+        other.get("/health")
+        assert other.stop() == 0, other.log()
+        for connection in held:
+            connection.close()
+
+
 run_tests(globals(), *OPTIONS)
