@@ -223,6 +223,25 @@ def test_dark(server):
     walk(server, "dark", 390, 844, True, True)
 
 
+def test_a_key(server):
+    """The browser has it as a password, and gives it with all that the page asks."""
+    locked = Server(server.model, "--api-key", "secret key")
+    page = browser.Browser()
+    try:
+        page.window(1280, 800)
+        page.open(f"http://anybody:secret%20key@127.0.0.1:{locked.port}/")
+        page.wait("/parameters/.test(document.querySelector('#model').textContent)")
+        fill(page, "#tokens", "3")
+        fill(page, "#temperature", "0")
+        fill(page, "#prompt", "x")
+        page.click("#go")
+        written(page, 3)
+        assert page.complaints == [], page.complaints
+    finally:
+        page.close()
+        locked.stop()
+
+
 def test_what_the_page_may_do(server):
     answer = server.get("/")
     policy = answer.headers["Content-Security-Policy"]
