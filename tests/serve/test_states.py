@@ -235,7 +235,8 @@ def begin_stream(server, body):
 def test_a_session_that_is_written_to(server):
     write(server, "busy", TEXT)
     state = server.get("/v1/states/busy").body
-    connection, response = begin_stream(server, {"prompt": "x", "session": "busy", "max_tokens": 2000})
+    connection, response = begin_stream(server, {"prompt": "x", "session": "busy", "max_tokens": 10000,
+                                                    "ignore_eos": True})
     about = server.get("/v1/states/busy/tokens").json
     assert about["busy"] and about["position"] == len(TEXT) + 5  # as it was before
     assert server.post("/v1/states/busy/fork", {"to": "calm"}).status == 201
