@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
- * Line charts as SVG files that every browser shows: several named series with a legend, linear or logarithmic axes,
- * error bands. The background is white, so they read the same in light and dark viewers.
+ * Line charts as SVG that every browser shows: several named series with a legend, linear or logarithmic axes, error
+ * bands. As a file the background is white, so that it reads the same in light and dark viewers.
  */
 #ifndef TTT_PLOT_H
 #define TTT_PLOT_H
@@ -26,12 +26,18 @@ typedef struct ttt_plot_series {
 typedef struct ttt_plot {
     const char *title, *x_label, *y_label; /* UTF-8 */
     bool log_x, log_y;
+    int width, height; /* in pixels, or in units of a picture that is scaled; 0: 760, 460 */
     const ttt_plot_series *series;
     size_t count;
 } ttt_plot;
 
 /* Writes the chart, whole or not at all. Series of many points are thinned without losing their extremes. */
 TTT_API TTT_NODISCARD ttt_status ttt_plot_save(const ttt_plot *plot, const char *path);
+
+/* The chart as an element of a page (*svg a new string, NULL on failure: release with ttt_string_free): it takes the
+ * width it is given and the page's colour of text. The page says `path{fill:none}` for it, what .grid looks like, and,
+ * if it wants other colours for series, --series0 to --series7. */
+TTT_API TTT_NODISCARD ttt_status ttt_plot_print(const ttt_plot *plot, char **svg);
 
 /* Draws the curves of a training run, MODEL/loss.svg, from its MODEL/metrics.jsonl: "loss" of each step, the same
  * smoothed, and "valid_loss" of each evaluation, against "step". */

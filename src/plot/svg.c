@@ -12,7 +12,7 @@
 #include "plot/axis.h"
 
 enum {
-    WIDTH = 7600,
+    WIDTH = 7600, /* unless the chart says another */
     HEIGHT = 4600,
     LEFT = 800,
     RIGHT = 300,
@@ -32,10 +32,18 @@ static const char *const colours[] = {"#0072b2", "#d55e00", "#009e73", "#cc79a7"
 typedef struct chart {
     const ttt_plot *plot;
     ttt_axis x, y;
+    long width, height;
+    bool page; /* colours are the page's */
     ttt_buffer out;
 } chart;
 
-static const char *colour(size_t series) { return colours[series % (sizeof colours / sizeof *colours)]; }
+/* A property of CSS with a series' colour, which a page may set. */
+static ttt_status paint(chart *c, const char *property, size_t series)
+{
+    const size_t n = series % (sizeof colours / sizeof *colours);
+    if (c->page) return ttt_buffer_print(&c->out, "%s:var(--series%zu,%s)", property, n, colours[n]);
+    return ttt_buffer_print(&c->out, "%s:%s", property, colours[n]);
+}
 
 static long rounded(double value) { return lrint(value); }
 
@@ -102,14 +110,15 @@ static ttt_status draw_legend(chart *c, long *bottom)
         const ttt_plot_series *series = &c->plot->series[s];
         if (!series->name) continue;
         const long width = LEGEND_LINE + 100 + CHARACTER * (long)strlen(series->name) + 200;
-        if (*bottom == TOP || x + width > WIDTH - RIGHT) {
+        if (*bottom == TOP || x + width > c->width - RIGHT) {
             x = LEFT;
             *bottom += LEGEND_ROW;
         }
         const long y = *bottom - LEGEND_ROW;
-        TTT_TRY(ttt_buffer_print(&c->out, "<path d=\"M%ld %ldh%d\" stroke=\"%s\" stroke-width=\"%d\"%s/>\n", x, y - 40,
-                                 LEGEND_LINE, colour(s), series->faint ? 10 : 22,
-                                 series->faint ? " stroke-opacity=\"0.5\"" : ""));
+        TTT_TRY(ttt_buffer_print(&c->out, "<path d=\"M%ld %ldh%d\" stroke-width=\"%d\"%s style=\"", x, y - 40,
+                                 LEGEND_LINE, series->faint ? 10 : 22, series->faint ? " stroke-opacity=\"0.5\"" : ""));
+        TTT_TRY(paint(c, "stroke", s));
+        TTT_TRY(ttt_buffer_print(&c->out, "\"/>\n"));
         TTT_TRY(draw_text(&c->out, x + LEGEND_LINE + 80, y, "", series->name));
         x += width;
     }
@@ -130,7 +139,7 @@ static ttt_status draw_x_axis(chart *c)
         TTT_TRY(draw_text(&c->out, rounded(x), rounded(c->y.from) + 190, "text-anchor=\"middle\"", label));
         free_from = x + half + CHARACTER;
     }
-    return draw_text(&c->out, rounded((c->x.from + c->x.to) / 2), HEIGHT - 170, "text-anchor=\"middle\"",
+    return draw_text(&c->out, rounded((c->x.from + c->x.to) / 2), c->height - 170, "text-anchor=\"middle\"",
                      c->plot->x_label);
 }
 
@@ -138,7 +147,7 @@ static ttt_status draw_y_axis(chart *c)
 {
     double ticks[TTT_AXIS_TICKS];
     const size_t count = ttt_axis_ticks(&c->y, 7, ticks);
-    double free_above = HEIGHT;
+    double free_above = (double)c->height;
     for (size_t i = 0; i < count; i++) {
         char label[TTT_AXIS_LABEL];
         ttt_axis_label(&c->y, ticks, count, i, label);
@@ -154,27 +163,38 @@ static ttt_status draw_y_axis(chart *c)
     return draw_text(&c->out, 190, middle, turn, c->plot->y_label);
 }
 
+/* A file by itself is white; on a page there is the page's paper and ink, and as much room as it gives. */
+static ttt_status draw_paper(chart *c)
+{
+    TTT_TRY(ttt_buffer_print(&c->out, "<svg xmlns=\"http://www.w3.org/2000/svg\" viewBox=\"0 0 %ld %ld\" ", c->width,
+                             c->height));
+    if (c->page) return ttt_buffer_print(&c->out, "role=\"img\" font-size=\"120\" fill=\"currentColor\">\n");
+    return ttt_buffer_print(&c->out,
+                            "width=\"%ld\" height=\"%ld\" font-family=\"Helvetica,Arial,sans-serif\" font-size=\"120\" "
+                            "fill=\"#222222\">\n"
+                            "<style>path{fill:none;stroke-linejoin:round}.grid{stroke:#dddddd;stroke-width:8}</style>\n"
+                            "<rect width=\"%ld\" height=\"%ld\" fill=\"#ffffff\"/>\n",
+                            c->width / 10, c->height / 10, c->width, c->height);
+}
+
 static ttt_status draw_frame(chart *c)
 {
-    TTT_TRY(
-        ttt_buffer_print(&c->out,
-                         "<svg xmlns=\"http://www.w3.org/2000/svg\" viewBox=\"0 0 %d %d\" width=\"%d\" height=\"%d\" "
-                         "font-family=\"Helvetica,Arial,sans-serif\" font-size=\"120\" fill=\"#222222\">\n"
-                         "<style>path{fill:none;stroke-linejoin:round}.grid{stroke:#dddddd;stroke-width:8}</style>\n"
-                         "<rect width=\"%d\" height=\"%d\" fill=\"#ffffff\"/>\n",
-                         WIDTH, HEIGHT, WIDTH / 10, HEIGHT / 10, WIDTH, HEIGHT));
-    TTT_TRY(draw_text(&c->out, WIDTH / 2, 260, "text-anchor=\"middle\" font-size=\"160\" font-weight=\"bold\"",
+    TTT_TRY(draw_paper(c));
+    TTT_TRY(draw_text(&c->out, c->width / 2, 260,
+                      c->page ? "text-anchor=\"middle\" font-size=\"132\" font-weight=\"bold\""
+                              : "text-anchor=\"middle\" font-size=\"160\" font-weight=\"bold\"",
                       c->plot->title));
     long top;
     TTT_TRY(draw_legend(c, &top));
     c->x.from = LEFT;
-    c->x.to = WIDTH - RIGHT;
-    c->y.from = HEIGHT - BOTTOM;
+    c->x.to = (double)(c->width - RIGHT);
+    c->y.from = (double)(c->height - BOTTOM);
     c->y.to = (double)(top - 80);
     TTT_TRY(draw_x_axis(c));
     TTT_TRY(draw_y_axis(c));
-    return ttt_buffer_print(&c->out, "<path d=\"M%d %ldV%ldH%d\" stroke=\"#222222\" stroke-width=\"12\"/>\n", LEFT,
-                            rounded(c->y.to), rounded(c->y.from), WIDTH - RIGHT);
+    return ttt_buffer_print(&c->out, "<path d=\"M%d %ldV%ldH%ld\" stroke=\"%s\" stroke-width=\"12\"/>\n", LEFT,
+                            rounded(c->y.to), rounded(c->y.from), c->width - RIGHT,
+                            c->page ? "currentColor" : "#222222");
 }
 
 static bool shown(const chart *c, const ttt_plot_series *series, size_t i)
@@ -213,8 +233,10 @@ static ttt_status draw_curve(chart *c, size_t s)
                 TTT_TRY(line_to(c, series, i, &open));
         }
     }
-    return ttt_buffer_print(&c->out, "\" stroke=\"%s\" stroke-width=\"%d\"%s/>\n", colour(s), series->faint ? 8 : 18,
-                            series->faint ? " stroke-opacity=\"0.4\"" : "");
+    TTT_TRY(ttt_buffer_print(&c->out, "\" stroke-width=\"%d\"%s style=\"", series->faint ? 8 : 18,
+                             series->faint ? " stroke-opacity=\"0.4\"" : ""));
+    TTT_TRY(paint(c, "stroke", s));
+    return ttt_buffer_print(&c->out, "\"/>\n");
 }
 
 static ttt_status draw_band(chart *c, size_t s)
@@ -232,7 +254,9 @@ static ttt_status draw_band(chart *c, size_t s)
                                  rounded(place)));
         command = 'L';
     }
-    return ttt_buffer_print(&c->out, "\" style=\"fill:%s;fill-opacity:0.18\"/>\n", colour(s));
+    TTT_TRY(ttt_buffer_print(&c->out, "\" style=\"fill-opacity:0.18;"));
+    TTT_TRY(paint(c, "fill", s));
+    return ttt_buffer_print(&c->out, "\"/>\n");
 }
 
 static ttt_status draw_marks(chart *c, size_t s)
@@ -240,9 +264,11 @@ static ttt_status draw_marks(chart *c, size_t s)
     const ttt_plot_series *series = &c->plot->series[s];
     for (size_t i = 0; i < series->count; i++) {
         if (!shown(c, series, i)) continue;
-        TTT_TRY(ttt_buffer_print(&c->out, "<circle cx=\"%ld\" cy=\"%ld\" r=\"28\" fill=\"%s\"/>\n",
+        TTT_TRY(ttt_buffer_print(&c->out, "<circle cx=\"%ld\" cy=\"%ld\" r=\"28\" style=\"",
                                  rounded(ttt_axis_place(&c->x, series->x[i])),
-                                 rounded(ttt_axis_place(&c->y, series->y[i])), colour(s)));
+                                 rounded(ttt_axis_place(&c->y, series->y[i]))));
+        TTT_TRY(paint(c, "fill", s));
+        TTT_TRY(ttt_buffer_print(&c->out, "\"/>\n"));
     }
     return TTT_OK;
 }
@@ -261,11 +287,31 @@ static ttt_status draw(chart *c)
     return ttt_buffer_print(&c->out, "</svg>\n");
 }
 
+static chart begin(const ttt_plot *plot, bool page)
+{
+    return (chart){.plot = plot,
+                   .width = plot->width ? 10 * (long)plot->width : WIDTH,
+                   .height = plot->height ? 10 * (long)plot->height : HEIGHT,
+                   .page = page};
+}
+
 ttt_status ttt_plot_save(const ttt_plot *plot, const char *path)
 {
-    chart c = {.plot = plot};
+    chart c = begin(plot, false);
     ttt_status status = draw(&c);
     if (status == TTT_OK) status = ttt_file_write(path, c.out.data, c.out.size);
+    ttt_buffer_deinit(&c.out);
+    return status;
+}
+
+ttt_status ttt_plot_print(const ttt_plot *plot, char **svg)
+{
+    chart c = begin(plot, true);
+    *svg = NULL;
+    ttt_status status = draw(&c);
+    if (status == TTT_OK) status = ttt_buffer_append(&c.out, "", 1);
+    if (status == TTT_OK) *svg = ttt_strdup(c.out.data);
+    if (status == TTT_OK && !*svg) status = TTT_ERR_MEMORY;
     ttt_buffer_deinit(&c.out);
     return status;
 }
