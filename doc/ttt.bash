@@ -31,6 +31,8 @@ _ttt()
                     sed -n '/^Commands:/,/^$/s/^  \([a-z]\+\) .*/\1/p') help version" -- "$word"))
             elif [[ $before == state && $command == state ]]; then
                 COMPREPLY=($(compgen -W 'info read fork rollback diff' -- "$word"))
+            elif [[ $before == study && $command == study ]]; then
+                COMPREPLY=($(compgen -W 'run report' -- "$word"))
             elif [[ $word == -* ]]; then
                 COMPREPLY=($(compgen -W "$(ttt $command --help 2>/dev/null |
                     sed -n 's/^  .\{4\}\(--[a-z-]\+\).*/\1/p')" -- "$word"))

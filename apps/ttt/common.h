@@ -28,6 +28,7 @@ int ttt_cmd_tokenize(int argc, char **argv);
 int ttt_cmd_detokenize(int argc, char **argv);
 int ttt_cmd_prepare(int argc, char **argv);
 int ttt_cmd_serve(int argc, char **argv);
+int ttt_cmd_study(int argc, char **argv);
 int ttt_cmd_train(int argc, char **argv);
 
 /* Says on stderr, in one sentence, why the last call of the library failed; returns the exit code for it, which is that

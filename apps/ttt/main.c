@@ -24,6 +24,7 @@ static const struct command {
     {"generate", ttt_cmd_generate, "write on behind a prompt"},
     {"serve", ttt_cmd_serve, "a model over HTTP, for many at a time"},
     {"state", ttt_cmd_state, "what a model knows of what it read, as a file: make, fork, roll back, compare"},
+    {"study", ttt_cmd_study, "many runs and what they show: a comparison that goes on where it was"},
     {"info", ttt_cmd_info, "what a model is, and what this machine offers"},
     {"verify", ttt_cmd_verify, "whether a model computes what it should"},
     {"bench", ttt_cmd_bench, "how fast a model is on this machine, and how fast it could be"},

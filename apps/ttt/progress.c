@@ -109,6 +109,16 @@ ttt_status ttt_progress_note(void *context, double part, const char *doing)
     return TTT_OK;
 }
 
+void ttt_progress_line(ttt_progress *progress, const char *text)
+{
+    const double time = ttt_app_seconds();
+    if (time - progress->shown < (progress->terminal ? terminal_pause : log_pause)) return;
+    progress->shown = time;
+    char line[LINE];
+    snprintf(line, sizeof line, "%s", text);
+    draw_short(progress, line);
+}
+
 void ttt_progress_pass(void *context, int64_t step, int64_t done, int64_t passes)
 {
     ttt_progress *progress = context;
