@@ -284,8 +284,8 @@ static int64_t runs_of(const bench *w, int which, ttt_run *runs)
 static void reset(const bench *w)
 {
     ttt_run runs[RUNS];
-    ttt_learner_call call = call_of(w, runs, w->p->s.runs);
     for (int64_t n = 0; n < w->p->s.runs; n++) runs[n] = (ttt_run){.state = w->state[n], .dstate = w->dstate[n]};
+    ttt_learner_call call = call_of(w, runs, w->p->s.runs);
     w->ops->reset(w->ops, w->b, &call);
 }
 
