@@ -24,7 +24,9 @@ static inline void bits_add(uint64_t *digest, const void *bytes, size_t count)
 
 static inline void bits_check(uint64_t digest, uint64_t expected)
 {
+    const char *bits = getenv("TTT_TEST_BITS");
     printf("digest 0x%016llx\n", (unsigned long long)digest);
+    if (bits && strcmp(bits, "0") == 0) return; /* as under valgrind, which rounds a fused multiply-add twice */
     test_checks++;
     if (digest == expected) return;
     test_failures++;
