@@ -555,7 +555,7 @@ int main(int argc, char **argv)
         }
         check_flags((ttt_isa)isa);
         if (isa == TTT_ISA_SCALAR) plain[0] = every, plain[1] = few;
-        CHECK(every == plain[0] && few == plain[1]);
+        CHECK(!bits_count() || (every == plain[0] && few == plain[1]));
     }
     if (argc <= 1) bits_check(plain[1], 0x6f70823e8b214e4d);
     return test_end();
