@@ -30,14 +30,15 @@ __attribute__((noinline, unused)) static float emulated_fma(float a, float b, fl
     return (float)odd;
 }
 
-/* An x86 that has the instruction is asked for it here, since plain C is compiled for those without. */
+/* An x86 that has the instruction is asked for it here, since plain C is compiled for those without; volatile, or the
+ * compiler may move it before the question. */
 static inline float exact_fma(float a, float b, float c)
 {
 #if defined(__FP_FAST_FMAF)
     return fmaf(a, b, c);
 #elif defined(__x86_64__)
     if (__builtin_cpu_supports("fma")) {
-        __asm__("vfmadd231ss %2, %1, %0" : "+x"(c) : "x"(a), "x"(b));
+        __asm__ volatile("vfmadd231ss %2, %1, %0" : "+x"(c) : "x"(a), "x"(b));
         return c;
     }
 #endif
