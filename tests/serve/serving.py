@@ -26,6 +26,7 @@ def scratch(*names):
 def make_model(name="model", steps=2, **settings):
     """A model of two blocks and 257 bytes."""
     text = scratch(name + ".txt")
+    os.makedirs(SCRATCH, exist_ok=True)
     with open(text, "w") as file:
         for i in range(4000):
             file.write(WORDS[i * i % len(WORDS)] + (".\n" if i % 11 == 0 else " "))
