@@ -119,4 +119,20 @@ static inline void cli_write(const char *path, const void *bytes, size_t size)
     if (!file || fwrite(bytes, 1, size, file) != size || fclose(file) != 0) exit(1);
 }
 
+/* A text of ten words at random, a pure function of size and seed. */
+static inline void cli_write_words(const char *path, size_t size, unsigned seed)
+{
+    static const char words[][8] = {"the ", "sea ", "saw ", "a ", "ship ", "and ", "then ", "it ", "sank.\n", "over "};
+    char *text = malloc(size + 8);
+    size_t used = 0;
+    while (used < size) {
+        seed = seed * 1103515245u + 12345u;
+        const char *word = words[(seed >> 16) % 10];
+        memcpy(text + used, word, strlen(word));
+        used += strlen(word);
+    }
+    cli_write(path, text, size);
+    free(text);
+}
+
 #endif

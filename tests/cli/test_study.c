@@ -5,22 +5,6 @@
  */
 #include "cli.h"
 
-static const char words[][8] = {"the ", "sea ", "saw ", "a ", "ship ", "and ", "then ", "it ", "sank.\n", "over "};
-
-static void write_text(const char *path, size_t size, unsigned seed)
-{
-    char *text = malloc(size + 8);
-    size_t used = 0;
-    while (used < size) {
-        seed = seed * 1103515245u + 12345u;
-        const char *word = words[(seed >> 16) % 10];
-        memcpy(text + used, word, strlen(word));
-        used += strlen(word);
-    }
-    cli_write(path, text, size);
-    free(text);
-}
-
 #define SIZE                                                                                                           \
     "\"set\": {\"hidden_size\": 32, \"num_attention_heads\": 2, \"intermediate_size\": 48, \"num_hidden_layers\": 2}"
 #define DATA                                                                                                           \
@@ -211,10 +195,10 @@ int main(void)
 {
     cli_begin("study");
     test_own();
-    write_text("train.txt", 200000, 1);
+    cli_write_words("train.txt", 200000, 1);
     CLI_OK("mkdir docs");
-    write_text("docs/first.txt", 3000, 2);
-    write_text("docs/second.txt", 2600, 3);
+    cli_write_words("docs/first.txt", 3000, 2);
+    cli_write_words("docs/second.txt", 2600, 3);
     write_study("study.json", study);
     test_report();
     test_jobs();

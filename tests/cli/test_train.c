@@ -16,22 +16,6 @@
 #define FLAGS                                                                                                          \
     "--set mini_batch_size=1 --set ttt_norm=false --set ttt_bias=false --set ttt_target=v --set ttt_rate=0.02 "
 
-static const char words[][8] = {"the ", "sea ", "saw ", "a ", "ship ", "and ", "then ", "it ", "sank.\n", "over "};
-
-static void write_text(const char *path, size_t size, unsigned seed)
-{
-    char *text = malloc(size + 8);
-    size_t used = 0;
-    while (used < size) {
-        seed = seed * 1103515245u + 12345u;
-        const char *word = words[(seed >> 16) % 10];
-        memcpy(text + used, word, strlen(word));
-        used += strlen(word);
-    }
-    cli_write(path, text, size);
-    free(text);
-}
-
 /* Without what depends on the clock, the two files of metrics are equal. */
 static bool same_metrics(const char *a, const char *b)
 {
@@ -493,8 +477,8 @@ static void test_readers_that_leave(void)
 int main(void)
 {
     cli_begin("train");
-    write_text("text.txt", 6000, 1);
-    write_text("other.txt", 3000, 2);
+    cli_write_words("text.txt", 6000, 1);
+    cli_write_words("other.txt", 3000, 2);
     cli_write("latin.txt", "caf\xe9 caf\xe9", 9);
     test_folder();
     test_same_bits();
