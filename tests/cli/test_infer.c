@@ -10,7 +10,7 @@
 #include <ttt/train.h>
 
 #include "cli.h"
-#include "config/config.h"
+#include "cli_model.h"
 
 /* A model folder with the byte tokenizer. */
 static void make_model(const char *folder, int64_t vocabulary)
@@ -24,20 +24,7 @@ static void make_model(const char *folder, int64_t vocabulary)
     config.num_attention_heads = 4;
     config.initializer_range = 0.2; /* so that what it says differs from place to place */
     config.use_gate = config.share_qk = config.pre_conv = true;
-    ttt_train_options options;
-    ttt_train_options_init(&options);
-    options.context = 16;
-    options.batch = 1;
-    options.steps = 1;
-    ttt_trainer *trainer;
-    ttt_tokenizer *tokenizer;
-    CHECK_EQ(mkdir(folder, 0777), 0);
-    CHECK_OK(ttt_trainer_new(&trainer, &config, &options));
-    CHECK_OK(ttt_trainer_save_model(trainer, folder));
-    CHECK_OK(ttt_tokenizer_new_bytes(&tokenizer));
-    CHECK_OK(ttt_tokenizer_save(tokenizer, folder));
-    ttt_tokenizer_free(tokenizer);
-    ttt_trainer_free(trainer);
+    cli_save_model(folder, &config, 0);
 }
 
 /* The command fails with `code` and says one sentence, which contains `part`, on stderr. */

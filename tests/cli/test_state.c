@@ -7,7 +7,7 @@
 #include <ttt/train.h>
 
 #include "cli.h"
-#include "config/config.h"
+#include "cli_model.h"
 
 /* A model folder with the byte tokenizer, and mini-batches of 16. */
 static void make_model(const char *folder, const char *layers, uint64_t seed)
@@ -20,21 +20,7 @@ static void make_model(const char *folder, const char *layers, uint64_t seed)
     config.num_attention_heads = 4;
     config.initializer_range = 0.2;
     CHECK_OK(ttt_config_set(&config, "layers", layers));
-    ttt_train_options options;
-    ttt_train_options_init(&options);
-    options.context = 16;
-    options.batch = 1;
-    options.steps = 1;
-    options.seed = seed;
-    ttt_trainer *trainer;
-    ttt_tokenizer *tokenizer;
-    CHECK_EQ(mkdir(folder, 0777), 0);
-    CHECK_OK(ttt_trainer_new(&trainer, &config, &options));
-    CHECK_OK(ttt_trainer_save_model(trainer, folder));
-    CHECK_OK(ttt_tokenizer_new_bytes(&tokenizer));
-    CHECK_OK(ttt_tokenizer_save(tokenizer, folder));
-    ttt_tokenizer_free(tokenizer);
-    ttt_trainer_free(trainer);
+    cli_save_model(folder, &config, seed);
 }
 
 static const char text[] =
