@@ -3,6 +3,7 @@
 comments. It takes the time of that silence."""
 import json
 import socket
+import time
 
 from serving import run_tests
 
@@ -15,6 +16,8 @@ def begin(server, **fields):
 
 def test_a_stream_that_waits_is_sent_comments(server):
     holder = begin(server, prompt="a", max_tokens=10**9)
+    while not server.get("/slots").json[0]["is_processing"]:  # of two new connections the later may be read first
+        time.sleep(0.01)
     waiting = begin(server, prompt="b", max_tokens=3, stream=True)
     response = waiting.getresponse()
     assert response.status == 200 and response.getheader("Content-Type") == "text/event-stream"
