@@ -11,17 +11,12 @@
 
 #include "cli.h"
 #include "cli_model.h"
+#include "small_config.h"
 
 /* A model folder with the byte tokenizer. */
 static void make_model(const char *folder, int64_t vocabulary)
 {
-    ttt_config config;
-    ttt_config_init(&config);
-    config.vocab_size = vocabulary;
-    config.hidden_size = 32;
-    config.intermediate_size = 48;
-    config.num_hidden_layers = 2;
-    config.num_attention_heads = 4;
+    ttt_config config = small_config(vocabulary, 32, 4, 2);
     config.initializer_range = 0.2; /* so that what it says differs from place to place */
     config.use_gate = config.share_qk = config.pre_conv = true;
     cli_save_model(folder, &config, 0);

@@ -8,16 +8,12 @@
 
 #include "cli.h"
 #include "cli_model.h"
+#include "small_config.h"
 
 /* A model folder with the byte tokenizer, and mini-batches of 16. */
 static void make_model(const char *folder, const char *layers, uint64_t seed)
 {
-    ttt_config config;
-    ttt_config_init(&config);
-    config.vocab_size = 257;
-    config.hidden_size = 32;
-    config.intermediate_size = 48;
-    config.num_attention_heads = 4;
+    ttt_config config = small_config(257, 32, 4, 1);
     config.initializer_range = 0.2;
     CHECK_OK(ttt_config_set(&config, "layers", layers));
     cli_save_model(folder, &config, seed);

@@ -12,8 +12,8 @@
 
 #include "base/buffer.h"
 #include "base/file.h"
-#include "config/config.h"
 #include "fault.h"
+#include "small_config.h"
 
 #define TOKENIZERS TTT_SOURCE_DIR "/tests/unit/tokenizers/"
 
@@ -70,13 +70,7 @@ static ttt_status reload(const job *j, ttt_trainer **trainer)
 static ttt_status work(void *context)
 {
     const job *j = context;
-    ttt_config config;
-    ttt_config_init(&config);
-    config.vocab_size = V;
-    config.hidden_size = 8;
-    config.intermediate_size = 12;
-    config.num_hidden_layers = 1;
-    config.num_attention_heads = 2;
+    ttt_config config = small_config(V, 8, 2, 1);
     config.use_gate = config.share_qk = config.pre_conv = true;
     ttt_train_options options;
     ttt_train_options_init(&options);

@@ -5,8 +5,8 @@
 #include <ttt/eval.h>
 #include <ttt/session.h>
 
-#include "config/config.h"
 #include "fault.h"
+#include "small_config.h"
 
 #define FOLDER TTT_SOURCE_DIR "/tests/golden/mlp_transformer"
 
@@ -119,13 +119,7 @@ static ttt_status choose(void *none)
 
 int main(void)
 {
-    ttt_config config;
-    ttt_config_init(&config);
-    config.vocab_size = 257;
-    config.hidden_size = 8;
-    config.intermediate_size = 12;
-    config.num_hidden_layers = 1;
-    config.num_attention_heads = 2;
+    ttt_config config = small_config(257, 8, 2, 1);
     CHECK_OK(ttt_model_new(&model, &config, 1, NULL));
     CHECK_OK(ttt_tokenizer_new_bytes(&tokenizer));
     for (int forever = 0; forever < 2; forever++) {

@@ -10,8 +10,8 @@
 #include "base/buffer.h"
 #include "base/file.h"
 #include "child.h"
-#include "config/config.h"
 #include "model/state.h"
+#include "small_config.h"
 
 enum { V = 61, TOKENS = 40 };
 
@@ -149,12 +149,7 @@ int main(void)
     CHECK_OK(ttt_folder_make(folder));
     CHECK_EQ(chdir(folder), 0);
     fault_watch_json();
-    ttt_config config;
-    ttt_config_init(&config);
-    config.vocab_size = V;
-    config.hidden_size = 8;
-    config.intermediate_size = 12;
-    config.num_attention_heads = 2;
+    ttt_config config = small_config(V, 8, 2, 1);
     config.sliding_window = 7;
     CHECK_OK(ttt_config_set(&config, "layers", "conv+ttt_linear+ffn,attention,mamba"));
     CHECK_OK(ttt_model_new(&model, &config, 1, &(ttt_model_options){.threads = 1}));

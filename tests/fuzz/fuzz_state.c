@@ -6,8 +6,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "config/config.h"
 #include "model/state.h"
+#include "small_config.h"
 #include "store/state_file.h"
 
 enum { V = 29, MORE = 3, MODELS = 2 };
@@ -22,12 +22,7 @@ static void make_models(void)
 {
     static const char *const layers[MODELS] = {"conv+ttt_linear+ffn,mamba", "attention,ttt_linear"};
     for (int i = 0; i < MODELS && !contexts[i]; i++) {
-        ttt_config config;
-        ttt_config_init(&config);
-        config.vocab_size = V;
-        config.hidden_size = 8;
-        config.intermediate_size = 12;
-        config.num_attention_heads = 2;
+        ttt_config config = small_config(V, 8, 2, 1);
         const ttt_model_options options = {.backend = "cpu", .precision = "f32", .threads = 1};
         if (ttt_config_set(&config, "layers", layers[i]) != TTT_OK ||
             ttt_model_new(&models[i], &config, 1, &options) != TTT_OK ||

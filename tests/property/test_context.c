@@ -9,8 +9,8 @@
 #include <unistd.h>
 
 #include "base/rng.h"
-#include "config/config.h"
 #include "model/context.h"
+#include "small_config.h"
 #include "test.h"
 
 enum { V = 61, TOKENS = 60, THREADS = 3, ROUNDS = 12 };
@@ -206,13 +206,7 @@ static void forked(void)
 
 int main(void)
 {
-    ttt_config config;
-    ttt_config_init(&config);
-    config.vocab_size = V;
-    config.hidden_size = 32;
-    config.intermediate_size = 48;
-    config.num_hidden_layers = 2;
-    config.num_attention_heads = 4;
+    ttt_config config = small_config(V, 32, 4, 2);
     config.initializer_range = 0.2;
     config.use_gate = config.share_qk = config.pre_conv = true;
     static const char *const precisions[] = {"f32", "q8"};

@@ -9,10 +9,10 @@
 #include <pthread.h>
 
 #include "base/rng.h"
-#include "config/config.h"
 #include "fault.h"
 #include "model/context.h"
 #include "model/state.h"
+#include "small_config.h"
 
 /* More than a window and the rows of a run keep at a time. */
 enum { V = 37, TOKENS = 700, MORE = 3 };
@@ -35,12 +35,7 @@ typedef struct bench {
 static bench bench_of(const mix *m)
 {
     bench b = {.unit = m->K};
-    ttt_config config;
-    ttt_config_init(&config);
-    config.vocab_size = V;
-    config.hidden_size = 16;
-    config.intermediate_size = 24;
-    config.num_attention_heads = 2;
+    ttt_config config = small_config(V, 16, 2, 1);
     config.mini_batch_size = m->K;
     config.initializer_range = 0.3;
     config.sliding_window = m->window;

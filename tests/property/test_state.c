@@ -8,8 +8,8 @@
 
 #include "base/alloc.h"
 #include "base/rng.h"
-#include "config/config.h"
 #include "model/context.h"
+#include "small_config.h"
 #include "test.h"
 
 enum { V = 37, TOKENS = 40, MORE = 5 };
@@ -21,12 +21,7 @@ static const char *blocks = "conv+ttt_linear+ffn,ttt_mlp+ffn,ttt_linear,mamba";
 
 static ttt_config mixed_config(int64_t K)
 {
-    ttt_config config;
-    ttt_config_init(&config);
-    config.vocab_size = V;
-    config.hidden_size = 16;
-    config.intermediate_size = 24;
-    config.num_attention_heads = 2;
+    ttt_config config = small_config(V, 16, 2, 1);
     config.mini_batch_size = K;
     config.initializer_range = 0.3;
     config.use_gate = config.share_qk = true;

@@ -10,8 +10,8 @@
 #include "base/alloc.h"
 #include "base/file.h"
 #include "base/rng.h"
-#include "config/config.h"
 #include "model/state.h"
+#include "small_config.h"
 #include "store/safetensors_write.h"
 #include "store/state_file.h"
 #include "test.h"
@@ -22,12 +22,7 @@ static int32_t tokens[TOKENS + MORE];
 
 static ttt_config config_of(const char *layers, int64_t K)
 {
-    ttt_config config;
-    ttt_config_init(&config);
-    config.vocab_size = V;
-    config.hidden_size = 16;
-    config.intermediate_size = 24;
-    config.num_attention_heads = 2;
+    ttt_config config = small_config(V, 16, 2, 1);
     config.mini_batch_size = K;
     config.initializer_range = 0.3;
     CHECK_OK(ttt_config_set(&config, "layers", layers));

@@ -8,6 +8,7 @@
 
 #include "base/alloc.h"
 #include "base/rng.h"
+#include "small_config.h"
 #include "test.h"
 #include "train/optimizer.h"
 
@@ -20,15 +21,9 @@ typedef struct model {
     int32_t tokens[B * (T + 1)];
 } model;
 
-static ttt_config small_config(ttt_learner_kind learner, bool mamba)
+static ttt_config learner_config(ttt_learner_kind learner, bool mamba)
 {
-    ttt_config config;
-    ttt_config_init(&config);
-    config.vocab_size = V;
-    config.hidden_size = 32;
-    config.intermediate_size = 48;
-    config.num_hidden_layers = 3;
-    config.num_attention_heads = 4;
+    ttt_config config = small_config(V, 32, 4, 3);
     config.ttt_layer_type = learner;
     config.use_gate = config.share_qk = config.pre_conv = mamba;
     return config;
@@ -37,7 +32,7 @@ static ttt_config small_config(ttt_learner_kind learner, bool mamba)
 /* Blocks of other layers, with sizes that divide nothing. */
 static ttt_config layers_config(const char *layers)
 {
-    ttt_config config = small_config(TTT_LEARNER_LINEAR, false);
+    ttt_config config = learner_config(TTT_LEARNER_LINEAR, false);
     config.state_size = 5;
     config.time_step_rank = 3;
     config.mamba_conv_kernel = 3;
@@ -211,7 +206,7 @@ int main(void)
     for (int learner = TTT_LEARNER_LINEAR; learner <= TTT_LEARNER_MLP; learner++) {
         for (int mamba = 0; mamba < 2; mamba++) {
             if (test_small() && !(learner == TTT_LEARNER_MLP && mamba)) continue;
-            const ttt_config config = small_config((ttt_learner_kind)learner, mamba);
+            const ttt_config config = learner_config((ttt_learner_kind)learner, mamba);
             test_all(&config, false);
         }
     }

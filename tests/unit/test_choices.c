@@ -5,7 +5,7 @@
 #include <stdint.h>
 #include <ttt/eval.h>
 
-#include "config/config.h"
+#include "small_config.h"
 #include "test.h"
 
 enum { V = 90, TEXT = 37, CHOICES = 21, LONGEST = 70 };
@@ -76,13 +76,7 @@ static void test_refusals(void)
 
 int main(void)
 {
-    ttt_config config;
-    ttt_config_init(&config);
-    config.vocab_size = V;
-    config.hidden_size = 16;
-    config.intermediate_size = 24;
-    config.num_hidden_layers = 2;
-    config.num_attention_heads = 2;
+    ttt_config config = small_config(V, 16, 2, 2);
     config.mini_batch_size = 4;
     for (int i = 0; i < TEXT; i++) text[i] = i * 29 % V;
     for (int i = 0; i < CHOICES; i++) {

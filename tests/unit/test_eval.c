@@ -8,9 +8,9 @@
 #include <ttt/eval.h>
 
 #include "base/rng.h"
-#include "config/config.h"
 #include "eval/position.h"
 #include "model/model.h"
+#include "small_config.h"
 #include "test.h"
 
 enum { V = 11, K = 4, TOKENS = 203 };
@@ -372,13 +372,7 @@ static void test_overflow(void)
 
 static void run(const char *backend, ttt_learner_kind learner)
 {
-    ttt_config config;
-    ttt_config_init(&config);
-    config.vocab_size = V;
-    config.hidden_size = 8;
-    config.intermediate_size = 12;
-    config.num_hidden_layers = 2;
-    config.num_attention_heads = 2;
+    ttt_config config = small_config(V, 8, 2, 2);
     config.mini_batch_size = K;
     config.ttt_layer_type = learner;
     config.initializer_range = 0.5; /* so that it is no matter of rounding whether learning changes anything */

@@ -6,6 +6,7 @@
 #include "base/float_env.h"
 #include "model/context.h"
 #include "model/model.h"
+#include "small_config.h"
 #include "test.h"
 #include "train/trainer.h"
 
@@ -16,15 +17,9 @@ typedef struct results {
     double loss[STEPS], norm[STEPS];
 } results;
 
-static ttt_config small_config(void)
+static ttt_config full_config(void)
 {
-    ttt_config config;
-    ttt_config_init(&config);
-    config.vocab_size = V;
-    config.hidden_size = 32;
-    config.intermediate_size = 48;
-    config.num_hidden_layers = 1;
-    config.num_attention_heads = 2;
+    ttt_config config = small_config(V, 32, 2, 1);
     config.use_gate = config.share_qk = config.pre_conv = true;
     return config;
 }
@@ -79,7 +74,7 @@ int main(void)
     const uint64_t hosts[] = {TTT_FLOAT_ENV};
 #endif
     static const char *const backends[] = {"cpu", "cpu", "ref"}, *const precisions[] = {"f32", "q8", "f32"};
-    const ttt_config config = small_config();
+    const ttt_config config = full_config();
     for (int p = 0; p < 3; p++) {
         static results first, now;
         for (size_t h = 0; h < sizeof hosts / sizeof *hosts; h++) {

@@ -9,7 +9,7 @@
 #include <unistd.h>
 
 #include "base/file.h"
-#include "config/config.h"
+#include "small_config.h"
 #include "test.h"
 
 enum { IDS = 300, TEXT = 4096 };
@@ -295,13 +295,7 @@ static void test_generation_config(void)
 
 int main(void)
 {
-    ttt_config config;
-    ttt_config_init(&config);
-    config.vocab_size = 257;
-    config.hidden_size = 16;
-    config.intermediate_size = 24;
-    config.num_hidden_layers = 2;
-    config.num_attention_heads = 2;
+    ttt_config config = small_config(257, 16, 2, 2);
     config.mini_batch_size = 4;
     config.use_gate = config.share_qk = config.pre_conv = true;
     ttt_model *model;

@@ -7,21 +7,15 @@
 
 #include "base/alloc.h"
 #include "base/rng.h"
-#include "config/config.h"
+#include "small_config.h"
 #include "test.h"
 #include "train/trainer.h"
 
 enum { T = 24, BATCH = 8, V = 19, STEPS = 3 };
 
-static ttt_config small_config(void)
+static ttt_config leaves_config(void)
 {
-    ttt_config config;
-    ttt_config_init(&config);
-    config.vocab_size = V;
-    config.hidden_size = 16;
-    config.intermediate_size = 24;
-    config.num_hidden_layers = 2;
-    config.num_attention_heads = 2;
+    ttt_config config = small_config(V, 16, 2, 2);
     config.mini_batch_size = 4;
     config.use_gate = config.share_qk = config.pre_conv = true;
     return config;
@@ -44,7 +38,7 @@ static float tree_sum(int64_t first, int64_t count)
 
 static void test_order(void)
 {
-    const ttt_config config = small_config();
+    const ttt_config config = leaves_config();
     ttt_backend *backend;
     ttt_lm lm;
     ttt_optimizer optimizer;
@@ -97,7 +91,7 @@ static ttt_train_options options_of(int64_t leaves, int64_t accumulate, int thre
 static float *trained(const ttt_train_options *options, int cut)
 {
     static const char path[] = TTT_BINARY_DIR "/test_leaves.safetensors";
-    const ttt_config config = small_config();
+    const ttt_config config = leaves_config();
     ttt_trainer *trainer;
     ttt_train_result result;
     CHECK_OK(ttt_trainer_new(&trainer, &config, options));
@@ -120,7 +114,7 @@ static float *trained(const ttt_train_options *options, int cut)
 
 static bool same(const ttt_train_options *a, const ttt_train_options *b, int cut)
 {
-    const ttt_config config = small_config();
+    const ttt_config config = leaves_config();
     float *x = trained(a, -1), *y = trained(b, cut);
     ttt_stack stack;
     CHECK_OK(ttt_stack_init(&stack, &config));
@@ -147,7 +141,7 @@ static void test_bits(void)
 
 static void test_refusals(void)
 {
-    const ttt_config config = small_config();
+    const ttt_config config = leaves_config();
     ttt_trainer *trainer;
     const struct {
         int64_t leaves, accumulate;

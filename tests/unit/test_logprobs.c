@@ -7,7 +7,7 @@
 #include <ttt/eval.h>
 #include <ttt/session.h>
 
-#include "config/config.h"
+#include "small_config.h"
 #include "test.h"
 
 enum { V = 300, KNOWN = 257, PROMPT = 150, NEW = 40, TOP = 5 };
@@ -312,13 +312,7 @@ static void test_unasked(const measured *with)
 static void test_backend(const char *backend, double tolerance, double of_eval)
 {
     static measured m, other;
-    ttt_config config;
-    ttt_config_init(&config);
-    config.vocab_size = V;
-    config.hidden_size = 16;
-    config.intermediate_size = 24;
-    config.num_hidden_layers = 2;
-    config.num_attention_heads = 2;
+    ttt_config config = small_config(V, 16, 2, 2);
     config.mini_batch_size = 4;
     CHECK_OK(ttt_model_new(&model, &config, 1, &(ttt_model_options){.backend = backend}));
     CHECK_OK(ttt_context_new(&context, model, 2));

@@ -8,7 +8,7 @@
 #include <stdint.h>
 #include <ttt/session.h>
 
-#include "config/config.h"
+#include "small_config.h"
 #include "test.h"
 
 enum { V = 257, TEXTS = 20, IDS = 64, BYTES = 1024, PROMPT = 90, STOPS = 12 };
@@ -429,13 +429,7 @@ static void test_threads(void)
 
 int main(void)
 {
-    ttt_config config;
-    ttt_config_init(&config);
-    config.vocab_size = V;
-    config.hidden_size = 16;
-    config.intermediate_size = 24;
-    config.num_hidden_layers = 2;
-    config.num_attention_heads = 2;
+    ttt_config config = small_config(V, 16, 2, 2);
     config.mini_batch_size = 4;
     config.use_gate = config.share_qk = config.pre_conv = true;
     ttt_context *context;

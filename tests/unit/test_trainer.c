@@ -9,21 +9,16 @@
 
 #include "base/alloc.h"
 #include "base/rng.h"
+#include "small_config.h"
 #include "test.h"
 
 enum { T = 24, BATCH = 4, V = 19 };
 
 static int32_t tokens[BATCH * (T + 1)];
 
-static ttt_config small_config(ttt_learner_kind learner)
+static ttt_config learner_config(ttt_learner_kind learner)
 {
-    ttt_config config;
-    ttt_config_init(&config);
-    config.vocab_size = V;
-    config.hidden_size = 16;
-    config.intermediate_size = 24;
-    config.num_hidden_layers = 1;
-    config.num_attention_heads = 2;
+    ttt_config config = small_config(V, 16, 2, 1);
     config.ttt_layer_type = learner;
     config.ttt_base_lr = learner == TTT_LEARNER_MLP ? 0.1 : 1;
     config.use_gate = config.share_qk = config.pre_conv = true;
@@ -96,7 +91,7 @@ static void test_schedule(void)
 /* With bias correction the first update is rate * (g / (|g| + eps) + decay p), whatever the betas. */
 static void test_first_update(double clip)
 {
-    const ttt_config config = small_config(TTT_LEARNER_LINEAR);
+    const ttt_config config = learner_config(TTT_LEARNER_LINEAR);
     ttt_train_options o = small_options();
     o.clip = clip;
     ttt_trainer *trainer = trainer_new(&config, &o);
@@ -126,7 +121,7 @@ static void test_first_update(double clip)
 /* Passes over parts of a batch add up to the pass over the whole, to rounding. */
 static void test_accumulation(void)
 {
-    const ttt_config config = small_config(TTT_LEARNER_LINEAR);
+    const ttt_config config = learner_config(TTT_LEARNER_LINEAR);
     ttt_train_options o = small_options();
     ttt_train_result whole, parts;
     double *one = train(&config, &o, 1, &whole);
@@ -145,7 +140,7 @@ static void test_accumulation(void)
 /* The first update of a warm-up has rate 0 and the mlp a tenth of its inner rate; the linear learner all of it. */
 static void test_warmup(ttt_learner_kind learner)
 {
-    ttt_config config = small_config(learner);
+    ttt_config config = learner_config(learner);
     ttt_train_options o = small_options();
     ttt_train_result warm, full, tenth;
     ttt_free(train(&config, &o, 1, &full));
@@ -166,7 +161,7 @@ static void test_warmup(ttt_learner_kind learner)
 /* The same tokens again and again are learned, and a rate that is far too large is noticed, naming the step. */
 static void test_learning(void)
 {
-    const ttt_config config = small_config(TTT_LEARNER_MLP);
+    const ttt_config config = learner_config(TTT_LEARNER_MLP);
     ttt_train_options o = small_options();
     ttt_train_result first, last;
     o.rate = 1e-2;
