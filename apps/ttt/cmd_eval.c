@@ -273,7 +273,7 @@ static int ask(options *o, ttt_context *context, const ttt_tokenizer *tokenizer)
 
 int ttt_cmd_eval(int argc, char **argv)
 {
-    static const struct argp_child children[] = {{&ttt_app_compute_argp, 0, NULL, 0}, {0}};
+    static const struct argp_child children[] = {{&ttt_app_open_argp, 0, NULL, 0}, {0}};
     static const struct argp argp = {
         option_list,
         parse,

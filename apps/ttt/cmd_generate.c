@@ -385,7 +385,7 @@ static ttt_status run(session *s, const char *prompt, size_t size)
 
 int ttt_cmd_generate(int argc, char **argv)
 {
-    static const struct argp_child children[] = {{&ttt_app_compute_argp, 0, NULL, 0}, {0}};
+    static const struct argp_child children[] = {{&ttt_app_open_argp, 0, NULL, 0}, {0}};
     static const struct argp argp = {option_list,
                                      parse,
                                      "-m MODEL [-p TEXT | -f FILE | -]",

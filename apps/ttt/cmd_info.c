@@ -109,6 +109,8 @@ static void print_inner_loop(const ttt_config *c)
     printf(", rope_theta %g", ttt_app_real_of(c, "rope_theta"));
     for (size_t i = 0; i < sizeof flags / sizeof *flags; i++)
         if (says(c, flags[i].key, flags[i].value)) printf(", %s", flags[i].words);
+    if (!says(c, "ttt_keep", "1")) printf(", ttt_keep %g", ttt_app_real_of(c, "ttt_keep"));
+    if (!says(c, "ttt_keep_every", "null")) printf(" every %" PRId64, ttt_app_integer_of(c, "ttt_keep_every"));
     printf("\n");
 }
 

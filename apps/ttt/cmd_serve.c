@@ -145,7 +145,7 @@ static int read_keys(options *o)
 
 int ttt_cmd_serve(int argc, char **argv)
 {
-    static const struct argp_child children[] = {{&ttt_app_compute_argp, 0, NULL, 0}, {0}};
+    static const struct argp_child children[] = {{&ttt_app_open_argp, 0, NULL, 0}, {0}};
     static const struct argp argp = {
         option_list,
         parse,

@@ -402,7 +402,7 @@ static error_t parse(int key, char *argument, struct argp_state *state)
 
 int ttt_cmd_state(int argc, char **argv)
 {
-    static const struct argp_child children[] = {{&ttt_app_compute_argp, 0, NULL, 0}, {0}};
+    static const struct argp_child children[] = {{&ttt_app_open_argp, 0, NULL, 0}, {0}};
     static const struct argp argp = {
         option_list,
         parse,

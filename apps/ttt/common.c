@@ -176,6 +176,35 @@ const struct argp ttt_app_compute_argp = {
     .parser = parse_compute,
 };
 
+/* What --set adds: of the process, as the arguments are. */
+enum { KEY_SETTING = 0x1100, SETTINGS_MAX = 64 };
+static const char *settings[SETTINGS_MAX];
+
+static error_t parse_open(int key, char *argument, struct argp_state *state)
+{
+    ttt_model_options *options = state->input;
+    switch (key) {
+    case ARGP_KEY_INIT: state->child_inputs[0] = options; return 0;
+    case KEY_SETTING:
+        if (!strchr(argument, '=')) argp_error(state, "--set %s: not KEY=VALUE", argument);
+        if (options->setting_count == SETTINGS_MAX) argp_error(state, "--set: at most %d times", SETTINGS_MAX);
+        settings[options->setting_count++] = argument;
+        options->settings = settings;
+        return 0;
+    default: return ARGP_ERR_UNKNOWN;
+    }
+}
+
+const struct argp ttt_app_open_argp = {
+    .options = (const struct argp_option[]){{"set", KEY_SETTING, "KEY=VALUE", 0,
+                                             "a key of config.json, over what the model's says, such as "
+                                             "ttt_keep=0.95; may be repeated",
+                                             90},
+                                            {0}},
+    .parser = parse_open,
+    .children = (const struct argp_child[]){{&ttt_app_compute_argp, 0, NULL, 0}, {0}},
+};
+
 void ttt_app_tell_precision(const char *asked, const char *precision)
 {
     if ((asked && strcmp(asked, "auto") != 0) || strcmp(precision, "bf16") != 0) return;

@@ -82,8 +82,8 @@ TTT_NODISCARD ttt_status ttt_app_set(ttt_config *config, const char *setting);
 char *ttt_app_help(int key, const char *text, void *input);
 
 /* --backend, --precision and --threads, for argp's `children`. In ARGP_KEY_INIT the command sets
- * state->child_inputs[...] to the ttt_model_options they fill in. */
-extern const struct argp ttt_app_compute_argp;
+ * state->child_inputs[...] to the ttt_model_options they fill in. The second has --set too. */
+extern const struct argp ttt_app_compute_argp, ttt_app_open_argp;
 
 /* From now on the first SIGINT, SIGTERM or SIGHUP is only noted, and answered on stderr with `said` (static; NULL: by
  * nothing); a second SIGINT or SIGTERM ends the program at once. With `pipes` SIGPIPE is noted too. A signal that was

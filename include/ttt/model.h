@@ -33,6 +33,11 @@ typedef struct ttt_model_options {
      * multiplies it faster (AMX), else f32. ref computes in f64 with the same roundings. */
     const char *precision;
     int threads; /* that prepare the weights; 0: TTT_THREADS if set, else one per processor */
+    /* "KEY=VALUE" of config.json [setting_count], in this order, over what the folder says: for keys that a trained
+     * model can be read with otherwise, such as ttt_keep; what the weights are for other values of is refused as where
+     * config.json says it. The fingerprint covers them. Not for ttt_model_new. */
+    const char *const *settings;
+    size_t setting_count;
 } ttt_model_options;
 
 /* Opens a model folder (config.json, model.safetensors or shards). `options` NULL: defaults. Every tensor's name, shape

@@ -4,7 +4,7 @@
  */
 #include <inttypes.h>
 
-#include "backend/learner_ops.h"
+#include "backend/backend.h"
 
 const ttt_learner_maps ttt_linear_maps = {.count = 1, .in = {1}, .out = {1}};
 const ttt_learner_maps ttt_mlp_maps = {.count = 2, .in = {1, 4}, .out = {4, 1}};
@@ -16,6 +16,12 @@ int64_t ttt_learner_weights_size(const ttt_learner_ops *self, const ttt_learner_
     int64_t size = 0;
     for (int m = 0; m < self->maps->count; m++) size += ttt_map_size(self->maps, m, dims->key_size);
     return size;
+}
+
+double ttt_learner_forgotten(const ttt_learner_dims *dims, const ttt_run *run, int64_t position)
+{
+    const bool now = dims->forget_every == 0 || position % dims->forget_every == 0;
+    return now && !run->frozen ? dims->forget : 0;
 }
 
 int64_t ttt_learner_slots(const ttt_learner_dims *dims)

@@ -55,6 +55,8 @@ typedef struct ttt_learner_dims {
     int64_t mini_batch;           /* K */
     int64_t group;                /* training keeps the weights every `group` tiles and recomputes between */
     unsigned flags;               /* of ttt_learner_flag */
+    double forget;                /* MATH (keep): 1 - g, the part of W - W0 that goes after every N tokens; */
+    int64_t forget_every;         /* N, a multiple of K; 0: K */
 } ttt_learner_dims;
 
 /* What a learner is called with. Head h is columns [hI, (h+1)I) of q and k, [hO, (h+1)O) of v and out. */
@@ -73,14 +75,13 @@ typedef struct ttt_learner_call {
                          of a mini-batch's last token is also the factor of the update */
     void *out;        /* [R,H*O] */
     void *saved; /* forward to backward: [run_count, H, saved_size(longest run)]; NULL: nothing is kept (inference) */
-    int64_t saved_stride; /* reals from one (run, head) to the next in `saved` */
-    const void *dout;     /* backward, [R,H*O] */
-    void *dq, *dk, *dv;   /* backward, as q, k, v; overwritten */
-    void *dwrite, *dread; /* backward, [R,H], overwritten; the sum over heads of dread is the gradient of `read` */
-    void *ddecay;         /* backward, [R,H], overwritten; NULL without `decay` */
-    const ttt_param
-        *dparams;  /* backward, +=; parameters that only set the initial state get theirs from reset_backward */
-    void *partial; /* backward, scratch: [run_count, H, partial_size] */
+    int64_t saved_stride;     /* reals from one (run, head) to the next in `saved` */
+    const void *dout;         /* backward, [R,H*O] */
+    void *dq, *dk, *dv;       /* backward, as q, k, v; overwritten */
+    void *dwrite, *dread;     /* backward, [R,H], overwritten; the sum over heads of dread is the gradient of `read` */
+    void *ddecay;             /* backward, [R,H], overwritten; NULL without `decay` */
+    const ttt_param *dparams; /* backward, +=; those that set the initial state get what it has from reset_backward */
+    void *partial;            /* backward, scratch: [run_count, H, partial_size] */
 } ttt_learner_call;
 
 /* What the algorithm asks for, nothing computed again: a multiply-add counts two; reals of operands and results. */
@@ -181,6 +182,9 @@ static inline int64_t ttt_map_size(const ttt_learner_maps *maps, int m, int64_t 
     return (maps->in[m] * head_size + 1) * maps->out[m] * head_size;
 }
 int64_t ttt_learner_weights_size(const ttt_learner_ops *self, const ttt_learner_dims *dims);
+
+/* The part of W - W0 that goes when a mini-batch of a run ends at `position`. */
+double ttt_learner_forgotten(const ttt_learner_dims *dims, const ttt_run *run, int64_t position);
 
 /* Rows of the open tile that a state has room for, and how many it has. */
 int64_t ttt_learner_slots(const ttt_learner_dims *dims);

@@ -49,6 +49,7 @@ void ttt_config_init(ttt_config *config)
         .ttt_position_factor = true,
         .ttt_rope = true,
         .ttt_rate = -1,
+        .ttt_keep = 1,
     };
 }
 
@@ -136,6 +137,37 @@ ttt_status ttt_config_set(ttt_config *config, const char *name, const char *valu
     if (strlen(value) == length && memcmp(fixed->values, value, length) == 0) return TTT_OK;
     return ttt_fail(TTT_ERR_UNSUPPORTED, "%s=%s: this version supports only %.*s", name, value, (int)length,
                     fixed->values);
+}
+
+static ttt_status apply(ttt_config *config, const char *setting)
+{
+    const char *equals = strchr(setting, '=');
+    if (!equals || equals == setting) return ttt_fail(TTT_ERR_ARGUMENT, "the setting \"%s\" is not KEY=VALUE", setting);
+    char *key = ttt_strdup(setting);
+    if (!key) return TTT_ERR_MEMORY;
+    key[equals - setting] = '\0';
+    const ttt_status status = ttt_config_set(config, key, equals + 1);
+    ttt_free(key);
+    return status;
+}
+
+static bool is_among(const char *key, const char *const *settings, size_t count)
+{
+    const size_t length = strlen(key);
+    for (size_t i = 0; i < count; i++)
+        if (strncmp(settings[i], key, length) == 0 && settings[i][length] == '=') return true;
+    return false;
+}
+
+ttt_status ttt_config_apply(ttt_config *config, const char *const *settings, size_t count)
+{
+    for (size_t i = 0; i < count; i++) TTT_TRY(apply(config, settings[i]));
+    for (int i = 1; i < TTT_KEY_COUNT; i++) /* the first is the model_type */
+        if (is_among(ttt_keys[i].name, settings, count) && !ttt_form_key_name(ttt_form_of(config), &ttt_keys[i]))
+            return ttt_fail(TTT_ERR_ARGUMENT,
+                            "%s means nothing in a model of model_type %s: no part of it has this key",
+                            ttt_keys[i].name, ttt_form_of(config)->name);
+    return TTT_OK;
 }
 
 ttt_status ttt_config_get(const ttt_config *config, const char *name, char **value)

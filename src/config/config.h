@@ -99,6 +99,8 @@ struct ttt_config {
     bool ttt_rope;            /* q and k are rotated */
     ttt_w0 ttt_w0;            /* where W1 and b1 begin */
     double ttt_rate;          /* r_j of every token; below 0: learned */
+    double ttt_keep;          /* g: what is left of W - W0 */
+    int64_t ttt_keep_every;   /* after so many tokens, each time; 0: after each mini-batch */
 };
 
 /* size x factor where that is a whole number from 1 to 2^40, as expand and expand_v must make it; else 0. */
@@ -116,6 +118,9 @@ TTT_NODISCARD ttt_status ttt_config_parse(ttt_config *config, const char *text, 
 /* Appends the text that ttt_config_save writes. */
 TTT_NODISCARD ttt_status ttt_config_print(const ttt_config *config, const char *base, const char *dtype,
                                           ttt_buffer *out);
+
+/* Sets keys from "KEY=VALUE" texts, in this order. One that means nothing in a model of this form is an error. */
+TTT_NODISCARD ttt_status ttt_config_apply(ttt_config *config, const char *const *settings, size_t count);
 
 /* Every key by itself, how they fit together, and the list of blocks, but for the names of parts. */
 TTT_NODISCARD ttt_status ttt_config_check_keys(const ttt_config *config, const char *where);

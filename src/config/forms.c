@@ -30,6 +30,8 @@ static const ttt_fixed_key ttt_fixed[] = {{"hidden_act", "silu"},
                                           {"ttt_position_factor", "true"},
                                           {"ttt_w0", "learned"},
                                           {"ttt_rate", "learned"},
+                                          {"ttt_keep", "1"},
+                                          {"ttt_keep_every", "null"},
                                           {0}};
 static const ttt_fixed_key ext_fixed[] = {
     {"hidden_act", "silu"}, ROTATION_FIXED, {"attention_bias", "false"}, {"mlp_bias", "false"}, {0}};

@@ -220,7 +220,10 @@ static bool fill_object(json_t *object, const ttt_config *config, const char *dt
     bool ok = fill_type(object, dtype);
     for (int i = 0; i < form->key_count; i++) {
         const ttt_key key = ttt_form_key_at(form, i);
-        ok = set(object, key.name, key.kind->to_json(&key, config, json_object_get(object, key.name))) && ok;
+        if (key.sparse && ttt_key_is_default(&key, config))
+            json_object_del(object, key.name);
+        else
+            ok = set(object, key.name, key.kind->to_json(&key, config, json_object_get(object, key.name))) && ok;
     }
     ok = set(object, "model_type", json_string(form->name)) && ok;
     ok = set(object, "architectures", json_pack("[s]", form->architecture)) && ok;

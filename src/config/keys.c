@@ -75,6 +75,8 @@ const ttt_key ttt_keys[TTT_KEY_COUNT] = {
     KEY(boolean, ttt_rope, BOUNDS(0, 1)),
     KEY(choice, ttt_w0, .names = starts),
     KEY(rate, ttt_rate, BOUNDS(0, 1e6), .names = learned),
+    KEY(real, ttt_keep, BOUNDS(0, 1), .sparse = true),
+    KEY(size, ttt_keep_every, BOUNDS(0, INT32_MAX), .names = null, .sparse = true),
 };
 
 bool ttt_key_is_default(const ttt_key *key, const ttt_config *config)

@@ -31,6 +31,7 @@ struct ttt_key {
     size_t offset;            /* in ttt_config */
     double low, high;         /* of numbers: allowed values, both included */
     const char *const *names; /* of a choice: its values, NULL after the last; else the one word beside the numbers */
+    bool sparse;              /* written only where it is not the default: files and fingerprints older than it stay */
 };
 
 /* A size: a whole number from 1, or one word, which is stored as 0. A rate: a number from 0, or one word, stored as -1.
@@ -38,7 +39,7 @@ struct ttt_key {
 extern const ttt_key_kind ttt_key_integer, ttt_key_size, ttt_key_token, ttt_key_real, ttt_key_rate, ttt_key_boolean,
     ttt_key_maybe, ttt_key_choice, ttt_key_layers;
 
-enum { TTT_KEY_COUNT = 50 };
+enum { TTT_KEY_COUNT = 52 };
 extern const ttt_key ttt_keys[TTT_KEY_COUNT];
 
 /* The key of that name, or NULL. */

@@ -153,6 +153,25 @@ static void map_add_rows(const ttt_tile *t, const ttt_map *f, float alpha, const
     if (has_bias(t)) add_rows(b, alpha, f->g, filled, f->out);
 }
 
+/* After an update: MATH (keep). */
+static void map_forget(const ttt_tile *t, int m)
+{
+    const ttt_map *next = &t->next[m];
+    if (t->forget == 0) return;
+    row_forget(next->w, t->forget, t->start[2 * m], next->in * next->out);
+    if (has_bias(t)) row_forget(next->b, t->forget, t->start[2 * m + 1], next->out);
+}
+
+/* dW0 += f dW, dW *= 1 - f, and of b so too */
+static void map_forget_backward(const ttt_tile *t, int m)
+{
+    const ttt_map *d = &t->dmap[m];
+    const int64_t size = (d->in + 1) * d->out;
+    if (t->forget == 0) return;
+    row_add(t->dstart + (d->w - t->dmap[0].w), t->forget, d->w, size);
+    row_scale(d->w, 1 - t->forget, d->w, size);
+}
+
 /* The end of a tile: what holds after it goes to `next`, whose rows become free. */
 static void map_end(const ttt_tile *t, int m)
 {
@@ -169,6 +188,7 @@ static void map_end(const ttt_tile *t, int m)
         } else {
             map_add_rows(t, f, -c, f->w, f->b, next->w, next->b);
         }
+        map_forget(t, m);
     }
     if (!t->replay) memset(next->g, 0, (size_t)(f->slots * f->out) * sizeof(float));
 }
@@ -181,6 +201,7 @@ static void map_end_backward(const ttt_tile *t, int m)
     const int64_t filled = t->first + t->count, size = (f->in + 1) * f->out;
     if (t->end == TTT_TILE_OPEN) return;
     const bool update = t->end == TTT_TILE_UPDATE;
+    if (update) map_forget_backward(t, m);
     const float alpha = update ? -t->from.read[t->count - 1] : 1;
     const float *dw = update ? d->w : d->sw, *db = update ? d->b : d->sb;
     float *along = t->work.rows, *dread = &t->to.dread[(t->count - 1) * t->heads];

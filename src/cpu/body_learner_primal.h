@@ -84,6 +84,7 @@ static void primal_end(const ttt_tile *t, int m)
     if (t->end == TTT_TILE_OPEN) return;
     if (t->end == TTT_TILE_FOLD) memcpy(next->sw, sums_of(t, m), bytes);
     if (t->end == TTT_TILE_UPDATE) memcpy(next->w, weights_of(t, m), bytes);
+    if (t->end == TTT_TILE_UPDATE) map_forget(t, m);
     if (t->end == TTT_TILE_UPDATE && next->sw) memset(next->sw, 0, bytes);
     memset(next->g, 0, (size_t)(next->slots * next->out) * sizeof(float));
 }

@@ -55,6 +55,16 @@ MM_INLINE void row_add(float *y, float alpha, const float *x, int64_t n)
     }
 }
 
+/* y -= f (y - x), x NULL: zeros */
+MM_INLINE void row_forget(float *y, float f, const float *x, int64_t n)
+{
+    for (int64_t i = 0; i < n; i += VF) {
+        const int64_t lanes = lanes_at(i, n);
+        const vf now = vf_load_n(y + i, lanes), away = x ? vf_sub(now, vf_load_n(x + i, lanes)) : now;
+        vf_store_n(y + i, vf_fnma(vf_set(f), away, now), lanes);
+    }
+}
+
 /* y [n] += alpha times the sum of the rows of x [rows, n] */
 static void add_rows(float *y, float alpha, const float *x, int64_t rows, int64_t n)
 {

@@ -175,8 +175,8 @@ static scratch carve(char *base, size_t *bytes, const ttt_learner_ops *self, con
 
 int64_t ttt_cpu_learner_partial_size(const ttt_learner_ops *self, const ttt_learner_dims *dims)
 {
-    (void)self;
-    return 2 * dims->key_size; /* gradients of the norm's weight and bias */
+    /* gradients of the norm's weight and bias, and of what is forgotten towards */
+    return 2 * dims->key_size + (dims->forget > 0 ? ttt_learner_weights_size(self, dims) : 0);
 }
 
 size_t ttt_cpu_learner_scratch_bytes(const ttt_learner_ops *self, const ttt_learner_dims *dims)
@@ -205,6 +205,18 @@ static const float *params_at(const walk *w, int which, int64_t head)
     return values ? values + head * w->call->dims.key_size : NULL;
 }
 
+/* What an empty sequence begins with in one head. */
+static void find_start(ttt_tile *t, const walk *w, int64_t head)
+{
+    const ttt_learner_maps *maps = w->self->maps;
+    const int64_t D = t->head_size;
+    for (int i = 0; i < 2 * maps->count; i++) {
+        const int64_t out = maps->out[i / 2] * D, size = i % 2 == 0 ? maps->in[i / 2] * D * out : out;
+        const float *values = w->call->params[i].values;
+        t->start[i] = values ? values + head * size : NULL;
+    }
+}
+
 /* Tile `index` of the run, counted from the one it begins in; without its states. */
 static ttt_tile tile_of(const walk *w, const ttt_run *run, int64_t head, int64_t index, const scratch *s)
 {
@@ -215,25 +227,28 @@ static ttt_tile tile_of(const walk *w, const ttt_run *run, int64_t head, int64_t
     const int64_t from = start > run->position ? start : run->position, last = run->position + run->count,
                   to = end < last ? end : last;
     const int64_t row = run->row + from - run->position, at = (row * H + head) * D, rate = row * H + head;
-    return (ttt_tile){.head_size = D,
-                      .stride = H * D,
-                      .heads = H,
-                      .flags = call->dims.flags,
-                      .first = from - start,
-                      .count = to - from,
-                      .end = to < end       ? TTT_TILE_OPEN
-                             : end % K == 0 ? TTT_TILE_UPDATE
-                                            : TTT_TILE_FOLD,
-                      .from = {.q = (const float *)call->q + at,
-                               .k = (const float *)call->k + at,
-                               .v = (const float *)call->v + at,
-                               .write = (const float *)call->write + rate,
-                               .read = (const float *)call->read + row,
-                               .weight = params_at(w, 0, head),
-                               .bias = params_at(w, 1, head)},
-                      .to = {.out = (float *)call->out + at},
-                      .trace = s->trace,
-                      .work = s->work};
+    ttt_tile t = {.head_size = D,
+                  .stride = H * D,
+                  .heads = H,
+                  .flags = call->dims.flags,
+                  .forget = (float)ttt_learner_forgotten(&call->dims, run, end),
+                  .first = from - start,
+                  .count = to - from,
+                  .end = to < end       ? TTT_TILE_OPEN
+                         : end % K == 0 ? TTT_TILE_UPDATE
+                                        : TTT_TILE_FOLD,
+                  .from = {.q = (const float *)call->q + at,
+                           .k = (const float *)call->k + at,
+                           .v = (const float *)call->v + at,
+                           .write = (const float *)call->write + rate,
+                           .read = (const float *)call->read + row,
+                           .weight = params_at(w, 0, head),
+                           .bias = params_at(w, 1, head)},
+                  .to = {.out = (float *)call->out + at},
+                  .trace = s->trace,
+                  .work = s->work};
+    if (t.forget > 0) find_start(&t, w, head);
+    return t;
 }
 
 /* The kept trace of a tile's tokens. */
@@ -270,6 +285,7 @@ static void add_gradients(const walk *w, ttt_tile *t, const ttt_run *run, int64_
     t->to.dread = (float *)call->dread + rate;
     t->to.dweight = partial;
     t->to.dbias = partial + t->head_size;
+    t->dstart = partial + 2 * t->head_size;
 }
 
 /* ---- forward ---- */
@@ -360,8 +376,9 @@ static void backward_item(void *context, int64_t item, int thread)
     const keep kept = kept_of(w, item);
     const int64_t size = ttt_cpu_learner_state_size(w->self, &call->dims),
                   closed = ttt_cpu_closed_size(w->self, &call->dims), tiles = run_tiles(run, K);
-    float *partial = (float *)call->partial + item * 2 * call->dims.key_size;
-    memset(partial, 0, (size_t)(2 * call->dims.key_size) * sizeof *partial);
+    const int64_t partials = ttt_cpu_learner_partial_size(w->self, &call->dims);
+    float *partial = (float *)call->partial + item * partials;
+    memset(partial, 0, (size_t)partials * sizeof *partial);
 
     for (int64_t g = (tiles - 1) / group; g >= 0; g--) {
         const float *start = g == 0 ? kept.state : kept.closed + (g - 1) * closed;
@@ -374,17 +391,31 @@ static void backward_item(void *context, int64_t item, int thread)
     clear_rows(dmap, w->self->maps->count, tile_of(w, run, head, 0, &s).first);
 }
 
+/* The gradient of parameter `which`, [H, size], gets what the items have for it from `at` on in their partial memory.
+ */
+static void add_partials(const walk *w, int which, int64_t at, int64_t size)
+{
+    const ttt_learner_call *call = w->call;
+    const int64_t H = call->dims.heads, partials = ttt_cpu_learner_partial_size(w->self, &call->dims);
+    float *gradient = call->dparams[which].values;
+    for (int64_t item = 0; item < call->run_count * H && gradient; item++) {
+        const float *partial = (const float *)call->partial + item * partials + at;
+        for (int64_t i = 0; i < size; i++) gradient[item % H * size + i] += partial[i];
+    }
+}
+
 void ttt_cpu_learner_backward(const ttt_learner_ops *self, const ttt_backend *b, const ttt_learner_call *call)
 {
     walk w = walk_of(self, b, call);
-    const int64_t H = call->dims.heads, D = call->dims.key_size;
-    ttt_parallel(ttt_pool_of(b), call->run_count * H, backward_item, &w);
-    for (int which = 0; which < 2; which++) {
-        float *gradient = call->dparams[2 * self->maps->count + which].values;
-        if (!gradient) continue;
-        for (int64_t item = 0; item < call->run_count * H; item++) {
-            const float *partial = (const float *)call->partial + (item * 2 + which) * D;
-            for (int64_t d = 0; d < D; d++) gradient[item % H * D + d] += partial[d];
-        }
+    const int64_t D = call->dims.key_size;
+    const int norm = 2 * self->maps->count;
+    ttt_parallel(ttt_pool_of(b), call->run_count * call->dims.heads, backward_item, &w);
+    for (int which = 0; which < 2; which++) add_partials(&w, norm + which, which * D, D);
+    int64_t at = 2 * D;
+    for (int m = 0; m < self->maps->count && call->dims.forget > 0; m++) {
+        const int64_t out = self->maps->out[m] * D, in = self->maps->in[m] * D;
+        add_partials(&w, 2 * m, at, in * out);
+        add_partials(&w, 2 * m + 1, at + in * out, out);
+        at += (in + 1) * out;
     }
 }

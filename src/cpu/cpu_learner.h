@@ -72,6 +72,7 @@ typedef struct ttt_tile_to {
 typedef struct ttt_tile {
     int64_t head_size, stride, heads;
     unsigned flags;       /* of ttt_learner_flag */
+    float forget;         /* MATH (keep): after an update W -= forget (W - W0), W0 in `start`; 0: nothing */
     int64_t first, count; /* rows [0, first) of the tile are there; these tokens are the next `count` */
     ttt_tile_end end;
     bool skip_end; /* forward: nobody wants what holds after the tile */
@@ -79,6 +80,8 @@ typedef struct ttt_tile {
     ttt_map map[TTT_LEARNER_MAPS];
     ttt_map next[TTT_LEARNER_MAPS]; /* may be the same as `map` */
     ttt_map dmap[TTT_LEARNER_MAPS];
+    const float *start[2 * TTT_LEARNER_MAPS]; /* W, b of each map that an empty sequence begins with; NULL: zero */
+    float *dstart;         /* backward: where they forget, gradients of those, as weights lie in a state; += */
     const ttt_map *formed; /* the primal form: [2, TTT_LEARNER_MAPS], sums and weights of a token in place of w and b */
     ttt_tile_from from;
     ttt_tile_to to;

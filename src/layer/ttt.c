@@ -34,6 +34,11 @@ static ttt_status init(ttt_layer *layer, const ttt_config *config, const ttt_lea
     if (config->ttt_w0 == TTT_W0_ZERO && learner->maps->count > 1)
         return ttt_fail(TTT_ERR_UNSUPPORTED,
                         "ttt_w0 \"zero\" is not supported with ttt_mlp, whose two maps would never leave zero");
+    if (config->ttt_keep_every % config->mini_batch_size != 0)
+        return ttt_fail(TTT_ERR_FORMAT,
+                        "ttt_keep_every %lld is no multiple of mini_batch_size %lld: weights move where mini-batches "
+                        "end",
+                        (long long)config->ttt_keep_every, (long long)config->mini_batch_size);
     ttt_shape *s = ttt_alloc(1, sizeof *s);
     if (!s) return TTT_ERR_MEMORY;
     *s = (ttt_shape){.learner = learner,
@@ -41,7 +46,9 @@ static ttt_status init(ttt_layer *layer, const ttt_config *config, const ttt_lea
                               .key_size = D,
                               .value_size = D,
                               .mini_batch = config->mini_batch_size,
-                              .flags = flags_of(config)},
+                              .flags = flags_of(config),
+                              .forget = 1 - config->ttt_keep,
+                              .forget_every = config->ttt_keep_every},
                      .taps = config->conv_kernel,
                      .share_qk = config->share_qk,
                      .use_gate = config->use_gate,

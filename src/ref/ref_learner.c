@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT
  *
  * The walk of a reference learner along a sequence, MATH (linear) and (mlp): write, read, and at the end of a
- * mini-batch W -= c S, S = 0. The backward keeps the state at the start of every mini-batch and forms the sums after
- * every token again.
+ * mini-batch W -= c S, S = 0, and (keep). The backward keeps the state at the start of every mini-batch and forms the
+ * sums after every token again.
  */
 #include "ref/ref_learner.h"
 
@@ -92,6 +92,24 @@ static ref_token token_at(const ttt_learner_ops *self, const ttt_backend *b, con
                        .D = D};
 }
 
+/* Of W or b in one head: parameter p. */
+static int64_t param_size(const ttt_learner_ops *self, const ttt_learner_dims *dims, int p)
+{
+    const int64_t out = self->maps->out[p / 2] * dims->key_size;
+    return p % 2 == 0 ? self->maps->in[p / 2] * dims->key_size * out : out;
+}
+
+/* MATH (keep): W <- W - f (W - W0), and b so too */
+static void forget(const ttt_learner_ops *self, const ttt_learner_call *call, double f, int64_t h, double *start)
+{
+    for (int p = 0; p < 2 * self->maps->count && f > 0; p++) {
+        const int64_t n = param_size(self, &call->dims, p);
+        const double *first = param_at(&call->params[p], h, n);
+        for (int64_t i = 0; i < n; i++) start[i] -= f * (start[i] - (first ? first[i] : 0));
+        start += n;
+    }
+}
+
 static void forward_head(const ttt_learner_ops *self, const ttt_backend *b, const ttt_learner_call *call,
                          const ttt_run *run, int64_t h, double *saved)
 {
@@ -111,6 +129,7 @@ static void forward_head(const ttt_learner_ops *self, const ttt_backend *b, cons
         if (slot == TTT_LEARNER_TILE - 1) memcpy(s.closed, s.sum, bytes);
         if (place != K - 1) continue;
         ref_axpy(s.start, -x.c, s.sum, n);
+        forget(self, call, ttt_learner_forgotten(&call->dims, run, run->position + t + 1), h, s.start);
         memset(s.sum, 0, 2 * bytes); /* and the closed sum */
         if (saved) memcpy(saved += 2 * n, s.start, 2 * bytes);
     }
@@ -208,6 +227,18 @@ static void add_token(const walk *w, int64_t t, double *sum)
     add_rows(w->self, &w->call->dims, sum, &rows);
 }
 
+/* dW0 += f dW', dW = (1 - f) dW' */
+static void forget_backward(const walk *w, double f, double *dstart)
+{
+    for (int p = 0; p < 2 * w->self->maps->count && f > 0; p++) {
+        const int64_t n = param_size(w->self, &w->call->dims, p);
+        double *first = param_at(&w->call->dparams[p], w->h, n);
+        if (first) ref_axpy(first, f, dstart, n);
+        for (int64_t i = 0; i < n; i++) dstart[i] *= 1 - f;
+        dstart += n;
+    }
+}
+
 /* Tokens [first, last) of a run, at most TTT_LEARNER_TILE, all in one mini-batch, backwards; `sum`: before the first.
  */
 static void tile_backward(const walk *w, int64_t first, int64_t last, const double *sum)
@@ -226,6 +257,7 @@ static void tile_backward(const walk *w, int64_t first, int64_t last, const doub
         const double *after = sums + (t - first + 1) * n;
         const ref_token x = token_backward_at(w->self, w->b, w->call, w->run->row + t, w->h);
         if ((w->run->position + t) % K == K - 1) { /* W' = W - c S, S' = 0 */
+            forget_backward(w, ttt_learner_forgotten(dims, w->run, w->run->position + t + 1), d.start);
             *x.dc -= ref_dot(d.start, after, n);
             memset(d.sum, 0, (size_t)n * sizeof *d.sum);
             ref_axpy(d.sum, -x.c, d.start, n);
@@ -279,13 +311,6 @@ static int64_t partial_size(const ttt_learner_ops *self, const ttt_learner_dims 
 }
 
 /* ---- the empty sequence ---- */
-
-/* Of W or b in one head: parameter p. */
-static int64_t param_size(const ttt_learner_ops *self, const ttt_learner_dims *dims, int p)
-{
-    const int64_t out = self->maps->out[p / 2] * dims->key_size;
-    return p % 2 == 0 ? self->maps->in[p / 2] * dims->key_size * out : out;
-}
 
 static void reset(const ttt_learner_ops *self, const ttt_backend *b, const ttt_learner_call *call)
 {

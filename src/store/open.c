@@ -58,6 +58,13 @@ static ttt_status no_folder(const char *path)
                     path);
 }
 
+/* What `options` say over the folder's config.json. */
+static ttt_status set_keys(ttt_config *config, const char *folder, const ttt_model_options *options)
+{
+    TTT_TRY(ttt_config_apply(config, options->settings, options->setting_count));
+    return ttt_config_check(config, folder);
+}
+
 ttt_status ttt_model_open(ttt_model **model, const char *folder, const ttt_model_options *options)
 {
     *model = NULL;
@@ -65,6 +72,7 @@ ttt_status ttt_model_open(ttt_model **model, const char *folder, const ttt_model
     ttt_config config;
     ttt_safetensors *file;
     TTT_TRY(ttt_config_load(&config, folder));
+    if (options && options->setting_count > 0) TTT_TRY(set_keys(&config, folder, options));
     TTT_TRY(ttt_safetensors_open(&file, folder));
     const ttt_status status = open_tensors(model, folder, &config, file, options);
     ttt_safetensors_close(file);

@@ -97,18 +97,6 @@ static ttt_status begin_config(const ttt_train_run_options *options, ttt_config 
     return status;
 }
 
-static ttt_status apply_setting(ttt_config *config, const char *setting)
-{
-    const char *equals = strchr(setting, '=');
-    if (!equals || equals == setting) return ttt_fail(TTT_ERR_ARGUMENT, "the setting \"%s\" is not KEY=VALUE", setting);
-    char *key = ttt_strdup(setting);
-    if (!key) return TTT_ERR_MEMORY;
-    key[equals - setting] = '\0';
-    const ttt_status status = ttt_config_set(config, key, equals + 1);
-    ttt_free(key);
-    return status;
-}
-
 static ttt_status set_backbone(ttt_config *config, const char *name)
 {
     const bool mamba = strcmp(name, "mamba") == 0;
@@ -129,25 +117,13 @@ static ttt_status set_layer(ttt_config *config, const char *name)
     return ttt_config_set(config, "layers", text);
 }
 
-/* A key that the model's form does not have would be set, and mean nothing. */
-static ttt_status check_settings(const ttt_train_run_options *options, const ttt_config *config)
-{
-    for (int i = 1; i < TTT_KEY_COUNT; i++) /* the first is the model_type */
-        if (is_set(options, ttt_keys[i].name) && !ttt_form_key_name(ttt_form_of(config), &ttt_keys[i]))
-            return ttt_fail(TTT_ERR_ARGUMENT,
-                            "%s means nothing in a model of model_type %s: no part of it has this key",
-                            ttt_keys[i].name, ttt_form_of(config)->name);
-    return TTT_OK;
-}
-
 /* Backbone, layers and single keys, over what came before. */
 static ttt_status adapt_config(const ttt_train_run_options *options, ttt_config *config)
 {
     if (options->backbone) TTT_TRY(set_backbone(config, options->backbone));
     if (options->layer) TTT_TRY(set_layer(config, options->layer));
     if (options->layers) TTT_TRY(ttt_config_set(config, "layers", options->layers));
-    for (size_t i = 0; i < options->setting_count; i++) TTT_TRY(apply_setting(config, options->settings[i]));
-    return check_settings(options, config);
+    return ttt_config_apply(config, options->settings, options->setting_count);
 }
 
 /* Whether a run's blocks are those of the list. Of a list of unlike blocks pre_conv says nothing any more, so that a

@@ -342,6 +342,25 @@ static void test_eval(void)
            "sed 's/,\"seconds\":[^,]*//' >two");
     CHECK(cli_same("one", "two"));
 
+    /* Keys over those of config.json are as if they stood there, and of another model for states. */
+    CLI_OK("$TTT eval -m model text --json --set ttt_keep=0.5 | sed 's/,\"seconds\":[^,]*//' >kept");
+    CLI_OK("! $TTT eval -m model text --json | sed 's/,\"seconds\":[^,]*//' | cmp -s - kept");
+    CLI_OK("rm -rf keep && cp -r model keep && sed 's/\"model_type\": \"ttt\"/\"model_type\": \"ttt_ext\", "
+           "\"ttt_keep\": 0.5/' "
+           "model/config.json >keep/config.json");
+    CLI_OK("$TTT eval -m keep text --json | sed 's/,\"seconds\":[^,]*//;s/\"keep\"/\"model\"/' | cmp - kept");
+    CLI_SAYS(0, "ttt_keep 0.5", "$TTT info keep");
+    /* Begun anew every 64 tokens it reads as in windows, for whose first tokens it still has the convolutions' last. */
+    CLI_OK("$TTT eval -m model text --json --set ttt_keep=0 --set ttt_keep_every=64 >anew");
+    CLI_OK("$TTT state read -m model text -o kept.ttt --set ttt_keep=0.5 && $TTT state read -m model text -o all.ttt");
+    CLI_OK("$TTT generate -m model --state kept.ttt -p a -n 3 --set ttt_keep=0.5");
+    FAILS(1, "fingerprint", "$TTT generate -m model --state all.ttt -p a -n 3 --set ttt_keep=0.5");
+    FAILS(1, "ttt_keep_every 24 is no multiple of mini_batch_size 16",
+          "$TTT eval -m model text --set ttt_keep_every=24");
+    FAILS(1, "ttt_keep is 2, but must be from 0 to 1", "$TTT eval -m model text --set ttt_keep=2");
+    FAILS(1, "there is no key ttt_kept", "$TTT eval -m model text --set ttt_kept=1");
+    FAILS(1, "tensor ", "$TTT eval -m model text --set intermediate_size=6");
+    CLI_SAYS(64, "--set ttt_keep: not KEY=VALUE", "$TTT eval -m model text --set ttt_keep");
     FAILS(64, "give a text", "$TTT eval -m model");
     FAILS(64, "--context is \"0\"", "$TTT eval -m model text --context 0");
     FAILS(64, "--context is \"12x\"", "$TTT eval -m model text --context 64,12x");

@@ -2,9 +2,9 @@
  *
  * The learners of the cpu backend, on every instruction set of the machine, against those of ref (primal form, double):
  * what is read, also in cpu's own primal form, the state, every gradient. And bit for bit against themselves: any
- * instruction set, any split into calls, any batch, any number of threads; with every combination of flags. Runs that
- * begin inside a mini-batch get there by a call of their own, so that gradients also cross from one call to the next by
- * way of the state.
+ * instruction set, any split into calls, any batch, any number of threads; with every combination of flags, and where
+ * the learner forgets. Runs that begin inside a mini-batch get there by a call of their own, so that gradients also
+ * cross from one call to the next by way of the state.
  */
 #include <stdint.h>
 
@@ -22,8 +22,12 @@ typedef struct shape {
     bool mlp;
     int64_t D, K, H, group;
     int64_t runs, position[RUNS], count[RUNS];
-    unsigned flags; /* of ttt_learner_flag */
+    unsigned flags; /* of ttt_learner_flag, and FORGETS */
 } shape;
+
+enum { FORGETS = 1024 };
+
+static double forget_of(const shape *s) { return s->flags & FORGETS ? 0.125 : 0; }
 
 static const shape shapes[] = {
     {false, 64, 16, 2, 4, 3, {0, 0, 21}, {48, 7, 150}, 0},
@@ -53,6 +57,19 @@ static const shape flagged[] = {
     {false, 64, 16, 1, 4, 1, {21}, {40}, 0},    {false, 20, 37, 2, 2, 2, {0, 30}, {74, 50}, 0},
     {false, 12, 1, 2, 3, 2, {0, 4}, {9, 1}, 0}, {true, 10, 16, 2, 3, 2, {9, 0}, {7, 40}, 0},
     {true, 8, 20, 1, 2, 1, {13}, {50}, 0},      {true, 10, 1, 1, 2, 1, {3}, {9}, 0},
+};
+
+/* What W - W0 is partly forgotten in: with sums and without, begun within a mini-batch, with and without biases and
+ * W0. */
+static const shape forgetting[] = {
+    {false, 64, 16, 2, 4, 2, {0, 21}, {48, 150}, FORGETS},
+    {false, 10, 4, 2, 3, 2, {2, 0}, {17, 4}, FORGETS},
+    {false, 18, 40, 2, 2, 2, {0, 70}, {80, 100}, FORGETS | TTT_LEARNER_NO_BIAS},
+    {false, 12, 1, 2, 3, 2, {0, 4}, {9, 1}, FORGETS},
+    {false, 20, 16, 1, 2, 1, {5}, {75}, FORGETS | TTT_LEARNER_ZERO_START | TTT_LEARNER_NO_NORM},
+    {true, 10, 16, 2, 3, 3, {9, 0, 31}, {7, 16, 40}, FORGETS},
+    {true, 16, 37, 1, 2, 2, {0, 30}, {74, 50}, FORGETS | TTT_LEARNER_NO_BIAS},
+    {true, 32, 16, 1, 4, 1, {7}, {60}, FORGETS},
 };
 
 /* Inputs, rounded to float so that both backends get the same. */
@@ -194,8 +211,14 @@ static bench bench_new(const problem *p, ttt_backend *b)
 {
     const shape *s = &p->s;
     bench w = {.p = p, .b = b, .ops = s->mlp ? b->ops->learner[TTT_MLP_LEARNER] : b->ops->learner[TTT_LINEAR_LEARNER]};
-    const ttt_learner_dims dims = {
-        .heads = s->H, .key_size = s->D, .value_size = s->D, .mini_batch = s->K, .group = s->group, .flags = s->flags};
+    const ttt_learner_dims dims = {.heads = s->H,
+                                   .key_size = s->D,
+                                   .value_size = s->D,
+                                   .mini_batch = s->K,
+                                   .group = s->group,
+                                   .flags = s->flags & (FORGETS - 1),
+                                   .forget = forget_of(s),
+                                   .forget_every = s->runs == 3 ? 2 * s->K : 0};
     const int64_t size = p->rows * s->H * s->D;
     CHECK_OK(w.ops->supports(w.ops, &dims));
     CHECK_OK(ttt_backend_reserve(b, w.ops->scratch_bytes(w.ops, &dims)));
@@ -467,7 +490,7 @@ static void add_bits(const shape *s, const results *r, int fields)
     for (int f = 0; f < fields; f++) {
         const size_t bytes = (size_t)r->sizes[f] * sizeof(double);
         bits_add(&every, r->field[f], bytes);
-        if (is_small(s)) bits_add(&few, r->field[f], bytes);
+        if (is_small(s) && forget_of(s) == 0) bits_add(&few, r->field[f], bytes);
     }
 }
 
@@ -554,6 +577,10 @@ int main(int argc, char **argv)
             if (!test_small() || is_small(&shapes[i])) check_shape(&shapes[i], (ttt_isa)isa);
         }
         check_flags((ttt_isa)isa);
+        for (size_t i = 0; i < sizeof forgetting / sizeof *forgetting; i++) {
+            drawn = (uint64_t)(i + 512) << 40;
+            if (!test_small() || is_small(&forgetting[i])) check_shape(&forgetting[i], (ttt_isa)isa);
+        }
         if (isa == TTT_ISA_SCALAR) plain[0] = every, plain[1] = few;
         CHECK(!bits_count() || (every == plain[0] && few == plain[1]));
     }

@@ -11,7 +11,7 @@
 #include "base/rng.h"
 #include "test.h"
 
-enum { MOST_PARTS = 12, AHEAD = 5, OFFSET = 3, PARAMS = 6 };
+enum { MOST_PARTS = 12, AHEAD = 5, OFFSET = 3, PARAMS = 6, FORGETS = 1024 /* beside the learner's flags */ };
 
 typedef struct learner {
     ttt_backend *b;
@@ -21,6 +21,7 @@ typedef struct learner {
     ttt_param params[PARAMS];
     void *q, *k, *v, *write, *read, *out;
     int64_t state_size; /* of all heads, and what lies before */
+    bool frozen;
 } learner;
 
 static uint64_t drawn;
@@ -44,8 +45,13 @@ static learner learner_new(const char *backend, int which, int64_t D, int64_t H,
     drawn = 0; /* both backends get the same */
     CHECK_OK(ttt_backend_new(&l.b, backend, 2));
     l.ops = l.b->ops->learner[which];
-    l.dims = (ttt_learner_dims){
-        .heads = H, .key_size = D, .value_size = D, .mini_batch = K, .group = 2, .flags = flags};
+    l.dims = (ttt_learner_dims){.heads = H,
+                                .key_size = D,
+                                .value_size = D,
+                                .mini_batch = K,
+                                .group = 2,
+                                .flags = flags & (FORGETS - 1),
+                                .forget = flags & FORGETS ? 0.25 : 0};
     CHECK_OK(l.ops->supports(l.ops, &l.dims));
     CHECK_OK(ttt_backend_reserve(l.b, l.ops->scratch_bytes(l.ops, &l.dims)));
     l.state_size = H * l.ops->state_size(l.ops, &l.dims) + OFFSET;
@@ -76,7 +82,7 @@ static void learner_free(learner *l)
 
 static void advance(const learner *l, void *state, int64_t position, int64_t count)
 {
-    const ttt_run run = {.row = position, .count = count, .position = position, .state = state};
+    const ttt_run run = {.row = position, .count = count, .position = position, .frozen = l->frozen, .state = state};
     const ttt_learner_call call = {.dims = l->dims,
                                    .runs = &run,
                                    .run_count = 1,
@@ -269,6 +275,26 @@ static void check_learner(int which, int64_t D, int64_t H, int64_t K, int64_t to
     }
 }
 
+/* What was learned stays in a sequence that is frozen, however much is forgotten otherwise. */
+static void check_frozen(const char *backend, int which)
+{
+    enum { K = 4 };
+    learner l = learner_new(backend, which, 4, 2, K, 3 * K, FORGETS);
+    void *state = reals(l.b, l.state_size, 0, 100);
+    advance(&l, state, 0, 0);
+    advance(&l, state, 0, K);
+    parts before = parts_of(&l, state, K);
+    l.frozen = true;
+    l.b->ops->zero(l.b, l.write, l.tokens * l.dims.heads);
+    advance(&l, state, K, 2 * K);
+    parts after = parts_of(&l, state, 3 * K);
+    check_same(&l, &before, &after);
+    parts_free(&l, &before);
+    parts_free(&l, &after);
+    l.b->ops->free(l.b, state);
+    learner_free(&l);
+}
+
 /* ---- names and shapes ---- */
 
 static void check_part(const learner *l, int index, int64_t position, const char *name, int64_t rows, int64_t columns)
@@ -338,8 +364,12 @@ int main(void)
         check_learner(TTT_LINEAR_LEARNER, 6, 1, K, K + 5,
                       TTT_LEARNER_NO_NORM | TTT_LEARNER_NO_RESIDUAL | TTT_LEARNER_ZERO_START);
         check_learner(TTT_MLP_LEARNER, 4, 2, K, K + 5, TTT_LEARNER_NO_BIAS | TTT_LEARNER_NO_NORM);
+        check_learner(TTT_LINEAR_LEARNER, 6, 2, K, K + 5, FORGETS);
+        check_learner(TTT_MLP_LEARNER, 4, 1, K, K + 5, FORGETS | TTT_LEARNER_NO_BIAS);
     }
     check_learner(TTT_LINEAR_LEARNER, 32, 1, 20, 45, 0);
+    static const char *const backends[] = {"ref", "cpu"};
+    for (int i = 0; i < 4; i++) check_frozen(backends[i % 2], i < 2 ? TTT_LINEAR_LEARNER : TTT_MLP_LEARNER);
     check_names();
     check_supports();
     return test_end();

@@ -59,6 +59,7 @@ typedef struct witness {
     const ttt_config *config;
     bool mlp;
     weights W, S, now; /* the mini-batch's start; sums; what a token is read with */
+    weights first;     /* the sequence's start */
 } witness;
 
 static const double *param(const witness *w, const char *name)
@@ -119,6 +120,15 @@ static void read_token(witness *w, double *out, const double *q, double c, int h
     for (int d = 0; d < D; d++) out[d] = z[d] + (w->config->ttt_residual ? q[d] : 0);
 }
 
+/* W0 + g (W - W0) */
+static void keep(witness *w)
+{
+    double *now = (double *)&w->W;
+    const double *first = (const double *)&w->first;
+    for (size_t i = 0; i < sizeof w->W / sizeof(double); i++)
+        now[i] = first[i] + w->config->ttt_keep * (now[i] - first[i]);
+}
+
 static void start(witness *w, int h)
 {
     memset(&w->W, 0, sizeof w->W);
@@ -131,6 +141,7 @@ static void start(witness *w, int h)
         if (b1) w->W.b1[e] = b1[h * wide + e];
     }
     for (int d = 0; d < D && b2; d++) w->W.b2[d] = b2[h * D + d];
+    w->first = w->W;
 }
 
 /* y = x W^T */
@@ -182,6 +193,7 @@ static void run_witness(witness *w, double *y, const double *x)
             read_token(w, z[t] + h * D, q + h * D, factor(w, t), h);
             if ((t + 1) % w->config->mini_batch_size != 0) continue;
             w->W = w->now; /* read with the last token's factor */
+            if (w->config->ttt_keep_every == 0 || (t + 1) % w->config->ttt_keep_every == 0) keep(w);
             memset(&w->S, 0, sizeof w->S);
         }
     }
@@ -195,7 +207,7 @@ static void run_witness(witness *w, double *y, const double *x)
 
 /* ---- the layer against it ---- */
 
-/* One of the 2^8 combinations. */
+/* One of the 2^9 combinations. */
 static ttt_config config_of(unsigned flags, int64_t K)
 {
     ttt_config c;
@@ -213,6 +225,8 @@ static ttt_config config_of(unsigned flags, int64_t K)
     c.ttt_rope = !(flags & 32);
     if (flags & 64) c.ttt_rate = 0.03;
     if (flags & 128) c.ttt_w0 = TTT_W0_ZERO;
+    if (flags & 256) c.ttt_keep = 0.75;
+    if (flags & 256 && flags % 5 < 2) c.ttt_keep_every = 2 * K;
     return c;
 }
 
@@ -240,7 +254,7 @@ static double moved(witness *w, double *values, const double *direction, int64_t
 static void check_gradient(witness *w, const char *name, double *values, const double *gradient, int64_t n)
 {
     double direction[256] = {0};
-    const double h = 1e-4;
+    const double h = 5e-5;
     one_layer_fill(direction, n, 0, 1, one_layer_stream(name) + 1);
     const double near = moved(w, values, direction, n, h) - moved(w, values, direction, n, -h),
                  far = moved(w, values, direction, n, 2 * h) - moved(w, values, direction, n, -2 * h),
@@ -392,8 +406,9 @@ int main(void)
     static const int64_t batches[] = {1, 4, T, 64};
     one_layer_fill(x, T * C, 0, 1, 1);
     one_layer_fill(dy, T * C, 0, 1, 2);
-    for (unsigned flags = 0; flags < 256; flags++) {
+    for (unsigned flags = 0; flags < 512; flags++) {
         for (size_t i = 0; i < sizeof batches / sizeof *batches; i++) {
+            if (flags >= 256 && (flags + i) % 3 != 0) continue;
             if (test_small() && (flags + i) % 7 != 0) continue;
             const ttt_config config = config_of(flags, batches[i]);
             check_layer("ttt_linear", &config);

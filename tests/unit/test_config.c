@@ -134,6 +134,10 @@ static void test_refused(void)
         {EXT "\"ttt_target\":\"w\"}", TTT_ERR_UNSUPPORTED, "ttt_target \"w\" is not supported, only v-k or v"},
         {"{\"ttt_rate\":0.5}", TTT_ERR_UNSUPPORTED,
          "ttt_rate 0.5 is not supported in a model of model_type ttt, only learned"},
+        {"{\"ttt_keep\":0.9}", TTT_ERR_UNSUPPORTED,
+         "ttt_keep 0.9 is not supported in a model of model_type ttt, only 1"},
+        {EXT "\"ttt_keep_every\":0}", TTT_ERR_FORMAT, "ttt_keep_every must be a whole number from 1"},
+        {EXT "\"ttt_keep\":1.5}", TTT_ERR_FORMAT, "ttt_keep is 1.5, but must be from 0 to 1"},
         {EXT "\"ttt_rate\":-0.5}", TTT_ERR_FORMAT, "ttt_rate must be a number from 0 to 1e+06, or learned"},
         {EXT "\"ttt_rate\":\"fast\"}", TTT_ERR_FORMAT, "ttt_rate must be a number from 0"},
         {EXT "\"sliding_window\":0}", TTT_ERR_FORMAT, "sliding_window must be a whole number from 1"},
@@ -209,9 +213,16 @@ static void test_extended(void)
     CHECK(config.head_dim == 24 && config.delta_use_gate == TTT_NO && config.ttt_w0 == TTT_W0_ZERO);
     CHECK(config.ttt_rate == 1 && config.expand_v == 2 && config.time_step_init_scheme == TTT_STEP_CONSTANT);
     CHECK_OK(ttt_config_print(&config, NULL, "float32", &out));
+    CHECK(!strstr(out.data, "ttt_keep")); /* files and fingerprints are those from before there was this key */
     CHECK(strstr(out.data, "\"num_key_value_heads\": null") && strstr(out.data, "\"time_step_rank\": \"auto\""));
     CHECK_OK(ttt_config_parse(&back, out.data, out.size, "x"));
     for (int i = 0; i < TTT_KEY_COUNT; i++) CHECK(ttt_keys[i].kind->equal(&ttt_keys[i], &config, &back));
+    ttt_buffer_deinit(&out);
+    config.ttt_keep = 0.95;
+    CHECK_OK(ttt_config_print(&config, NULL, "float32", &out));
+    CHECK(strstr(out.data, "\"ttt_keep\": 0.95"));
+    CHECK_OK(ttt_config_parse(&back, out.data, out.size, "x"));
+    CHECK(back.ttt_keep == 0.95);
     ttt_buffer_deinit(&out);
     CHECK_OK(parse(&config, "{\"sliding_window\":\"whatever\",\"state_size\":3}"));
     CHECK_EQ(config.state_size, 16);

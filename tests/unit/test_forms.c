@@ -309,7 +309,8 @@ static void test_written(void)
                  {"3*gated_deltanet", "delta_use_gate", "false", "\"use_gate\": false"},
                  {"3*gated_deltanet", "delta_use_gate", "null", "\"use_gate\": true"},
                  {"3*linear_attention", "linear_attention_rope", "true", "\"linear_attention_rope\": true"},
-                 {"3*ttt_linear", "ttt_rate", "0.5", "\"ttt_rate\": 0.5"}};
+                 {"3*ttt_linear", "ttt_rate", "0.5", "\"ttt_rate\": 0.5"},
+                 {"3*ttt_linear", "ttt_keep", "0.5", "\"ttt_keep\": 0.5"}};
     ttt_config config;
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
         CHECK_OK(ttt_config_standard(&config, "tiny"));
