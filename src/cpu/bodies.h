@@ -27,12 +27,15 @@
 #include "cpu/body_product.h"
 #include "cpu/body_scan.h"
 #include "cpu/body_sequence.h"
+#include "cpu/body_strips.h"
 #include "cpu/body_tiles.h"
 
-/* tile_multiply, block_multiply and dots: `tile_product`, `block_product` and `dot_loop`, or the machine's own. */
-#define TTT_KERNELS(tile_multiply, block_multiply, dots)                                                               \
+/* widening, tile_multiply, block_multiply and dots: `widen`, `tile_product`, `block_product` and `dot_loop`, or the
+ * machine's own; a machine that multiplies tiles itself widens none. */
+#define TTT_KERNELS(widening, tile_multiply, block_multiply, dots)                                                     \
     {                                                                                                                  \
-        .fma_loop = fma_loop, .dot_loop = dots, .product = product, .tiles = tiles, .tile_product = tile_multiply,     \
+        .fma_loop = fma_loop, .dot_loop = dots, .strip_width = STRIP, .product = product, .strips = lay_strips,        \
+        .rows = lay_rows, .widen = widening, .tiles = tiles, .tile_product = tile_multiply,                            \
         .quantize_row = quantize_row, .block_product = block_multiply, .add = add, .swiglu = swiglu,                   \
         .swiglu_backward = swiglu_backward, .silu = silu, .silu_backward = silu_backward, .rmsnorm = rmsnorm,          \
         .rmsnorm_backward = rmsnorm_backward, .norm_gate = norm_gate, .norm_gate_backward = norm_gate_backward,        \

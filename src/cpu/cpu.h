@@ -34,7 +34,7 @@ typedef struct ttt_cpu_format {
     size_t (*packed_size)(int64_t rows, int64_t columns);
     void (*pack)(const ttt_backend *b, void *packed, const ttt_matrix *matrix, bool *finite);
     void (*linear)(const ttt_backend *b, float *y, const float *x, const ttt_param *w, int64_t rows, bool accumulate);
-    void (*embed_row)(float *y, const ttt_param *w, int64_t id);
+    void (*embed_row)(const ttt_kernels *kernels, float *y, const ttt_param *w, int64_t id);
 } ttt_cpu_format;
 
 extern const ttt_cpu_format ttt_cpu_f32, ttt_cpu_bf16, ttt_cpu_q8, ttt_cpu_q4;
@@ -58,18 +58,22 @@ static inline float ttt_zeros(const float *x, int64_t n)
 
 static inline int64_t ttt_panels(int64_t outputs) { return (outputs + TTT_PANEL - 1) / TTT_PANEL; }
 
-/* Lays `outputs` <= TTT_PANEL rows of a matrix, `steps` columns of them, side by side as a panel. */
-void ttt_panel_pack(float *panel, const float *w, int64_t stride, int64_t outputs, int64_t steps);
-
-/* The products of training, on matrices as they are. */
+/* Products of many rows: training's, on matrices as they are, or with packed matrices. */
 typedef struct ttt_multiply {
     float *y;                        /* [rows, columns] = a w, or += with `accumulate` */
     const float *a;                  /* [rows, depth], or [depth, rows] if transposed */
     const float *w;                  /* [depth, columns], or [columns, depth] if transposed */
     bool a_transposed, w_transposed; /* not both */
+    const float *strips;             /* in place of w: as product_f32.c packs it, */
+    const float *tiles;              /* or product_bf16.c */
     int64_t rows, columns, depth;
     bool accumulate;
+    bool round; /* a and w to bf16 */
 } ttt_multiply;
+
+/* By the project's own kernels: every output is one chain of fmas over the inner dimension, in its order. */
+void ttt_own_multiply(const ttt_backend *b, const ttt_multiply *m);
+ttt_status ttt_own_init(ttt_backend *backend); /* its scratch */
 
 /* Who computes them. */
 typedef struct ttt_products {

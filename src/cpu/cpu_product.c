@@ -101,13 +101,13 @@ static void embed_rows(void *context, int64_t begin, int64_t end)
         if (e->w->values)
             memcpy(y, (const float *)e->w->values + e->ids[r] * C, (size_t)C * sizeof *y);
         else
-            formats[e->w->precision]->embed_row(y, e->w, e->ids[r]);
+            formats[e->w->precision]->embed_row(e->kernels, y, e->w, e->ids[r]);
     }
 }
 
 static void embed(const ttt_backend *b, void *y, const int32_t *ids, const ttt_param *w, int64_t rows)
 {
-    embedding e = {.y = y, .ids = ids, .w = w};
+    embedding e = {.kernels = ttt_cpu_kernels(b), .y = y, .ids = ids, .w = w};
     ttt_cpu_split(b, rows, w->columns, embed_rows, &e);
 }
 

@@ -8,6 +8,6 @@
 #include "cpu/isa_amx.h"
 #include "cpu/isa_vnni.h"
 
-const ttt_kernels ttt_kernels_avx512 = TTT_KERNELS(tile_product, block_product, dot_loop);
-const ttt_kernels ttt_kernels_vnni = TTT_KERNELS(tile_product, ttt_vnni_block_product, ttt_vnni_dot_loop);
-const ttt_kernels ttt_kernels_amx = TTT_KERNELS(ttt_amx_tile_product, ttt_vnni_block_product, ttt_vnni_dot_loop);
+const ttt_kernels ttt_kernels_avx512 = TTT_KERNELS(widen, tile_product, block_product, dot_loop);
+const ttt_kernels ttt_kernels_vnni = TTT_KERNELS(widen, tile_product, ttt_vnni_block_product, ttt_vnni_dot_loop);
+const ttt_kernels ttt_kernels_amx = TTT_KERNELS(NULL, ttt_amx_tile_product, ttt_vnni_block_product, ttt_vnni_dot_loop);

@@ -18,18 +18,51 @@
 #include "cpu/cpu_learner.h"
 #include "cpu/isa.h"
 
+/* Rows that lie side by side where a product's rows are laid out turned over: a multiple of every block of registers.
+ */
+enum { TTT_ROWS_TOGETHER = 24 };
+
 /* Columns of a panel: the outputs that lie side by side in a packed matrix, for every step of the inner dimension. */
 enum { TTT_PANEL = 64 };
 
-/* y [rows, columns] = x [rows, depth] times a panel [depth, TTT_PANEL], or += ; columns <= TTT_PANEL. */
+/* y [rows, columns] = x [rows, depth] times `columns` outputs in strips, or +=. A strip is `strip_width` outputs (of
+ * the table of kernels; TTT_PANEL is a multiple) side by side for every step: [depth, strip_width], zero where nothing
+ * is. */
 typedef struct ttt_product {
     float *y;
     const float *x, *panel;
     int64_t y_stride;         /* from row to row */
     int64_t x_stride, x_step; /* from row to row, and from one inner index to the next */
+    int64_t x_block;          /* from TTT_ROWS_TOGETHER rows to the next: x_stride counts only within them */
+    int64_t strip_stride;     /* from strip to strip */
     int64_t rows, columns, depth;
     bool accumulate;
+    const float *ahead; /* NULL, or what memory is asked for meanwhile: [ahead_rows, ahead_columns], */
+    int64_t ahead_stride, ahead_rows, ahead_columns; /* from row to row of it */
 } ttt_product;
+
+/* Lays w, outputs by steps, as strips, each [depth, strip_width]. */
+typedef struct ttt_strips {
+    float *strips;
+    int64_t strip_stride;
+    const float *w; /* [columns, depth], or [depth, columns] if `turned` */
+    int64_t stride; /* from row to row of w */
+    int64_t columns, depth;
+    bool turned;
+    bool round; /* to bf16 */
+} ttt_strips;
+
+/* Lays rows of a: each by itself, to_stride apart; if `turned` in blocks, to_stride apart, each
+ * [depth, TTT_ROWS_TOGETHER], and behind it there is a vector's room. */
+typedef struct ttt_rows {
+    float *to;
+    int64_t to_stride;
+    const float *a; /* [rows, depth], or [depth, rows] if `turned` */
+    int64_t stride; /* from row to row of a */
+    int64_t rows, depth;
+    bool turned;
+    bool round; /* to bf16 */
+} ttt_rows;
 
 /* Operands in bf16 come in tiles of 16 outer indices (rows, or outputs) by 32 of the inner dimension, zero where
  * nothing is. A tile is 256 words; a word is two bf16 that are neighbours in the inner dimension, in the bits of a
@@ -173,7 +206,12 @@ typedef struct ttt_kernels {
     double (*fma_loop)(float *sink, int64_t steps);
     double (*dot_loop)(float *sink, int64_t steps); /* the same of products of bytes */
 
+    int strip_width; /* of what `product` holds in registers */
     void (*product)(const ttt_product *p);
+    void (*strips)(const ttt_strips *s);
+    void (*rows)(const ttt_rows *r);
+    /* Strips, strip_stride apart, of a panel of bf16 tiles; NULL where the machine multiplies tiles itself. */
+    void (*widen)(float *strips, int64_t strip_stride, const float *panel, int64_t steps);
     void (*tiles)(const ttt_tiling *t);
     void (*tile_product)(const ttt_tile_product *p);
     void (*quantize_row)(ttt_row_block *blocks, const float *x, int64_t columns, int32_t offset);

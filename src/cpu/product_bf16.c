@@ -96,8 +96,9 @@ static void pack(const ttt_backend *b, void *packed, const ttt_matrix *matrix, b
     if (finite && p.damaged) *finite = false;
 }
 
-static void embed_row(float *y, const ttt_param *w, int64_t id)
+static void embed_row(const ttt_kernels *kernels, float *y, const ttt_param *w, int64_t id)
 {
+    (void)kernels;
     const int64_t steps = step_count(w->columns), in_panel = id % TTT_PANEL;
     const float *words = (const float *)w->packed + id / TTT_PANEL * steps * STEP_WORDS +
                          in_panel / TTT_BF16_TILE_OUTER * TTT_BF16_TILE_WORDS + in_panel % TTT_BF16_TILE_OUTER;
@@ -173,6 +174,18 @@ static void linear_block(const ttt_backend *b, float *y, const float *x, const t
 
 static void linear(const ttt_backend *b, float *y, const float *x, const ttt_param *w, int64_t rows, bool accumulate)
 {
+    enum { FEW_ROWS = 12 };
+    if (ttt_cpu_kernels(b)->widen && rows > FEW_ROWS) {
+        ttt_own_multiply(b, &(ttt_multiply){.y = y,
+                                            .a = x,
+                                            .tiles = w->packed,
+                                            .rows = rows,
+                                            .columns = w->rows,
+                                            .depth = w->columns,
+                                            .accumulate = accumulate,
+                                            .round = true});
+        return;
+    }
     for (int64_t row = 0; row < rows; row += ROWS)
         linear_block(b, y + row * w->rows, x + row * w->columns, w, at_most(ROWS, rows - row), accumulate);
 }
@@ -239,6 +252,18 @@ static void gradient_item(void *context, int64_t item, int thread)
 void ttt_bf16_backward_weight(const ttt_backend *b, const ttt_param *dw, const float *dy, const float *x, int64_t rows)
 {
     const int64_t N = dw->rows, M = dw->columns, most = 2 * SHARED / TOKENS;
+    if (ttt_cpu_kernels(b)->widen) {
+        ttt_own_multiply(b, &(ttt_multiply){.y = dw->values,
+                                            .a = dy,
+                                            .a_transposed = true,
+                                            .w = x,
+                                            .rows = N,
+                                            .columns = M,
+                                            .depth = rows,
+                                            .accumulate = true,
+                                            .round = true});
+        return;
+    }
     ttt_pool *pool = rows * N * M < 1 << 16 ? NULL : ttt_pool_of(b);
     for (int64_t token = 0; token < rows; token += TOKENS) {
         for (int64_t column = 0; column < M; column += most) {

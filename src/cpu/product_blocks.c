@@ -151,8 +151,9 @@ static void linear(const ttt_backend *b, float *y, const float *x, const ttt_par
     }
 }
 
-static void embed_row(float *y, const ttt_param *w, int64_t id)
+static void embed_row(const ttt_kernels *kernels, float *y, const ttt_param *w, int64_t id)
 {
+    (void)kernels;
     const uint8_t *panel = (const uint8_t *)w->packed + id / TTT_PANEL * panel_bytes(w->precision, w->columns);
     const int offset = offset_of(w->precision), mask = 2 * offset - 1;
     for (int64_t c = 0; c < w->columns; c++) {

@@ -1,77 +1,201 @@
 /* SPDX-License-Identifier: MIT
  *
- * Training's products by the project's own kernels: blocks of w are packed into panels in scratch and multiplied by the
- * same kernel as inference's. An item is a column of panels over a block of rows: it belongs to one thread, and its
- * inner dimension is passed in order, so the result does not depend on the number of threads.
+ * Products of many rows by the project's own kernels, in f32 or of operands rounded to bf16. What is not packed as
+ * strips is laid out so (body_strips.h) in scratch that all threads share, a slab at a time; then blocks of rows and
+ * columns are shared out, and who has one lays out its rows in scratch of its own. A block passes its inner dimension
+ * in order, so neither slabs nor threads change a bit.
  */
 #include <string.h>
 
 #include "base/threads.h"
 #include "cpu/cpu.h"
 
-/* Rows of an item; steps of the inner dimension whose panel fits the first cache; panels of an item, which share what
- * is packed of a. */
-enum { ROWS = 512, STEPS = 128, PANELS = 4 };
+/* ROWS of an item stay in the second cache with STEPS of their inner dimension, as those of a strip do in the first.
+ * Columns of an item share what is laid out of its rows, so where items are few it first has fewer rows. PAD keeps rows
+ * apart that would have one place in a cache. */
+enum {
+    ROWS = 96,
+    LEAST_ROWS = 24,
+    STEPS = 256,
+    PAD = 16,
+    COLUMNS = 512,
+    ITEMS = 8,      /* are enough for many threads */
+    SLAB = 1 << 20, /* floats */
+    SLAB_STEPS = 2048,
+    OWN = ROWS * (STEPS + PAD) + PAD /* floats of each thread */
+};
 
-typedef struct multiply_context {
-    const ttt_backend *b;
-    const ttt_multiply *m;
-    int64_t row_blocks;
-} multiply_context;
+static int64_t at_most(int64_t n, int64_t most) { return n < most ? n : most; }
 
-static ttt_status init(ttt_backend *backend, ttt_isa isa)
+/* The size of equal parts of n, multiples of `unit`, of which none is much more than `most`. */
+static int64_t part_of(int64_t n, int64_t most, int64_t unit)
 {
-    (void)isa;
-    return ttt_backend_reserve(backend, STEPS * (TTT_PANEL + ROWS) * sizeof(float));
+    const int64_t parts = (n + most - 1) / most, size = (n + parts - 1) / parts;
+    return (size + unit - 1) / unit * unit;
 }
 
-/* `steps` x `columns` of w from (step, column) on, into a panel; what is missing of its columns is zero. */
-static void pack_w(float *panel, const ttt_multiply *m, int64_t step, int64_t column, int64_t steps, int64_t columns)
+ttt_status ttt_own_init(ttt_backend *backend)
 {
-    if (m->w_transposed) {
-        ttt_panel_pack(panel, m->w + column * m->depth + step, m->depth, columns, steps);
+    const size_t floats = OWN + (size_t)(SLAB / backend->threads + 1);
+    return ttt_backend_reserve(backend, floats * sizeof(float));
+}
+
+/* A slab: `columns` from `column` on, and of them `steps` from `step` on. */
+typedef struct slab {
+    const ttt_backend *b;
+    const ttt_kernels *kernels;
+    const ttt_multiply *m;
+    float *own, *shared;
+    const float *strips;
+    int64_t strip_stride;
+    int64_t column, columns, step, steps;
+    int64_t item_rows, item_columns, row_blocks;
+} slab;
+
+static void lay_panel(void *context, int64_t panel, int thread)
+{
+    (void)thread;
+    const slab *s = context;
+    const ttt_multiply *m = s->m;
+    const int64_t from = s->column + panel * TTT_PANEL;
+    float *to = s->shared + panel * TTT_PANEL * s->steps;
+    if (m->tiles) {
+        const int64_t tile_steps = (m->depth + TTT_BF16_TILE_INNER - 1) / TTT_BF16_TILE_INNER;
+        const float *tiles = m->tiles +
+                             (from * tile_steps + s->step / TTT_BF16_TILE_INNER * TTT_PANEL) * TTT_BF16_TILE_PAIRS;
+        s->kernels->widen(to, s->strip_stride, tiles, s->steps / TTT_BF16_TILE_INNER);
         return;
     }
-    if (columns < TTT_PANEL) memset(panel, 0, (size_t)steps * TTT_PANEL * sizeof *panel);
-    for (int64_t k = 0; k < steps; k++) {
-        memcpy(panel + k * TTT_PANEL, m->w + (step + k) * m->columns + column, (size_t)columns * sizeof *panel);
+    const int64_t place = m->w_transposed ? from * m->depth + s->step : s->step * m->columns + from;
+    s->kernels->strips(&(ttt_strips){.strips = to,
+                                     .strip_stride = s->strip_stride,
+                                     .w = m->w + place,
+                                     .stride = m->w_transposed ? m->depth : m->columns,
+                                     .columns = at_most(TTT_PANEL, m->columns - from),
+                                     .depth = s->steps,
+                                     .turned = !m->w_transposed,
+                                     .round = m->round});
+}
+
+/* Rows for p->depth steps from `step` on: as they are, or laid out. What is missing of a tile's steps is zero. */
+static void take_rows(const slab *s, ttt_product *p, float *own, int64_t row, int64_t step)
+{
+    enum { TOGETHER = TTT_ROWS_TOGETHER };
+    const ttt_multiply *m = s->m;
+    const float *a = m->a + (m->a_transposed ? step * m->rows + row : row * m->depth + step);
+    const int64_t page = 1024; /* floats: rows so far apart have one place in the first cache */
+    if (!m->a_transposed && !m->round && m->depth % page != 0) {
+        p->x = a;
+        p->x_stride = m->depth;
+        p->x_step = 1;
+        p->x_block = TOGETHER * m->depth;
+        return;
     }
+    p->x = own;
+    p->x_stride = m->a_transposed ? 1 : p->depth + PAD;
+    p->x_step = m->a_transposed ? TOGETHER : 1;
+    p->x_block = m->a_transposed ? TOGETHER * p->depth + PAD : TOGETHER * p->x_stride;
+    if (step + p->depth > m->depth) memset(own, 0, OWN * sizeof *own);
+    s->kernels->rows(&(ttt_rows){.to = own,
+                                 .to_stride = m->a_transposed ? p->x_block : p->x_stride,
+                                 .a = a,
+                                 .stride = m->a_transposed ? m->rows : m->depth,
+                                 .rows = p->rows,
+                                 .depth = at_most(p->depth, m->depth - step),
+                                 .turned = m->a_transposed,
+                                 .round = m->round});
+}
+
+/* While a product runs, memory is asked for the rows' next steps. */
+static void look_ahead(const slab *s, ttt_product *p, int64_t row, int64_t step)
+{
+    const ttt_multiply *m = s->m;
+    p->ahead = NULL;
+    if (step >= m->depth) return;
+    const int64_t steps = at_most(p->depth, m->depth - step);
+    p->ahead = m->a + (m->a_transposed ? step * m->rows + row : row * m->depth + step);
+    p->ahead_stride = m->a_transposed ? m->rows : m->depth;
+    p->ahead_rows = m->a_transposed ? steps : p->rows;
+    p->ahead_columns = m->a_transposed ? p->rows : steps;
 }
 
 static void multiply_item(void *context, int64_t item, int thread)
 {
-    const multiply_context *c = context;
-    const ttt_multiply *m = c->m;
-    float *panel = ttt_scratch(c->b, thread);
-    float *a = panel + STEPS * TTT_PANEL;
-    const int64_t row = item % c->row_blocks * ROWS, first = item / c->row_blocks * PANELS * TTT_PANEL;
-    const int64_t last = first + PANELS * TTT_PANEL < m->columns ? first + PANELS * TTT_PANEL : m->columns;
-    ttt_product p = {.panel = panel, .y_stride = m->columns, .rows = m->rows - row < ROWS ? m->rows - row : ROWS};
-    for (int64_t step = 0; step < m->depth; step += STEPS) {
-        p.depth = m->depth - step < STEPS ? m->depth - step : STEPS;
-        p.accumulate = m->accumulate || step > 0;
-        if (m->a_transposed) {
-            for (int64_t k = 0; k < p.depth; k++)
-                memcpy(a + k * ROWS, m->a + (step + k) * m->rows + row, (size_t)p.rows * sizeof *a);
-            p.x = a, p.x_stride = 1, p.x_step = ROWS;
-        } else {
-            p.x = m->a + row * m->depth + step, p.x_stride = m->depth, p.x_step = 1;
-        }
-        for (int64_t column = first; column < last; column += TTT_PANEL) {
-            p.columns = last - column < TTT_PANEL ? last - column : TTT_PANEL;
-            pack_w(panel, m, step, column, p.depth, p.columns);
-            p.y = m->y + row * m->columns + column;
-            ttt_cpu_kernels(c->b)->product(&p);
+    const slab *s = context;
+    const ttt_multiply *m = s->m;
+    float *own = s->own + (int64_t)thread * OWN;
+    const int64_t row = item % s->row_blocks * s->item_rows, first = item / s->row_blocks * s->item_columns;
+    const int64_t width = s->kernels->strip_width;
+    ttt_product p = {.y = m->y + row * m->columns + s->column + first,
+                     .y_stride = m->columns,
+                     .strip_stride = s->strip_stride,
+                     .rows = at_most(s->item_rows, m->rows - row),
+                     .columns = at_most(s->item_columns, at_most(s->columns - first, m->columns - s->column - first))};
+    for (int64_t k = 0; k < s->steps; k += STEPS) {
+        p.depth = at_most(STEPS, s->steps - k);
+        p.accumulate = m->accumulate || s->step + k > 0;
+        p.panel = s->strips + first / width * s->strip_stride + k * width;
+        take_rows(s, &p, own, row, s->step + k);
+        look_ahead(s, &p, row, s->step + k + STEPS);
+        s->kernels->product(&p);
+    }
+}
+
+static int64_t count_items(slab *s, int64_t rows, int64_t columns)
+{
+    s->item_rows = part_of(s->m->rows, rows, TTT_ROWS_TOGETHER);
+    s->item_columns = part_of(s->columns, columns, TTT_PANEL);
+    s->row_blocks = (s->m->rows + s->item_rows - 1) / s->item_rows;
+    return s->row_blocks * ((s->columns + s->item_columns - 1) / s->item_columns);
+}
+
+/* Where items are few, first fewer rows each: columns share what is laid out of the rows. */
+static int64_t cut_items(slab *s)
+{
+    int64_t rows = ROWS, columns = COLUMNS, count = count_items(s, rows, columns);
+    while (count < ITEMS && (rows > LEAST_ROWS || columns > TTT_PANEL)) {
+        if (rows > LEAST_ROWS)
+            rows /= 2;
+        else
+            columns /= 2;
+        count = count_items(s, rows, columns);
+    }
+    return count;
+}
+
+static void multiply_slab(slab *s)
+{
+    const ttt_multiply *m = s->m;
+    ttt_pool *pool = m->rows * m->columns * m->depth < 1 << 16 ? NULL : ttt_pool_of(s->b);
+    if (s->strips == s->shared) ttt_parallel(pool, ttt_panels(s->columns), lay_panel, s);
+    ttt_parallel(pool, cut_items(s), multiply_item, s);
+}
+
+void ttt_own_multiply(const ttt_backend *b, const ttt_multiply *m)
+{
+    if (m->rows == 0) return;
+    const ttt_kernels *kernels = ttt_cpu_kernels(b);
+    const int64_t unit = m->tiles ? TTT_BF16_TILE_INNER : 1, depth = (m->depth + unit - 1) / unit * unit;
+    const int64_t steps = m->strips ? depth : part_of(depth, SLAB_STEPS, TTT_BF16_TILE_INNER);
+    const int64_t columns = m->strips ? m->columns
+                                      : part_of(m->columns, SLAB / steps / TTT_PANEL * TTT_PANEL, TTT_PANEL);
+    float *own = ttt_scratch(b, 0);
+    slab s = {.b = b, .kernels = kernels, .m = m, .own = own, .shared = own + (int64_t)b->threads * OWN};
+    for (s.column = 0; s.column < m->columns; s.column += columns) {
+        s.columns = at_most(columns, m->columns - s.column);
+        for (s.step = 0; s.step < depth; s.step += steps) {
+            s.steps = at_most(steps, depth - s.step);
+            s.strip_stride = s.steps * kernels->strip_width;
+            s.strips = m->strips ? m->strips : s.shared;
+            multiply_slab(&s);
         }
     }
 }
 
-static void run(const ttt_backend *b, const ttt_multiply *m)
+static ttt_status init(ttt_backend *backend, ttt_isa isa)
 {
-    multiply_context c = {.b = b, .m = m, .row_blocks = (m->rows + ROWS - 1) / ROWS};
-    const int64_t panels = (m->columns + PANELS * TTT_PANEL - 1) / (PANELS * TTT_PANEL), worth = 1 << 16;
-    ttt_parallel(m->rows * m->columns * m->depth < worth ? NULL : ttt_pool_of(b), c.row_blocks * panels, multiply_item,
-                 &c);
+    (void)isa;
+    return ttt_own_init(backend);
 }
 
-const ttt_products ttt_products_own = {.name = "own", .isa = ttt_isa_name, .init = init, .run = run};
+const ttt_products ttt_products_own = {.name = "own", .isa = ttt_isa_name, .init = init, .run = ttt_own_multiply};

@@ -311,11 +311,16 @@ void op_product_tests(void)
     check_products(14, 12, 700);
     check_products(530, 300, 40);
     check_products(40, 1100, 70);
+    check_products(14, 1100, 1060); /* more than one slab, by columns and by steps */
+    check_products(2070, 5, 30);
+    check_products(30, 20, 1024);      /* rows that are pages apart */
     check_products_bf16(300, 70, 100); /* more than one block of rows, part of the inner dimension, or of x */
     check_products_bf16(3, 33, 2100);
     check_products_bf16(5, 2070, 10);
     check_products_bf16(600, 140, 35);
     check_products_bf16(37, 3, 1050);
+    check_products_bf16(14, 1100, 1060);
+    check_products_bf16(40, 70, 2070);
     check_embedding(5, 3, 1);
     check_embedding(40, 7, 130);
     check_embedding(300, 200, 65);
