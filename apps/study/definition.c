@@ -148,6 +148,7 @@ static void read_evaluation(void *context, const char *name, json_t *value)
     e->frozen = study_field_bool(&f, "frozen", false);
     e->inner = study_field_bool(&f, "inner", false);
     e->speed = study_field_bool(&f, "speed", false);
+    read_settings(s, &f, &e->settings, &e->setting_count);
     for (size_t i = 0; i < e->context_count && e->speed; i++)
         if (e->contexts[i] < 1) study_fail(&s->error, "%s: speed is measured at contexts of 1 or more", f.place);
     if (e->speed && (e->frozen || e->inner || e->tokens))
@@ -252,6 +253,35 @@ static void read_group(void *context, const char *name, json_t *value)
     study_fields_close(&f);
 }
 
+/* "than": {"evaluation", "context"}: where the worse loss is taken, if elsewhere than the better one. */
+static void read_than(study *s, study_fields *f, study_claim *c)
+{
+    study_fields than;
+    json_t *value = study_field(f, "than");
+    c->worse_evaluation = c->evaluation;
+    c->worse_context = c->context;
+    if (!value) return;
+    study_fields_open(&than, &s->error, value, f->place, "than");
+    const int evaluation = READ_NAME(&than, "evaluation", s->evaluations, s->evaluation_count, "evaluation");
+    if (evaluation >= 0) c->worse_evaluation = evaluation;
+    c->worse_context = study_field_integer(&than, "context", -1, 0, INT32_MAX);
+    if (c->worse < 0) c->worse = c->better;
+    const study_evaluation *a = &s->evaluations[c->evaluation], *b = &s->evaluations[c->worse_evaluation];
+    if (a->documents && b->documents && (strcmp(a->documents, b->documents) != 0 || a->tokens != b->tokens))
+        study_fail(&s->error, "%s: %s and %s are not of the same tokens, and cannot be paired", f->place, a->name,
+                   b->name);
+    study_fields_close(&than);
+}
+
+static void check_claim(study *s, const study_fields *f, const study_claim *c)
+{
+    if (c->better < 0 || c->worse < 0) study_fail(&s->error, "%s needs better and worse, two models", f->place);
+    for (int i = 0; i < 2 && s->evaluation_count; i++) {
+        const study_evaluation *e = &s->evaluations[i == 0 ? c->evaluation : c->worse_evaluation];
+        if (e->speed) study_fail(&s->error, "%s is about a loss, but %s measures speed", f->place, e->name);
+    }
+}
+
 static void read_claims(study *s, study_fields *root)
 {
     json_t *list = study_field(root, "claims");
@@ -271,12 +301,11 @@ static void read_claims(study *s, study_fields *root)
         c->context = study_field_integer(&f, "context", -1, 0, INT32_MAX);
         c->first = study_field_integer(&f, "first", 0, 1, INT32_MAX);
         c->last = study_field_integer(&f, "last", c->first ? INT32_MAX : 0, 1, INT32_MAX);
-        if (c->better < 0 || c->worse < 0) study_fail(&s->error, "claims.%zu needs better and worse, two models", i);
+        c->or_equal = study_field_bool(&f, "or_equal", false);
         if (c->group < 0) c->group = s->headline;
         if (c->evaluation < 0) c->evaluation = s->headline_evaluation;
-        if (s->evaluation_count && s->evaluations[c->evaluation].speed)
-            study_fail(&s->error, "claims.%zu is about a loss, but %s measures speed", i,
-                       s->evaluations[c->evaluation].name);
+        read_than(s, &f, c);
+        check_claim(s, &f, c);
         study_fields_close(&f);
     }
 }
@@ -375,21 +404,41 @@ static void apply_scale(study *s, const char *name)
     json_decref(scale);
 }
 
-bool study_open(study *s, const ttt_study_options *options)
+static bool begin(study *s, const ttt_study_options *options)
 {
     *s = (study){.file = options->file};
     char *copy = study_print(s, "%s", options->file);
     if (!copy) return false;
     s->folder = study_print(s, "%s", dirname(copy));
     s->work = study_print(s, "%s", options->folder ? options->folder : s->folder ? s->folder : ".");
-    json_error_t error;
-    s->root = json_load_file(options->file, JSON_REJECT_DUPLICATES, &error);
-    if (!s->root && error.line < 0) return study_fail(&s->error, "cannot read it: %s", error.text);
+    return s->work != NULL;
+}
+
+static bool read_root(study *s, const json_error_t *error, const char *scale)
+{
+    if (!s->root && error->line < 0) return study_fail(&s->error, "cannot read it: %s", error->text);
     if (!s->root)
-        return study_fail(&s->error, "it is not JSON at line %d, column %d: %s", error.line, error.column, error.text);
-    if (options->scale) apply_scale(s, options->scale);
+        return study_fail(&s->error, "it is not JSON at line %d, column %d: %s", error->line, error->column,
+                          error->text);
+    if (scale) apply_scale(s, scale);
     if (!*s->error.text) read_study(s);
     return !*s->error.text;
+}
+
+bool study_open(study *s, const ttt_study_options *options)
+{
+    json_error_t error;
+    if (!begin(s, options)) return false;
+    s->root = json_load_file(options->file, JSON_REJECT_DUPLICATES, &error);
+    return read_root(s, &error, options->scale);
+}
+
+bool study_parse(study *s, const char *text, size_t size, const ttt_study_options *options)
+{
+    json_error_t error;
+    if (!begin(s, options)) return false;
+    s->root = json_loadb(text, size, JSON_REJECT_DUPLICATES, &error);
+    return read_root(s, &error, options->scale);
 }
 
 void study_close(study *s)

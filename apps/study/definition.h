@@ -58,15 +58,20 @@ typedef struct study_evaluation {
     size_t context_count;
     int64_t tokens; /* of a document at most; 0: all */
     bool frozen, inner, speed;
+    const char **settings; /* [setting_count] KEY=VALUE, over what the model was trained with */
+    size_t setting_count;
 } study_evaluation;
 
-/* `better` has less loss than `worse`: over all positions, or in those from `first` to `last`. */
+/* `better` has less loss than `worse`: over all positions, or in those from `first` to `last`. Evaluations of the two
+ * may differ where they are of the same tokens. */
 typedef struct study_claim {
     const char *text;
     int better, worse; /* models */
-    int group, evaluation;
-    int64_t context;     /* of the evaluation; -1: its first */
-    int64_t first, last; /* 0: all */
+    int group;
+    int evaluation, worse_evaluation;
+    int64_t context, worse_context; /* of the evaluation; -1: its first */
+    int64_t first, last;            /* 0: all */
+    bool or_equal;                  /* not more loss: holds unless it is more by two standard errors */
 } study_claim;
 
 typedef struct study_documents {
@@ -98,8 +103,9 @@ typedef struct study {
     size_t kept_count;
 } study;
 
-/* Reads the file. False: study->error says what is wrong. Call study_close in any case. */
+/* Reads the file, or its text. False: study->error says what is wrong. Call study_close in any case. */
 bool study_open(study *s, const ttt_study_options *options);
+bool study_parse(study *s, const char *text, size_t size, const ttt_study_options *options);
 void study_close(study *s);
 
 /* Gives memory to the study, which may be NULL: then it is out of memory. Returns it. */

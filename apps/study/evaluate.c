@@ -30,7 +30,9 @@ static study_outcome open_model(study_worker *worker, const study_unit *unit, op
     const char *folder = study_run_path(s, r->id);
     const study_outcome outcome = folder ? study_train_again(worker, unit->run, result) : STUDY_BROKEN;
     if (outcome != STUDY_DONE || *result) return outcome;
-    const ttt_model_options options = {.precision = s->precision, .threads = 1};
+    const study_evaluation *e = &s->evaluations[unit->evaluation];
+    const ttt_model_options options = {
+        .precision = s->precision, .threads = 1, .settings = e->settings, .setting_count = e->setting_count};
     ttt_status status = ttt_model_open(&o->model, folder, &options);
     if (status == TTT_OK) status = ttt_context_new(&o->context, o->model, 1);
     return status == TTT_OK ? STUDY_DONE : study_failed(worker, status, result);

@@ -54,16 +54,22 @@ study_mean report_loss(const study_report *r, const study_cell *cell, const stud
     return m;
 }
 
+study_mean report_paired(const study_report *r, const study_cell *a, const study_question *of_a, const study_cell *b,
+                         const study_question *of_b)
+{
+    study_mean m = {(double)NAN, (double)NAN, 0, 0};
+    study_table *one = malloc(sizeof *one), *other = malloc(sizeof *other);
+    if (one && other && study_cell_ask(r->cells, a, of_a, one) && study_cell_ask(r->cells, b, of_b, other))
+        m = study_table_difference(one, other);
+    free(one);
+    free(other);
+    return m;
+}
+
 study_mean report_difference(const study_report *r, const study_cell *cell, const study_cell *other,
                              const study_question *q)
 {
-    study_mean m = {(double)NAN, (double)NAN, 0, 0};
-    study_table *a = malloc(sizeof *a), *b = malloc(sizeof *b);
-    if (a && b && study_cell_ask(r->cells, cell, q, a) && study_cell_ask(r->cells, other, q, b))
-        m = study_table_difference(a, b);
-    free(a);
-    free(b);
-    return m;
+    return report_paired(r, cell, q, other, q);
 }
 
 const study_cell *report_beside(const study_report *r, const study_cell *cell, int model)
@@ -130,9 +136,9 @@ static bool write_report(study_report *r, const ttt_study_options *options)
     }
     r->page = &page;
     introduce(r);
-    static void (*const sections[])(study_report *) = {report_claims,   report_models, report_costs, report_positions,
-                                                       report_contexts, report_frozen, report_inner, report_speed,
-                                                       report_rates,    report_runs};
+    static void (*const sections[])(study_report *) = {report_claims,   report_models,  report_costs,  report_positions,
+                                                       report_contexts, report_reading, report_frozen, report_inner,
+                                                       report_speed,    report_rates,   report_runs};
     for (size_t i = 0; i < sizeof sections / sizeof *sections && !*r->s->error.text; i++) sections[i](r);
     return page_close(&page, *r->s->error.text ? NULL : options->output);
 }

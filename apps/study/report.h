@@ -21,6 +21,7 @@ void report_models(study_report *r); /* the headline: every model beside the ref
 void report_costs(study_report *r);  /* perplexity against FLOPs and parameters */
 void report_positions(study_report *r);
 void report_contexts(study_report *r);
+void report_reading(study_report *r);
 void report_frozen(study_report *r);
 void report_inner(study_report *r);
 void report_speed(study_report *r);
@@ -46,7 +47,10 @@ void report_cell_name(const study_report *r, const study_cell *cell, char *text,
 bool report_is_usual(const study_cell *cell, int group);
 /* Loss of a cell by a question; NaN: no results. */
 study_mean report_loss(const study_report *r, const study_cell *cell, const study_question *q);
-/* The cell's difference to another, paired. */
+/* The difference of two cells' losses by two questions about the same documents, paired. */
+study_mean report_paired(const study_report *r, const study_cell *a, const study_question *of_a, const study_cell *b,
+                         const study_question *of_b);
+/* The same by one question. */
 study_mean report_difference(const study_report *r, const study_cell *cell, const study_cell *other,
                              const study_question *q);
 /* The cell of a model beside this one; NULL: there is none. */

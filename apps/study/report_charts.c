@@ -242,7 +242,8 @@ void report_positions(study_report *r)
     for (size_t g = 0; g < s->group_count; g++) {
         if (s->groups[g].rate_count > 1) continue;
         for (size_t e = 0; e < s->evaluation_count; e++)
-            if (!s->evaluations[e].speed && study_group_has(s, (int)g, (int)e)) positions_of(r, (int)g, (int)e, csv);
+            if (!s->evaluations[e].speed && s->evaluations[e].setting_count == 0 && study_group_has(s, (int)g, (int)e))
+                positions_of(r, (int)g, (int)e, csv);
     }
     page_figures_end(r->page);
     csv_close(r->page, csv);
@@ -363,13 +364,8 @@ static void best_row(study_report *r, int group, int model, int size)
     }
     if (!best || !second) return;
     /* The windows may differ with the context of training, the documents do not. */
-    study_table *a = malloc(sizeof *a), *b = malloc(sizeof *b);
     const study_question of_best = report_headline(r, best), of_second = report_headline(r, second);
-    study_mean m = {(double)NAN, (double)NAN, 0, 0};
-    if (a && b && study_cell_ask(r->cells, best, &of_best, a) && study_cell_ask(r->cells, second, &of_second, b))
-        m = study_table_difference(a, b);
-    free(a);
-    free(b);
+    const study_mean m = report_paired(r, best, &of_best, second, &of_second);
     char number[PAGE_NUMBER];
     page_row_begin(r->page);
     page_cell(r->page, "%s", r->s->groups[group].name);
@@ -403,62 +399,6 @@ static void best_table(study_report *r)
     page_table_end(r->page);
 }
 
-/* What another window is worth to the same weights. */
-static void window_row(study_report *r, const study_cell *cell, int evaluation, size_t index, FILE *csv)
-{
-    const study_evaluation *e = &r->s->evaluations[evaluation];
-    const study_question first = {.evaluation = evaluation, .context = (int64_t)e->contexts[0]};
-    const study_question other = {.evaluation = evaluation, .context = (int64_t)e->contexts[index]};
-    study_table *a = malloc(sizeof *a), *b = malloc(sizeof *b);
-    if (a && b && study_cell_ask(r->cells, cell, &other, a) && study_cell_ask(r->cells, cell, &first, b)) {
-        const study_mean m = study_table_difference(a, b), loss = study_table_mean(a);
-        char name[96], number[PAGE_NUMBER], length[32] = "the whole document";
-        if (other.context > 0) snprintf(length, sizeof length, "%" PRId64, other.context);
-        report_cell_name(r, cell, name, sizeof name);
-        page_row_begin(r->page);
-        page_cell(r->page, "%s", r->s->groups[cell->group].name);
-        page_cell(r->page, "%s", name);
-        page_cell(r->page, "%s", length);
-        page_cell(r->page, "%s", page_number(number, exp(loss.mean), exp(loss.mean) * loss.error));
-        page_cell(r->page, "%s", page_number(number, m.mean, m.error));
-        page_row_end(r->page);
-        if (csv) {
-            csv_text(csv, r->s->groups[cell->group].name);
-            csv_text(csv, name);
-            fprintf(csv, "%" PRId64 ",%" PRId64 ",%.9g,%.9g,%.9g\n", first.context, other.context, loss.mean, m.mean,
-                    m.error);
-        }
-    }
-    free(a);
-    free(b);
-}
-
-static void window_table(study_report *r, int evaluation, FILE *csv)
-{
-    const study_evaluation *e = &r->s->evaluations[evaluation];
-    static const char *const heads[] = {"runs", "model", "window", "perplexity", "loss less that in the first window"};
-    char caption[320];
-    snprintf(caption, sizeof caption,
-             "%s: the same weights and documents, read in other windows than those of %.0f tokens, paired by document. "
-             "More than 0: what a longer window gives is less than what it takes.",
-             e->name, e->contexts[0]);
-    page_table_begin(r->page, caption, heads, 5);
-    for (size_t i = 0; i < r->cells->count; i++) {
-        const study_cell *cell = &r->cells->items[i];
-        for (size_t k = 1; k < e->context_count && cell->usual; k++)
-            if (study_group_has(r->s, cell->group, evaluation)) window_row(r, cell, evaluation, k, csv);
-    }
-    page_table_end(r->page);
-}
-
-static void window_tables(study_report *r)
-{
-    FILE *csv = csv_open(r->page, "windows", "runs,model,first_window,window,loss,difference,error");
-    for (size_t e = 0; e < r->s->evaluation_count; e++)
-        if (r->s->evaluations[e].context_count > 1 && !r->s->evaluations[e].speed) window_table(r, (int)e, csv);
-    csv_close(r->page, csv);
-}
-
 void report_contexts(study_report *r)
 {
     const study *s = r->s;
@@ -474,6 +414,5 @@ void report_contexts(study_report *r)
     }
     page_figures_end(r->page);
     best_table(r);
-    window_tables(r);
     csv_close(r->page, csv);
 }

@@ -32,37 +32,60 @@ static void csv_mean(FILE *file, study_mean m)
 
 /* ---- claims ---- */
 
-static const char *verdict(study_mean m, const char **class)
+static const char *verdict(study_mean m, bool or_equal, const char **class)
 {
     *class = "td";
     if (!isfinite(m.mean)) return "no results yet";
     if (!isfinite(m.error)) return "undecided: one document has no error";
-    if (m.mean < -2 * m.error) {
-        *class = "td class=\"good\"";
-        return "holds";
+    if (m.mean > 2 * m.error) {
+        *class = "td class=\"bad\"";
+        return "contradicted";
     }
-    if (m.mean <= 2 * m.error) return "undecided: within two standard errors";
-    *class = "td class=\"bad\"";
-    return "contradicted";
+    if (m.mean >= -2 * m.error && !or_equal) return "undecided: within two standard errors";
+    *class = "td class=\"good\"";
+    return "holds";
+}
+
+static study_question question_of(const study_report *r, const study_claim *c, const study_cell *cell, bool worse)
+{
+    study_question q = {.evaluation = worse ? c->worse_evaluation : c->evaluation, .first = c->first, .last = c->last};
+    q.context = worse ? c->worse_context : c->context;
+    if (q.context < 0) q.context = study_context_of(r->s, cell, q.evaluation, 0);
+    return q;
+}
+
+/* "test, in windows of 512" */
+static void say_where(const study_report *r, const study_question *q, char *text, size_t size)
+{
+    const study_evaluation *e = &r->s->evaluations[q->evaluation];
+    if (e->context_count < 2 && !(e->context_count == 1 && q->context == 0))
+        snprintf(text, size, "%s", e->name);
+    else if (q->context == 0)
+        snprintf(text, size, "%s, whole documents", e->name);
+    else
+        snprintf(text, size, "%s, windows of %" PRId64, e->name, q->context);
 }
 
 static void claim_row(study_report *r, const study_claim *c, const study_cell *cell, FILE *csv)
 {
     const study_cell *worse = report_beside(r, cell, c->worse);
-    study_question q = {.evaluation = c->evaluation, .first = c->first, .last = c->last};
-    q.context = c->context >= 0 ? c->context : study_context_of(r->s, cell, c->evaluation, 0);
-    const study_mean m = worse ? report_difference(r, cell, worse, &q) : (study_mean){(double)NAN, (double)NAN, 0, 0};
-    const char *class, *word = verdict(m, &class);
-    char name[96], number[PAGE_NUMBER], sample[PAGE_NUMBER], where[80] = "all positions";
+    const study_question q = question_of(r, c, cell, false), than = question_of(r, c, cell, true);
+    const bool elsewhere = q.evaluation != than.evaluation || q.context != than.context;
+    const study_mean m = worse ? report_paired(r, cell, &q, worse, &than)
+                               : (study_mean){(double)NAN, (double)NAN, 0, 0};
+    const char *class, *word = verdict(m, c->or_equal, &class);
+    char name[96], number[PAGE_NUMBER], sample[PAGE_NUMBER], which[80] = "all positions", where[160], other[160];
     if (c->first && c->last == INT32_MAX)
-        snprintf(where, sizeof where, "positions from %" PRId64, c->first);
+        snprintf(which, sizeof which, "positions from %" PRId64, c->first);
     else if (c->first)
-        snprintf(where, sizeof where, "positions %" PRId64 " to %" PRId64, c->first, c->last);
+        snprintf(which, sizeof which, "positions %" PRId64 " to %" PRId64, c->first, c->last);
+    say_where(r, &q, where, sizeof where);
+    say_where(r, &than, other, sizeof other);
     report_cell_name(r, cell, name, sizeof name);
     page_row_begin(r->page);
     page_cell_wide(r->page, c->text);
-    page_cell(r->page, "%s less than %s", name, r->s->models[c->worse].name);
-    page_cell(r->page, "%s, %s", r->s->evaluations[c->evaluation].name, where);
+    page_cell(r->page, "%s %s %s", name, c->or_equal ? "not more than" : "less than", r->s->models[c->worse].name);
+    page_cell(r->page, "%s%s%s, %s", where, elsewhere ? "; less " : "", elsewhere ? other : "", which);
     page_cell(r->page, "%s", page_number(number, m.mean, m.error));
     page_element(r->page, class, "%s", word);
     page_cell(r->page, "%s", report_sample(sample, m));
@@ -84,7 +107,8 @@ void report_claims(study_report *r)
     page_element(r->page, "h2", "What was claimed");
     page_table_begin(r->page,
                      "Each claim says that one model has less loss than another. The difference is paired; a claim "
-                     "holds, or is contradicted, where it is more than two standard errors from 0.",
+                     "holds, or is contradicted, where it is more than two standard errors from 0. A claim of not more "
+                     "holds unless it is contradicted.",
                      HEADS("claim", "that is", "measured on", "difference of losses", "here", "over"));
     for (size_t i = 0; i < s->claim_count; i++) {
         const study_claim *c = &s->claims[i];

@@ -8,7 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { NAME = 256 };
+enum { NAME = 256, MOST_RUNS = 100000, MOST_UNITS = 1000000 };
 
 /* ---- a run ---- */
 
@@ -136,6 +136,14 @@ static json_t *define_run(const study_plan *plan, int run)
                      r->init >= 0 ? plan->runs[r->init].id : NULL, "precision", s->precision, "products", s->products);
 }
 
+/* What an evaluation sets, as a list; NULL: nothing. */
+static json_t *set_by(const study_evaluation *e)
+{
+    json_t *list = e->setting_count ? json_array() : NULL;
+    for (size_t i = 0; i < e->setting_count; i++) json_array_append_new(list, json_string(e->settings[i]));
+    return list;
+}
+
 json_t *study_unit_definition(const study_plan *plan, const study_unit *unit)
 {
     const study_run *r = &plan->runs[unit->run];
@@ -151,12 +159,12 @@ json_t *study_unit_definition(const study_plan *plan, const study_unit *unit)
         json_t *contexts = json_array();
         for (size_t i = 0; i < e->context_count; i++)
             json_array_append_new(contexts, json_integer((json_int_t)e->contexts[i]));
-        return json_pack("{s:s, s:O, s:s, s:o}", "kind", "speed", "run", r->definition, "documents", e->documents,
-                         "contexts", contexts);
+        return json_pack("{s:s, s:O, s:s, s:o, s:o*}", "kind", "speed", "run", r->definition, "documents", e->documents,
+                         "contexts", contexts, "set", set_by(e));
     }
-    return json_pack("{s:s, s:O, s:s, s:I, s:I, s:b, s:b}", "kind", "evaluate", "run", r->definition, "documents",
+    return json_pack("{s:s, s:O, s:s, s:I, s:I, s:b, s:b, s:o*}", "kind", "evaluate", "run", r->definition, "documents",
                      e->documents, "tokens", (json_int_t)e->tokens, "context", (json_int_t)unit->context, "frozen",
-                     e->frozen, "inner", e->inner);
+                     e->frozen, "inner", e->inner, "set", set_by(e));
 }
 
 /* ---- names ---- */
@@ -274,6 +282,9 @@ static bool add_units(study_plan *plan)
     size_t most = 0, contexts = 1;
     for (size_t i = 0; i < s->evaluation_count; i++) contexts += or_one(s->evaluations[i].context_count);
     for (size_t i = 0; i < plan->run_count; i++) most += (size_t)plan->runs[i].parts + contexts;
+    if (most > MOST_UNITS)
+        return study_fail(&s->error, "the study has some %zu units: at most %d are supported; raise unit_flops", most,
+                          MOST_UNITS);
     plan->units = study_keep(s, calloc(most + 1, sizeof *plan->units));
     if (!plan->units) return false;
     for (size_t i = 0; i < plan->run_count; i++) {
@@ -299,7 +310,8 @@ bool study_plan_open(study_plan *plan, study *s, const json_t *data)
     *plan = (study_plan){.study = s, .data = data};
     if (!study_identify(s, data, plan->content)) return false;
     const size_t most = count_runs(s);
-    if (most > 100000) return study_fail(&s->error, "the study has %zu runs: at most 100,000 are supported", most);
+    if (most > MOST_RUNS)
+        return study_fail(&s->error, "the study has %zu runs: at most %d are supported", most, MOST_RUNS);
     plan->runs = study_keep(s, calloc(most + 1, sizeof *plan->runs));
     if (!plan->runs) return false;
     for (size_t i = 0; i < s->group_count; i++)
