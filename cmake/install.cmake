@@ -6,6 +6,9 @@ install(TARGETS ttt ttt_shared ttt_static
   RUNTIME DESTINATION ${CMAKE_INSTALL_BINDIR}
   LIBRARY DESTINATION ${CMAKE_INSTALL_LIBDIR}
   ARCHIVE DESTINATION ${CMAKE_INSTALL_LIBDIR})
+if(TTT_HAVE_MPI)
+  install(TARGETS ttt_mpi LIBRARY DESTINATION ${CMAKE_INSTALL_LIBDIR})
+endif()
 install(DIRECTORY include/ttt DESTINATION ${CMAKE_INSTALL_INCLUDEDIR})
 install(FILES doc/ttt.1 DESTINATION ${CMAKE_INSTALL_MANDIR}/man1)
 configure_file(packaging/ttt.service.in ttt.service @ONLY)
@@ -22,7 +25,7 @@ set(TTT_PRIVATE_LIBS -ljansson -lutf8proc -lxxhash -lzstd -lz -lpcre2-8)
 if(TTT_HAVE_ONEDNN)
   list(APPEND TTT_PRIVATE_LIBS -ldnnl ${OpenMP_C_FLAGS})
 endif()
-list(APPEND TTT_PRIVATE_LIBS -pthread -lm)
+list(APPEND TTT_PRIVATE_LIBS -pthread -ldl -lm)
 list(JOIN TTT_PRIVATE_LIBS " " TTT_PC_LIBS)
 file(RELATIVE_PATH TTT_PC_PREFIX ${CMAKE_INSTALL_FULL_LIBDIR}/pkgconfig ${CMAKE_INSTALL_PREFIX})
 configure_file(cmake/ttt.pc.in ttt.pc @ONLY)

@@ -2,7 +2,7 @@
 # What the library stands on. oneDNN is optional; without it the project's own products do all the work.
 add_library(ttt_libraries INTERFACE)
 find_package(Threads REQUIRED)
-target_link_libraries(ttt_libraries INTERFACE Threads::Threads m)
+target_link_libraries(ttt_libraries INTERFACE Threads::Threads m ${CMAKE_DL_LIBS})
 
 # Headers alone, by a link of their own: what else lies beside them may be for another processor than that compiled for.
 find_path(RANDOM123_INCLUDE Random123/philox.h REQUIRED)
@@ -37,5 +37,15 @@ if(TTT_ONEDNN)
     target_link_libraries(ttt_libraries INTERFACE ${DNNL_LIBRARY} OpenMP::OpenMP_C)
   else()
     message(STATUS "oneDNN not found: training uses the project's own products")
+  endif()
+endif()
+
+# MPI is only what the plug-in for many ranks is built of (src/dist): neither library nor program needs it.
+set(TTT_HAVE_MPI OFF)
+if(TTT_MPI)
+  find_package(MPI QUIET COMPONENTS C)
+  set(TTT_HAVE_MPI ${MPI_C_FOUND})
+  if(NOT TTT_HAVE_MPI)
+    message(STATUS "MPI not found: training runs on one machine")
   endif()
 endif()

@@ -12,6 +12,7 @@
 
 #include "common.h"
 #include "progress.h"
+#include "ranks.h"
 #include "usage.h"
 
 enum {
@@ -214,6 +215,7 @@ static void introduce(const ttt_train_run *run, const arguments *a)
     fprintf(stderr, "%lld tokens to train on, %lld held out; updates of %lld tokens in sequences of %lld\n",
             (long long)ttt_data_tokens(data, TTT_SPLIT_TRAIN), (long long)ttt_data_tokens(data, TTT_SPLIT_VALID),
             (long long)update, (long long)options->context);
+    if (ttt_train_run_ranks(run)) fprintf(stderr, "%s\n", ttt_train_run_ranks(run));
     if (step == 0) ttt_app_tell_precision(a->run.precision, options->precision);
     if (step == 0) tell_length(run, a);
     if (step > 0) fprintf(stderr, "goes on from step %lld\n", (long long)step);
@@ -232,7 +234,8 @@ static double smooth(smoothing *s, double loss, int64_t steps)
     return s->sum / s->weight;
 }
 
-static ttt_status train(ttt_train_run *run, ttt_progress *progress)
+/* `speaks`: this is the rank that tells of the run. */
+static ttt_status train(ttt_train_run *run, ttt_progress *progress, bool speaks)
 {
     smoothing smoothed = {0};
     ttt_status status = TTT_OK;
@@ -240,14 +243,14 @@ static ttt_status train(ttt_train_run *run, ttt_progress *progress)
     while (status == TTT_OK && !ttt_train_run_finished(run)) {
         ttt_train_report report;
         status = ttt_train_run_step(run, &report);
-        if (report.updated)
+        if (report.updated && speaks)
             ttt_progress_show(progress,
                               (ttt_progress_figures){.step = report.step,
                                                      .steps = report.steps,
                                                      .loss = report.result.loss,
                                                      .smoothed = smooth(&smoothed, report.result.loss, report.steps),
                                                      .tokens_per_s = report.tokens_per_s});
-        if (report.evaluated)
+        if (report.evaluated && speaks)
             ttt_progress_say(progress, "step %lld: held-out loss %.4f, %.4f bits per byte, over %lld tokens",
                              (long long)report.step, report.valid_loss, report.valid_bits_per_byte,
                              (long long)report.valid_tokens);
@@ -256,25 +259,8 @@ static ttt_status train(ttt_train_run *run, ttt_progress *progress)
     return status;
 }
 
-static int run_and_tell(arguments *a)
+static void tell_end(const ttt_train_run *run, const char *folder, ttt_status status)
 {
-    const char *folder = a->run.folder;
-    ttt_progress progress;
-    ttt_train_run *run;
-    ttt_progress_init(&progress, stderr, 0);
-    a->run.context_of_hooks = &progress;
-    ttt_app_catch_signals(ttt_app_stopping, false);
-    ttt_status status = ttt_train_run_open(&run, &a->run);
-    ttt_progress_end(&progress, true);
-    if (status != TTT_OK) return ttt_app_failed(status);
-    if (ttt_train_run_finished(run)) {
-        tell_finished(run, folder);
-        ttt_train_run_close(run);
-        return 0;
-    }
-    ttt_app_catch_signals("\nstopping after this update; again: at once\n", true);
-    introduce(run, a);
-    status = train(run, &progress);
     if (status == TTT_ERR_INTERRUPTED)
         fprintf(stderr, "stopped and saved after step %lld; to go on: ttt train -o %s\n",
                 (long long)ttt_train_run_checkpoint(run), folder);
@@ -282,8 +268,55 @@ static int run_and_tell(arguments *a)
         fprintf(stderr, "%s is trained; try: ttt generate -m %s\n", folder, folder);
     const ttt_profile profile = ttt_trainer_profile(ttt_train_run_trainer(run));
     ttt_train_print_profile(&profile);
+}
+
+static ttt_status run_and_tell(arguments *a, ttt_progress *progress)
+{
+    const char *folder = a->run.folder;
+    const bool speaks = ttt_comm_rank(a->run.comm) == 0;
+    ttt_train_run *run;
+    ttt_status status = ttt_train_run_open(&run, &a->run);
+    ttt_progress_end(progress, true);
+    if (status != TTT_OK) return status;
+    if (ttt_train_run_finished(run)) {
+        if (speaks) tell_finished(run, folder);
+        ttt_train_run_close(run);
+        return TTT_OK;
+    }
+    ttt_app_catch_signals(a->run.comm ? NULL : "\nstopping after this update; again: at once\n", true);
+    if (speaks) introduce(run, a);
+    status = train(run, progress, speaks);
+    if (speaks) tell_end(run, folder, status);
     ttt_train_run_close(run);
-    return status == TTT_OK ? 0 : ttt_app_failed(status);
+    return status;
+}
+
+/* Under a launcher one of the ranks speaks. */
+static int train_together(arguments *a)
+{
+    ttt_progress progress;
+    ttt_status status = ttt_app_join(&a->run.comm);
+    const bool speaks = ttt_comm_rank(a->run.comm) == 0;
+    ttt_progress_init(&progress, stderr, 0);
+    a->run.context_of_hooks = &progress;
+    a->run.stopped = stopped;
+    if (speaks) {
+        a->run.warn = ttt_progress_warn;
+        a->run.progress = ttt_progress_note;
+        a->run.passed = ttt_progress_pass;
+    }
+    /* A launcher sends signals of its own, to each rank. */
+    ttt_app_catch_signals(a->run.comm ? NULL : ttt_app_stopping, false);
+    if (status == TTT_OK) status = run_and_tell(a, &progress);
+    return ttt_app_leave(a->run.comm, status);
+}
+
+static int train_dry(arguments *a)
+{
+    int rank, ranks;
+    ttt_comm_place(&rank, &ranks);
+    a->run.warn = ttt_progress_warn;
+    return rank == 0 ? ttt_train_dry(&a->run) : 0;
 }
 
 int ttt_cmd_train(int argc, char **argv)
@@ -306,16 +339,12 @@ int ttt_cmd_train(int argc, char **argv)
     arguments a = {.settings = calloc((size_t)argc, sizeof *a.settings)};
     if (!a.settings) return ttt_app_fail("out of memory");
     ttt_train_run_options_init(&a.run);
-    a.run.stopped = stopped;
-    a.run.warn = ttt_progress_warn;
-    a.run.progress = ttt_progress_note;
-    a.run.passed = ttt_progress_pass;
     ttt_app_parse(&argp, argc, argv, &a);
     a.run.settings = a.settings;
     a.run.backend = a.compute.backend;
     a.run.precision = a.compute.precision;
     a.run.threads = a.compute.threads;
-    const int code = a.dry ? ttt_train_dry(&a.run) : run_and_tell(&a);
+    const int code = a.dry ? train_dry(&a) : train_together(&a);
     free(a.settings);
     return code;
 }

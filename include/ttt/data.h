@@ -69,6 +69,9 @@ TTT_API const ttt_tokenizer *ttt_data_tokenizer(const ttt_data *data); /* owned 
 TTT_API int64_t ttt_data_tokens(const ttt_data *data, ttt_split split);
 TTT_API int64_t ttt_data_bytes(const ttt_data *data, ttt_split split); /* of text */
 
+/* A number that tells data of other tokens apart, by accident, not by malice. */
+TTT_API uint64_t ttt_data_fingerprint(const ttt_data *data);
+
 /* Whether the data folder is what these options would give: TTT_ERR_ARGUMENT names the first option that differs or the
  * first input that changed, is missing or is new. Input that can be read but once ("-", pipes) is not compared. */
 TTT_API TTT_NODISCARD ttt_status ttt_data_check(const ttt_data *data, const ttt_data_options *options);

@@ -68,6 +68,10 @@ typedef struct ttt_train_run_options {
     bool recompute, profile; /* as in ttt_train_options */
     bool force;              /* begins anew whatever the folder holds; files that are not a run's stay */
 
+    ttt_comm *comm; /* as in ttt_train_options: every rank opens the run and takes its steps with the same options. Only
+                       rank 0 needs the folder to be its own and writes; the others read checkpoint/data in it or, where
+                       they do not see it, the data folder that `texts` names */
+
     /* Asked between updates: true ends the run's present part with a checkpoint and TTT_ERR_INTERRUPTED. */
     bool (*stopped)(void *context);
     void (*warn)(void *context, const char *sentence); /* what the user should know but is no failure */
@@ -100,6 +104,8 @@ TTT_API void ttt_train_run_close(ttt_train_run *run); /* NULL is allowed; saves 
 TTT_API bool ttt_train_run_finished(const ttt_train_run *run);
 TTT_API const ttt_trainer *ttt_train_run_trainer(const ttt_train_run *run);
 TTT_API const ttt_data *ttt_train_run_data(const ttt_train_run *run);
+/* Of a run shared by ranks: who they are, with their hosts, threads and processors, as one line; else NULL. */
+TTT_API const char *ttt_train_run_ranks(const ttt_train_run *run);
 TTT_API int64_t ttt_train_run_checkpoint(const ttt_train_run *run); /* the step last saved; -1: none yet */
 
 /* What one call of ttt_train_run_step did. */

@@ -13,6 +13,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <ttt/comm.h>
 #include <ttt/config.h>
 #include <ttt/profile.h>
 
@@ -50,6 +51,9 @@ typedef struct ttt_train_options {
     bool recompute; /* keep of each block only its input and compute the rest again: less memory, a third more time,
                        and the same bits */
     bool profile;   /* measure every operation: ttt_trainer_profile */
+    ttt_comm *comm; /* the ranks that share the trainer, or NULL; their number must divide leaves. Every rank then makes
+                       the same calls, and is given its own sequences: of N ranks the r-th has numbers r * batch / N,
+                       ..., (r + 1) * batch / N - 1 of an update. The comm outlives the trainer */
 } ttt_train_options;
 
 TTT_API void ttt_train_options_init(ttt_train_options *options);
@@ -77,8 +81,9 @@ TTT_API TTT_NODISCARD ttt_status ttt_trainer_load_model(ttt_trainer *trainer, co
 TTT_API TTT_NODISCARD ttt_status ttt_trainer_memory(const ttt_config *config, const ttt_train_options *options,
                                                     size_t *bytes);
 
-/* One update. tokens [batch, context + 1]; the learning rate follows from the number of updates taken so far. A loss or
- * norm that is not finite is TTT_ERR_NUMERIC; the parameters are then untouched. */
+/* One update. tokens [batch, context + 1], with N ranks [batch / N, context + 1]; the learning rate follows from the
+ * number of updates taken so far. A loss or norm that is not finite is TTT_ERR_NUMERIC; the parameters are then
+ * untouched. */
 TTT_API TTT_NODISCARD ttt_status ttt_trainer_step(ttt_trainer *trainer, const int32_t *tokens,
                                                   ttt_train_result *result);
 
@@ -108,10 +113,10 @@ TTT_API double ttt_train_rate(const ttt_train_options *options, int64_t step);
 TTT_API TTT_NODISCARD ttt_status ttt_trainer_save_model(const ttt_trainer *trainer, const char *folder);
 
 /* A checkpoint is one file: parameters, moments, update count, configuration, options, and `note`, text of the caller's
- * that comes back on load (data position, hashes). */
+ * that comes back on load (data position, hashes). Of ranks the first writes; all call. */
 TTT_API TTT_NODISCARD ttt_status ttt_trainer_save(const ttt_trainer *trainer, const char *path, const char *note);
 /* Makes a trainer from a checkpoint. Of `how`, what a checkpoint does not hold is taken: backend, threads, recompute,
- * profile; and precision, if it is not NULL: else that of the checkpoint. *note is a new string: release with
+ * profile, comm; and precision, if it is not NULL: else that of the checkpoint. *note is a new string: release with
  * ttt_string_free. */
 TTT_API TTT_NODISCARD ttt_status ttt_trainer_load(ttt_trainer **trainer, const char *path, const ttt_train_options *how,
                                                   char **note);

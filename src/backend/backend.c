@@ -82,6 +82,22 @@ ttt_status ttt_backend_reserve(ttt_backend *backend, size_t bytes)
     return TTT_OK;
 }
 
+int64_t ttt_sum_part(const ttt_backend *backend, int64_t n)
+{
+    const int64_t part = (n + TTT_SUM_PARTS - 1) / TTT_SUM_PARTS;
+    const int64_t least = backend->least_sum < n ? backend->least_sum : n;
+    return part > least ? part : least > 1 ? least : 1;
+}
+
+double ttt_sum_squares(const ttt_backend *backend, const void *x, int64_t n)
+{
+    double sums[TTT_SUM_PARTS], total = 0;
+    const int64_t part = ttt_sum_part(backend, n);
+    backend->ops->sum_squares(backend, sums, x, n, part);
+    for (int64_t i = 0; i * part < n; i++) total += sums[i];
+    return total;
+}
+
 void ttt_backend_parallel(const ttt_backend *backend, int64_t items,
                           void (*task)(void *context, int64_t item, int thread), void *context)
 {

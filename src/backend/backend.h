@@ -121,6 +121,7 @@ struct ttt_backend {
     size_t real;     /* bytes of a real */
     ttt_precision
         preferred;     /* what "auto" means: bf16 where the machine multiplies bf16 several times faster than f32 */
+    int64_t least_sum; /* elements of a part of ttt_sum_squares at least */
     bool own_products; /* f32 products of training by the project's own kernels even where a library is faster: bits
                           then depend on no library */
     int threads;
@@ -140,6 +141,12 @@ const char *ttt_bits_of(const char *isa, const char *precision);
 
 /* Makes at least `bytes` of scratch available to each thread. */
 ttt_status ttt_backend_reserve(ttt_backend *backend, size_t bytes);
+
+/* The sum of the squares of x [n], by parts of ttt_sum_part(n) elements, at most TTT_SUM_PARTS of them, added in order.
+ * So any aligned parts may be summed elsewhere. */
+enum { TTT_SUM_PARTS = 1024 };
+int64_t ttt_sum_part(const ttt_backend *backend, int64_t n);
+double ttt_sum_squares(const ttt_backend *backend, const void *x, int64_t n);
 
 /* Work of the processor that is no operation, on the backend's threads: task(context, item, thread) once for every item
  * in [0, items), as ttt_parallel in base/threads.h. */

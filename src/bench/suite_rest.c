@@ -39,7 +39,7 @@ RUN(position_factor, X(0), X(1), SEQUENCE, s->K)
 RUN(cross_entropy, X(0), X(1), s->ids, s->rows, s->V, 1.0)
 RUN(adamw, X(0), X(1), X(2), X(3), s->parameters, &optimizer)
 
-static void sum_squares(ttt_suite *s) { (void)s->b->ops->sum_squares(s->b, X(0), s->parameters); }
+static void sum_squares(ttt_suite *s) { (void)ttt_sum_squares(s->b, X(0), s->parameters); }
 
 typedef struct call {
     const char *name;

@@ -29,6 +29,7 @@ ttt_status ttt_backend_init_cpu(ttt_backend *backend)
     backend->name = "cpu";
     backend->isa = ttt_isa_name(isa);
     backend->dtype = TTT_F32;
+    backend->least_sum = 16384;
     backend->real = sizeof(float);
     backend->preferred = isa == TTT_ISA_AMX ? TTT_PRECISION_BF16 : TTT_PRECISION_F32;
     backend->ops = ops;

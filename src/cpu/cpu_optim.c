@@ -41,12 +41,10 @@ static void cross_entropy(const ttt_backend *b, double *losses, void *logits, co
     ttt_cpu_split(b, rows, 8 * vocabulary, cross_entropy_rows, &l);
 }
 
-enum { MOST_SUMS = 1024, LEAST_SUM = 16384 }; /* partial sums, and elements of one */
-
 typedef struct squares {
     const ttt_kernels *kernels;
     const float *x;
-    double sums[MOST_SUMS];
+    double *sums;
     int64_t n, size;
 } squares;
 
@@ -59,15 +57,10 @@ static void sum_parts(void *context, int64_t begin, int64_t end)
     }
 }
 
-static double sum_squares(const ttt_backend *b, const void *x, int64_t n)
+static void sum_squares(const ttt_backend *b, double *sums, const void *x, int64_t n, int64_t part)
 {
-    squares s = {.kernels = ttt_cpu_kernels(b), .x = x, .n = n};
-    s.size = (n + MOST_SUMS - 1) / MOST_SUMS < LEAST_SUM ? LEAST_SUM : (n + MOST_SUMS - 1) / MOST_SUMS;
-    const int64_t count = (n + s.size - 1) / s.size;
-    ttt_cpu_split(b, count, s.size, sum_parts, &s);
-    double total = 0;
-    for (int64_t i = 0; i < count; i++) total += s.sums[i];
-    return total;
+    squares s = {.kernels = ttt_cpu_kernels(b), .x = x, .sums = sums, .n = n, .size = part};
+    ttt_cpu_split(b, (n + part - 1) / part, part, sum_parts, &s);
 }
 
 typedef struct update {

@@ -4,6 +4,7 @@
 
 #include "base/alloc.h"
 #include "base/file.h"
+#include "data/hash.h"
 #include "data/order.h"
 #include "data/record.h"
 #include "data/token_file.h"
@@ -66,6 +67,13 @@ bool ttt_data_is_folder(const char *path) { return ttt_folder_has(path, "data.js
 const ttt_tokenizer *ttt_data_tokenizer(const ttt_data *data) { return data->tokenizer; }
 int64_t ttt_data_tokens(const ttt_data *data, ttt_split split) { return data->parts[split].tokens; }
 int64_t ttt_data_bytes(const ttt_data *data, ttt_split split) { return data->parts[split].bytes; }
+
+uint64_t ttt_data_fingerprint(const ttt_data *data)
+{
+    uint64_t both[2];
+    for (int split = 0; split < 2; split++) both[split] = data->files[split].hash;
+    return ttt_hash(TTT_HASH_XXH3, both, sizeof both);
+}
 
 static ttt_status measure(ttt_texts *inputs, const ttt_data_options *options)
 {

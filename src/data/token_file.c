@@ -66,7 +66,7 @@ static ttt_status check_ids(const ttt_token_file *file, const char *bytes, size_
 }
 
 /* Goes through all ids; `size` is that of the file without its hash. Of a damaged file the hash is told, not the id. */
-static ttt_status check_content(const ttt_token_file *file, ttt_hasher *hasher, size_t size, char *block)
+static ttt_status check_content(ttt_token_file *file, ttt_hasher *hasher, size_t size, char *block)
 {
     ttt_status sound = TTT_OK;
     uint64_t hash;
@@ -80,6 +80,7 @@ static ttt_status check_content(const ttt_token_file *file, ttt_hasher *hasher, 
     if ((size - sizeof(header)) % (size_t)file->width != 0 || ttt_hasher_value(hasher) != hash)
         return ttt_fail(TTT_ERR_FORMAT, "%s is damaged or cut short: its hash does not match; prepare the data again",
                         file->path);
+    file->hash = hash;
     return sound;
 }
 

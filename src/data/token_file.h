@@ -20,6 +20,7 @@ typedef struct ttt_token_file {
     int64_t vocabulary;
     int64_t count;
     int width; /* bytes per id */
+    uint64_t hash;
 } ttt_token_file;
 
 /* Opens a token file and checks all of it: header, size, hash, and that every id is below the vocabulary. It is read,

@@ -43,7 +43,7 @@ static ttt_status train_steps(ttt_verifier *v, ttt_trainer *trainer, const int32
     const ttt_train_options *o = &trainer->options;
     for (int64_t s = 0; s < steps; s++) {
         TTT_TRY(ttt_trainer_gradients(trainer, tokens + s * o->batch * (o->context + 1), &losses[s], &norms[s]));
-        ttt_trainer_update(trainer, rates[s], norms[s]);
+        TTT_TRY(ttt_trainer_update(trainer, rates[s], norms[s]));
     }
     if (ttt_safetensors_find(v->golden, "train.loss"))
         TTT_TRY(ttt_verifier_compare(v, "train.loss", "train.loss", losses, steps, NULL, TTT_VERIFY_TRAIN_LOSS));

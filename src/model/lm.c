@@ -109,10 +109,10 @@ void ttt_lm_reset(const ttt_lm *lm, const ttt_pass *pass, const ttt_param *weigh
     }
 }
 
-void ttt_lm_reset_backward(const ttt_lm *lm, const ttt_pass *pass, const ttt_param *grads)
+void ttt_lm_reset_backward(const ttt_lm *lm, const ttt_pass *pass, const ttt_param *grads, int64_t block)
 {
-    for (int64_t i = 0; i < lm->stack.layer_count; i++) {
-        const ttt_layer *layer = &lm->stack.layers[i];
+    for (int64_t i = 0; i < lm->stack.blocks[block].count; i++) {
+        const ttt_layer *layer = &lm->stack.blocks[block].parts[i];
         if (layer->ops->reset_backward) layer->ops->reset_backward(layer, pass, grads + layer->slot);
     }
 }

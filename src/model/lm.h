@@ -45,9 +45,10 @@ typedef struct ttt_trace {
     void *context;
 } ttt_trace;
 
-/* Sets the runs' states to those of empty sequences; its backward adds their gradients to those of parameters. */
+/* Sets the runs' states to those of empty sequences; its backward, block by block, adds their gradients to those of
+ * parameters. */
 void ttt_lm_reset(const ttt_lm *lm, const ttt_pass *pass, const ttt_param *weights);
-void ttt_lm_reset_backward(const ttt_lm *lm, const ttt_pass *pass, const ttt_param *grads);
+void ttt_lm_reset_backward(const ttt_lm *lm, const ttt_pass *pass, const ttt_param *grads, int64_t block);
 
 /* Embedding and all blocks: workspace->h becomes the residual stream [R,C] before the final norm. */
 void ttt_lm_blocks(const ttt_lm *lm, const ttt_pass *pass, const ttt_param *weights, const ttt_workspace *workspace,

@@ -53,7 +53,7 @@ static ttt_status read_params(const ttt_model *model, const ttt_backend *loader,
             loader->ops->pack(loader, w->packed, w->precision, &matrix, &finite);
         } else {
             loader->ops->from(loader, w->values, matrix.values, matrix.dtype, n);
-            finite = isfinite(loader->ops->sum_squares(loader, w->values, n));
+            finite = isfinite(ttt_sum_squares(loader, w->values, n));
         }
         if (!finite)
             return ttt_fail(TTT_ERR_NUMERIC,

@@ -87,6 +87,7 @@ ttt_status ttt_backend_init_ref(ttt_backend *backend)
     backend->name = "ref";
     backend->isa = "plain";
     backend->dtype = TTT_F64;
+    backend->least_sum = INT64_MAX; /* the definition has one sum */
     backend->real = sizeof(double);
     backend->threads = 1;
     backend->ops = ops;

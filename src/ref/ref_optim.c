@@ -23,13 +23,15 @@ static void cross_entropy(const ttt_backend *b, double *losses, void *logitsv, c
     }
 }
 
-static double sum_squares(const ttt_backend *b, const void *xv, int64_t n)
+static void sum_squares(const ttt_backend *b, double *sums, const void *xv, int64_t n, int64_t part)
 {
     (void)b;
     const double *x = xv;
-    double sum = 0;
-    for (int64_t i = 0; i < n; i++) sum += x[i] * x[i];
-    return sum;
+    for (int64_t first = 0; first < n; first += part) {
+        double sum = 0;
+        for (int64_t i = first; i < n && i < first + part; i++) sum += x[i] * x[i];
+        sums[first / part] = sum;
+    }
 }
 
 static void adamw(const ttt_backend *b, void *pv, void *mv, void *vv, const void *gv, int64_t n, const ttt_adamw *o)

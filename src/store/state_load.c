@@ -75,7 +75,7 @@ static ttt_status gather(const ttt_state_file *file, const ttt_backend *b, const
         const ttt_tensor *tensor = ttt_safetensors_find(file->tensors, entry->name);
         void *to = ttt_at(b, values, entry->offset);
         if (tensor->bytes > 0) memcpy(to, tensor->data, tensor->bytes);
-        if (!isfinite(b->ops->sum_squares(b, to, entry->elements)))
+        if (!isfinite(ttt_sum_squares(b, to, entry->elements)))
             return ttt_fail(TTT_ERR_FORMAT, "%s: tensor %s holds a value that is not a finite number", file->where,
                             entry->name);
     }

@@ -168,8 +168,9 @@ static void loss_and_head(ttt_backprop *p, const ttt_pass *pass, const ttt_param
 }
 
 /* With recompute, a block's activations are computed again from its input and the states at the segment's start; those
- * of the last block are still there. */
-static void blocks_backward(ttt_backprop *p, const ttt_pass *pass, const ttt_param *weights, const ttt_param *grads)
+ * of the last block are still there. `first`: this is the first segment, after which a block's gradients are whole. */
+static void blocks_backward(ttt_backprop *p, const ttt_pass *pass, const ttt_param *weights, const ttt_param *grads,
+                            bool first)
 {
     const ttt_lm *lm = p->lm;
     const ttt_workspace *w = &p->workspace;
@@ -177,6 +178,8 @@ static void blocks_backward(ttt_backprop *p, const ttt_pass *pass, const ttt_par
     for (int64_t i = L - 1; i >= 0; i--) {
         if (p->recompute && i + 1 < L) ttt_lm_block_again(lm, pass, weights, w, i);
         ttt_block_backward(&lm->stack.blocks[i], pass, weights, grads, w->saved[i], &w->scratch, w->dh);
+        if (first) ttt_lm_reset_backward(lm, pass, grads, i);
+        if (first && p->done) p->done(p->done_context, i);
     }
     lm->backend->ops->embed_backward(lm->backend, &grads[lm->stack.embedding], p->ids, w->dh, pass->rows);
 }
@@ -242,8 +245,7 @@ double ttt_backprop_run(ttt_backprop *p, const ttt_param *weights, const ttt_par
         loss_and_head(p, &pass, weights, grads, scale);
         loss += add_losses(p, &pass, losses);
         if (p->recompute) b->ops->copy(b, p->states, ttt_at(b, p->starts, s * states), states);
-        blocks_backward(p, &pass, weights, grads);
+        blocks_backward(p, &pass, weights, grads, s == 0);
     }
-    ttt_lm_reset_backward(lm, &pass, grads);
     return loss;
 }

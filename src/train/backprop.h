@@ -15,6 +15,9 @@ typedef struct ttt_backprop {
     int64_t sequences, context, segment; /* B, T, tokens of a segment */
     bool recompute;                      /* of each block only its input is kept */
     double rate_factor;                  /* of the passes: see ttt_pass; 1 at first */
+    /* After the gradients of a block, and so of all above it and of the head, are whole; NULL: nobody is told. */
+    void (*done)(void *context, int64_t block);
+    void *done_context;
     ttt_workspace workspace;
     char *starts;           /* [segments, B, state] states at the segments' starts; absent where nothing is repeated */
     char *states, *dstates; /* [B, state] */

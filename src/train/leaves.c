@@ -49,13 +49,25 @@ static void bind(const ttt_leaves *tree, char *block)
     ttt_weights_bind(o->gradients, o->params, o->lm->backend, block);
 }
 
-void ttt_leaves_start(ttt_leaves *tree) { tree->used = 0; }
+void ttt_leaves_start(ttt_leaves *tree)
+{
+    tree->used = 0;
+    tree->joined = false;
+}
 
 void ttt_leaves_open(ttt_leaves *tree)
 {
     const ttt_backend *b = tree->optimizer->lm->backend;
     bind(tree, tree->blocks[tree->used]);
     b->ops->zero(b, tree->blocks[tree->used], tree->optimizer->params->size);
+}
+
+void ttt_leaves_join(ttt_leaves *tree, int64_t first, int64_t end)
+{
+    const ttt_backend *b = tree->optimizer->lm->backend;
+    for (int i = tree->used; i > 0; i--)
+        b->ops->add(b, ttt_at(b, tree->blocks[i - 1], first), ttt_at(b, tree->blocks[i], first), end - first);
+    tree->joined = true;
 }
 
 void ttt_leaves_close(ttt_leaves *tree, double loss)
@@ -65,7 +77,7 @@ void ttt_leaves_close(ttt_leaves *tree, double loss)
     tree->losses[tree->used++] = loss;
     while (tree->used > 1 && tree->widths[tree->used - 2] == tree->widths[tree->used - 1]) {
         const int left = tree->used - 2, right = tree->used - 1;
-        b->ops->add(b, tree->blocks[left], tree->blocks[right], tree->optimizer->params->size);
+        if (!tree->joined) b->ops->add(b, tree->blocks[left], tree->blocks[right], tree->optimizer->params->size);
         tree->losses[left] += tree->losses[right];
         tree->widths[left] *= 2;
         tree->used--;

@@ -1,8 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 #include "train/optimizer.h"
 
-#include <math.h>
-
 #include "base/alloc.h"
 
 ttt_status ttt_optimizer_bytes(const ttt_lm *lm, ttt_precision precision, size_t *bytes)
@@ -65,16 +63,11 @@ const ttt_param *ttt_optimizer_weights(ttt_optimizer *o)
     return o->weights;
 }
 
-double ttt_optimizer_norm(const ttt_optimizer *o)
-{
-    const ttt_backend *b = o->lm->backend;
-    return sqrt(b->ops->sum_squares(b, o->grads, o->params->size));
-}
-
-void ttt_optimizer_update(ttt_optimizer *o, ttt_adamw options, double norm, double clip)
+void ttt_optimizer_update(ttt_optimizer *o, ttt_adamw options, double norm, double clip, int64_t first, int64_t end)
 {
     const ttt_backend *b = o->lm->backend;
     options.scale = clip > 0 && norm >= clip ? clip / norm : 1;
-    b->ops->adamw(b, o->values, o->m, o->v, o->grads, o->params->size, &options);
+    b->ops->adamw(b, ttt_at(b, o->values, first), ttt_at(b, o->m, first), ttt_at(b, o->v, first),
+                  ttt_at(b, o->grads, first), end - first, &options);
     o->stale = true;
 }

@@ -26,10 +26,9 @@ TTT_NODISCARD ttt_status ttt_optimizer_bytes(const ttt_lm *lm, ttt_precision pre
 /* The weights as they are now, by slots. */
 const ttt_param *ttt_optimizer_weights(ttt_optimizer *optimizer);
 
-/* The global norm of the gradients. */
-double ttt_optimizer_norm(const ttt_optimizer *optimizer);
-
-/* Clips to a global norm of `clip` given the present `norm`, and updates. options->scale is set here. */
-void ttt_optimizer_update(ttt_optimizer *optimizer, ttt_adamw options, double norm, double clip);
+/* Clips to a global norm of `clip` given the present `norm`, and updates elements [first, end). options->scale is set
+ * here. */
+void ttt_optimizer_update(ttt_optimizer *optimizer, ttt_adamw options, double norm, double clip, int64_t first,
+                          int64_t end);
 
 #endif

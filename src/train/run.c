@@ -16,6 +16,8 @@
 #include "base/json.h"
 #include "config/config.h"
 #include "train/run_folder.h"
+#include "train/run_ranks.h"
+#include "train/trainer.h"
 
 enum {
     EVALUATIONS = 10,    /* of a run, unless eval_every says otherwise */
@@ -53,8 +55,7 @@ static ttt_status save_checkpoint(ttt_train_run *run)
     ttt_status status = path ? TTT_OK : TTT_ERR_MEMORY;
     if (!note) status = ttt_fail(TTT_ERR_MEMORY, "out of memory: cannot write %s", run->folder);
     if (status == TTT_OK) status = ttt_metrics_sync(run->metrics);
-    if (status == TTT_OK) status = ttt_trainer_save(run->trainer, path, note);
-    if (status == TTT_OK) run->saved = step;
+    if (status == TTT_OK) status = ttt_trainer_write(run->trainer, path, note);
     ttt_free(path);
     free(note);
     return status;
@@ -84,12 +85,17 @@ ttt_status ttt_run_save_model(ttt_train_run *run)
     return TTT_OK;
 }
 
+/* All ranks bring what rank 0 writes; that a checkpoint is there is true on all or on none. */
 static ttt_status save(ttt_train_run *run)
 {
+    ttt_comm *comm = run->options.comm;
+    const bool leads = ttt_run_leads(run);
     run->measuring = false; /* the number of steps that a checkpoint holds is fixed */
-    TTT_TRY(save_checkpoint(run));
-    TTT_TRY(ttt_run_save_model(run));
-    ttt_run_folder_prune(run->folder);
+    TTT_TRY(ttt_shares_collect(&run->trainer->shares));
+    TTT_TRY(ttt_comm_agree(comm, leads ? save_checkpoint(run) : TTT_OK));
+    run->saved = ttt_trainer_step_count(run->trainer);
+    TTT_TRY(ttt_comm_agree(comm, leads ? ttt_run_save_model(run) : TTT_OK));
+    if (leads) ttt_run_folder_prune(run->folder);
     run->saved_at = ttt_clock();
     return TTT_OK;
 }
@@ -133,44 +139,74 @@ static int64_t windows_on_the_way(const ttt_train_run *run)
     return windows < (double)run->windows ? (int64_t)windows : run->windows;
 }
 
-/* The mean loss over `windows` windows spread evenly over the held-out part. Window i is tokens iT to iT + T, so that
- * every token but the first is predicted once. */
-static ttt_status evaluate(ttt_train_run *run, int64_t windows, bool may_stop, double *loss)
+/* The mean loss of the windows of one pass, number `pass` of those of an evaluation, times their share of it. Window i
+ * is tokens iT to iT + T, so that every token but the first is predicted once. */
+static ttt_status evaluate_pass(ttt_train_run *run, int64_t windows, int64_t pass, double *loss)
 {
     const ttt_train_options *train = ttt_trainer_options(run->trainer);
-    const int64_t T = train->context, each = train->batch / train->accumulate;
-    *loss = 0;
-    for (int64_t first = 0; first < windows; first += each) {
-        const int64_t count = windows - first < each ? windows - first : each;
-        if (may_stop && stopped(run)) return ttt_fail(TTT_ERR_INTERRUPTED, "stopped while evaluating");
-        for (int64_t n = 0; n < count; n++) {
-            const int64_t window = (first + n) * run->windows / windows;
-            TTT_TRY(ttt_data_read(run->data, TTT_SPLIT_VALID, window * T, T + 1, run->tokens + n * (T + 1)));
-        }
-        double mean;
-        TTT_TRY(ttt_trainer_evaluate(run->trainer, run->tokens, count, &mean, NULL));
-        *loss += mean * (double)count / (double)windows;
+    const int64_t T = train->context, each = train->batch / train->accumulate, first = pass * each;
+    const int64_t count = windows - first < each ? windows - first : each;
+    for (int64_t n = 0; n < count; n++) {
+        const int64_t window = (first + n) * run->windows / windows;
+        TTT_TRY(ttt_data_read(run->data, TTT_SPLIT_VALID, window * T, T + 1, run->tokens + n * (T + 1)));
     }
+    double mean;
+    TTT_TRY(ttt_trainer_evaluate(run->trainer, run->tokens, count, &mean, NULL));
+    *loss = mean * (double)count / (double)windows;
     return TTT_OK;
 }
 
-static ttt_status evaluate_and_write(ttt_train_run *run, int64_t windows, bool may_stop, ttt_train_report *report)
+/* Each rank takes the next pass, until there are no more; losses [passes] are everybody's in the end. */
+static ttt_status evaluate_passes(ttt_train_run *run, int64_t windows, bool may_stop, int64_t passes, double *losses)
+{
+    const int rank = ttt_comm_rank(run->options.comm), ranks = ttt_comm_size(run->options.comm);
+    for (int64_t first = 0; first < passes; first += ranks) {
+        ttt_run_vote vote = {.stop = may_stop && stopped(run)};
+        if (may_stop) TTT_TRY(ttt_run_decide(run, TTT_OK, &vote));
+        if (vote.stop)
+            return ttt_comm_agreed_failure(run->options.comm,
+                                           ttt_fail(TTT_ERR_INTERRUPTED, "stopped while evaluating"));
+        if (first + rank < passes) TTT_TRY(evaluate_pass(run, windows, first + rank, &losses[first + rank]));
+    }
+    return ttt_comm_sum(run->options.comm, losses, (size_t)passes);
+}
+
+/* The mean loss over `windows` windows spread evenly over the held-out part. */
+static ttt_status evaluate(ttt_train_run *run, int64_t windows, bool may_stop, double *loss)
+{
+    const ttt_train_options *train = ttt_trainer_options(run->trainer);
+    const int64_t each = train->batch / train->accumulate, passes = (windows + each - 1) / each;
+    double *losses = ttt_alloc((size_t)passes, sizeof *losses);
+    if (!losses) return TTT_ERR_MEMORY;
+    const ttt_status status = evaluate_passes(run, windows, may_stop, passes, losses);
+    *loss = 0;
+    for (int64_t i = 0; i < passes; i++) *loss += losses[i];
+    ttt_free(losses);
+    return status;
+}
+
+static ttt_status write_evaluation(ttt_train_run *run, const ttt_train_report *report)
+{
+    const ttt_metric line[] = {{"step", (double)ttt_trainer_step_count(run->trainer)},
+                               {"valid_loss", report->valid_loss},
+                               {"valid_bits_per_byte", report->valid_bits_per_byte},
+                               {"valid_tokens", (double)report->valid_tokens}};
+    if (!ttt_run_leads(run)) return TTT_OK;
+    if (report->evaluated) TTT_TRY(ttt_metrics_write(run->metrics, line, sizeof line / sizeof *line));
+    return ttt_run_plot(run);
+}
+
+static ttt_status evaluate_windows(ttt_train_run *run, int64_t windows, bool may_stop, ttt_train_report *report)
 {
     const ttt_train_options *train = ttt_trainer_options(run->trainer);
     const double tokens = (double)ttt_data_tokens(run->data, TTT_SPLIT_VALID);
     const double bytes = (double)ttt_data_bytes(run->data, TTT_SPLIT_VALID);
-    if (windows > 0) {
-        TTT_TRY(evaluate(run, windows, may_stop, &report->valid_loss));
-        report->evaluated = true;
-        report->valid_bits_per_byte = report->valid_loss / 0.69314718055994530942 * tokens / bytes;
-        report->valid_tokens = windows * train->context;
-        const ttt_metric line[] = {{"step", (double)ttt_trainer_step_count(run->trainer)},
-                                   {"valid_loss", report->valid_loss},
-                                   {"valid_bits_per_byte", report->valid_bits_per_byte},
-                                   {"valid_tokens", (double)report->valid_tokens}};
-        TTT_TRY(ttt_metrics_write(run->metrics, line, sizeof line / sizeof *line));
-    }
-    return ttt_run_plot(run);
+    if (windows == 0) return TTT_OK;
+    TTT_TRY(evaluate(run, windows, may_stop, &report->valid_loss));
+    report->evaluated = true;
+    report->valid_bits_per_byte = report->valid_loss / 0.69314718055994530942 * tokens / bytes;
+    report->valid_tokens = windows * train->context;
+    return TTT_OK;
 }
 
 /* ---- one step ---- */
@@ -216,21 +252,28 @@ static void keep_minutes(ttt_train_run *run, double seconds)
 static ttt_status update(ttt_train_run *run, ttt_train_report *report)
 {
     const ttt_train_options *train = ttt_trainer_options(run->trainer);
-    const int64_t step = ttt_trainer_step_count(run->trainer);
-    TTT_TRY(ttt_data_batch(run->data, TTT_SPLIT_TRAIN, train->context, train->batch, step * train->batch, train->seed,
-                           run->tokens));
+    const int64_t of_rank = train->batch / ttt_comm_size(train->comm);
+    const int64_t first = ttt_trainer_step_count(run->trainer) * train->batch + ttt_comm_rank(train->comm) * of_rank;
+    TTT_TRY(ttt_data_batch(run->data, TTT_SPLIT_TRAIN, train->context, of_rank, first, train->seed, run->tokens));
     const double start = ttt_clock();
     TTT_TRY(ttt_trainer_step(run->trainer, run->tokens, &report->result));
     report->updated = true;
-    const double seconds = fmax(ttt_clock() - start, 1e-9);
-    report->tokens_per_s = (double)(train->batch * train->context) / seconds;
-    keep_minutes(run, seconds);
-    const ttt_metric line[] = {{"step", (double)(step + 1)},
-                               {"tokens", (double)(step + 1) * (double)(train->batch * train->context)},
+    report->tokens_per_s = (double)(train->batch * train->context) / fmax(ttt_clock() - start, 1e-9);
+    return TTT_OK;
+}
+
+static ttt_status write_update(ttt_train_run *run, const ttt_train_report *report)
+{
+    const ttt_train_options *train = ttt_trainer_options(run->trainer);
+    const double tokens = (double)(train->batch * train->context), step = (double)ttt_trainer_step_count(run->trainer);
+    const ttt_metric line[] = {{"step", step},
+                               {"tokens", step * tokens},
                                {"loss", report->result.loss},
                                {"lr", report->result.rate},
                                {"grad_norm", report->result.grad_norm},
                                {"tokens_per_s", report->tokens_per_s}};
+    if (!ttt_run_leads(run)) return TTT_OK;
+    keep_minutes(run, tokens / report->tokens_per_s);
     return ttt_metrics_write(run->metrics, line, sizeof line / sizeof *line);
 }
 
@@ -243,22 +286,31 @@ static bool save_is_due(const ttt_train_run *run, int64_t step)
 
 static ttt_status go_on(ttt_train_run *run, ttt_train_report *report)
 {
+    ttt_run_vote vote = {0};
     TTT_TRY(update(run, report));
+    TTT_TRY(ttt_run_decide(run, write_update(run, report), &vote));
     const int64_t step = ttt_trainer_step_count(run->trainer);
     const bool last = step >= ttt_trainer_options(run->trainer)->steps;
-    if (!last && !run->measuring && step % eval_every(run) == 0)
-        TTT_TRY(evaluate_and_write(run, windows_on_the_way(run), false, report));
-    const bool stop = stopped(run);
+    ttt_status status = TTT_OK;
+    if (!last && !run->measuring && step % eval_every(run) == 0) {
+        TTT_TRY(evaluate_windows(run, windows_on_the_way(run), false, report));
+        status = write_evaluation(run, report);
+    }
+    vote = (ttt_run_vote){.stop = stopped(run), .due = save_is_due(run, step)};
+    TTT_TRY(ttt_run_decide(run, status, &vote));
     /* The last update is saved before a long evaluation may be cut short; without one, finish() saves at once. */
-    if (stop || (last ? run->windows > 0 : save_is_due(run, step))) TTT_TRY(save(run));
-    return stop ? ttt_fail(TTT_ERR_INTERRUPTED, "stopped after step %lld", (long long)step) : TTT_OK;
+    if (vote.stop || (last ? run->windows > 0 : vote.due)) TTT_TRY(save(run));
+    if (!vote.stop) return TTT_OK;
+    return ttt_comm_agreed_failure(run->options.comm,
+                                   ttt_fail(TTT_ERR_INTERRUPTED, "stopped after step %lld", (long long)step));
 }
 
 /* After the last update: the whole held-out part, and the checkpoint that says that
  * nothing is left to do. */
 static ttt_status finish(ttt_train_run *run, ttt_train_report *report)
 {
-    TTT_TRY(evaluate_and_write(run, run->windows, true, report));
+    TTT_TRY(evaluate_windows(run, run->windows, true, report));
+    TTT_TRY(ttt_comm_agree(run->options.comm, write_evaluation(run, report)));
     if (json_object_set_new(run->note, "finished", json_true()) != 0)
         return ttt_fail(TTT_ERR_MEMORY, "out of memory: cannot finish the run");
     return save(run);

@@ -22,10 +22,11 @@ struct ttt_train_run {
     ttt_data *data;
     ttt_trainer *trainer;
     ttt_metrics *metrics;
-    int32_t *tokens;                   /* [batch, context + 1] */
-    int64_t windows;                   /* whole windows of the held-out part */
-    int64_t saved;                     /* step of the last checkpoint, or -1 */
-    bool measuring;                    /* the number of steps is not fixed yet */
+    char *ranks;     /* see ttt_train_run_ranks */
+    int32_t *tokens; /* this rank's of an update, or of an evaluation's pass: [sequences, context + 1] */
+    int64_t windows; /* whole windows of the held-out part */
+    int64_t saved;   /* step of the last checkpoint, or -1 */
+    bool measuring;  /* the number of steps is not fixed yet */
     double measured[TTT_RUN_MEASURED]; /* seconds of the first updates, while `measuring` */
     double opened, saved_at;           /* times of ttt_clock: this part of the run, last checkpoint */
 };

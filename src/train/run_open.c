@@ -18,6 +18,7 @@
 #include "train/run_folder.h"
 #include "train/run_note.h"
 #include "train/run_plan.h"
+#include "train/run_ranks.h"
 #include "train/trainer.h"
 
 enum { SENTENCE = 1024 };
@@ -108,7 +109,8 @@ static ttt_status load(ttt_train_run *run, int64_t step)
                                    .products = run->options.products,
                                    .threads = run->options.threads,
                                    .recompute = run->options.recompute,
-                                   .profile = run->options.profile};
+                                   .profile = run->options.profile,
+                                   .comm = run->options.comm};
     if (status == TTT_OK) status = ttt_trainer_load(&run->trainer, path, &how, &text);
     if (status == TTT_OK) status = ttt_run_note_parse(&run->note, text, path);
     ttt_string_free(text);
@@ -234,6 +236,16 @@ static ttt_status update_note(ttt_train_run *run)
     return set_note(run, "isa", json_string(ttt_trainer_isa(run->trainer)));
 }
 
+/* For updates this rank's sequences, for evaluations those of a pass. */
+static ttt_status alloc_tokens(ttt_train_run *run)
+{
+    const ttt_train_options *train = ttt_trainer_options(run->trainer);
+    const int64_t update = train->batch / ttt_comm_size(train->comm), pass = train->batch / train->accumulate;
+    run->tokens = ttt_alloc((size_t)(update > pass ? update : pass),
+                            ((size_t)train->context + 1) * sizeof *run->tokens);
+    return run->tokens ? TTT_OK : TTT_ERR_MEMORY;
+}
+
 static ttt_status prepare(ttt_train_run *run)
 {
     const ttt_train_options *train = ttt_trainer_options(run->trainer);
@@ -241,29 +253,39 @@ static ttt_status prepare(ttt_train_run *run)
     run->windows = held_out > 0 ? (held_out - 1) / train->context : 0;
     if (run->windows == 0 && held_out > 0)
         ttt_run_warn(run, "the held-out part is shorter than one context: nothing will be evaluated");
-    run->tokens = ttt_alloc((size_t)train->batch, ((size_t)train->context + 1) * sizeof *run->tokens);
-    if (!run->tokens) return TTT_ERR_MEMORY;
-    TTT_TRY(check_space(run));
+    TTT_TRY(alloc_tokens(run));
     run->trainer->passed = run->options.passed;
     run->trainer->passed_context = run->options.context_of_hooks;
     run->saved_at = ttt_clock();
+    if (!ttt_run_leads(run)) return TTT_OK;
+    TTT_TRY(check_space(run));
     return update_note(run);
+}
+
+/* What rank 0, or a process that is alone, does with the folder. */
+static ttt_status open_folder(ttt_train_run *run, bool *anew)
+{
+    ttt_checkpoints checkpoints;
+    ttt_status status = ttt_run_folder_claim(run->folder, run->options.force, &run->lock, &checkpoints);
+    *anew = status == TTT_OK && checkpoints.count == 0;
+    if (status == TTT_OK) status = *anew ? begin(run) : go_on(run, &checkpoints);
+    if (status == TTT_OK) status = prepare(run);
+    ttt_free(checkpoints.steps);
+    return status;
 }
 
 static ttt_status open_run(ttt_train_run *run)
 {
-    const bool created = !ttt_file_exists(run->folder);
-    ttt_checkpoints checkpoints;
-    ttt_status status = ttt_run_folder_claim(run->folder, run->options.force, &run->lock, &checkpoints);
-    const bool anew = checkpoints.count == 0;
-    if (status == TTT_OK) {
-        status = anew ? begin(run) : go_on(run, &checkpoints);
-        if (status == TTT_OK) status = prepare(run);
-        if (status != TTT_OK && anew) ttt_run_folder_abandon(run->folder, created);
-    }
-    ttt_free(checkpoints.steps);
+    const bool leads = ttt_run_leads(run), created = leads && !ttt_file_exists(run->folder);
+    bool anew = false;
+    ttt_status status = ttt_run_join(run, leads ? open_folder(run, &anew) : TTT_OK);
+    if (status == TTT_OK && run->options.comm)
+        status = ttt_comm_agree(run->options.comm, leads ? TTT_OK : prepare(run));
+    if (status != TTT_OK && anew) ttt_run_folder_abandon(run->folder, created);
     return status;
 }
+
+const char *ttt_train_run_ranks(const ttt_train_run *run) { return run->ranks; }
 
 ttt_status ttt_train_run_open(ttt_train_run **out, const ttt_train_run_options *options)
 {
@@ -291,6 +313,7 @@ void ttt_train_run_close(ttt_train_run *run)
     ttt_data_close(run->data);
     json_decref(run->note);
     ttt_free(run->tokens);
+    ttt_free(run->ranks);
     ttt_run_folder_release(run->folder, run->lock);
     ttt_free(run->folder);
     ttt_free(run);

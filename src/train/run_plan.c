@@ -266,6 +266,7 @@ static ttt_status make_options(const ttt_train_run_options *options, const ttt_c
     train->threads = options->threads;
     train->recompute = options->recompute;
     train->profile = options->profile;
+    train->comm = options->comm;
     train->context = options->context ? options->context : config->max_position_embeddings;
     TTT_TRY(make_batch(options, config, found ? found->batch : FILE_SEQUENCES * train->context, train));
     train->segment = options->segment > 0 ? options->segment : 0;

@@ -5,6 +5,8 @@
 #include "train/trainer.h"
 
 #include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "backend/timed.h"
@@ -18,6 +20,31 @@ int64_t ttt_train_passes(const ttt_train_options *options)
     return options->accumulate > options->leaves ? options->accumulate : options->leaves;
 }
 
+/* Which numbers of ranks can share the leaves, as "1, 2, 4 or 8". */
+static void list_ranks(char *text, size_t size, int64_t leaves)
+{
+    size_t used = 0;
+    for (int64_t ranks = 1; ranks <= leaves && used < size; ranks *= 2)
+        used += (size_t)snprintf(text + used, size - used, "%s%lld",
+                                 ranks == 1       ? ""
+                                 : ranks < leaves ? ", "
+                                                  : " or ",
+                                 (long long)ranks);
+}
+
+static ttt_status check_ranks(const ttt_train_options *o)
+{
+    char possible[512];
+    const int ranks = ttt_comm_size(o->comm);
+    if (o->leaves % ranks == 0) return TTT_OK;
+    list_ranks(possible, sizeof possible, o->leaves);
+    return ttt_fail(
+        TTT_ERR_ARGUMENT,
+        "%d ranks cannot share the leaves of an update, which are %lld: it takes %s rank%s; begin a run with "
+        "more leaves to train it on more",
+        ranks, (long long)o->leaves, possible, o->leaves == 1 ? "" : "s");
+}
+
 static ttt_status check_leaves(const ttt_train_options *o)
 {
     if (o->leaves < 1 || (o->leaves & (o->leaves - 1)) != 0 || o->leaves > (int64_t)1 << (TTT_LEAVES_LEVELS - 1))
@@ -28,7 +55,7 @@ static ttt_status check_leaves(const ttt_train_options *o)
     if (o->leaves % o->accumulate != 0 && o->accumulate % o->leaves != 0)
         return ttt_fail(TTT_ERR_ARGUMENT, "accumulate %lld and leaves %lld: one must divide the other",
                         (long long)o->accumulate, (long long)o->leaves);
-    return TTT_OK;
+    return check_ranks(o);
 }
 
 static ttt_status check_options(const ttt_train_options *o)
@@ -81,7 +108,9 @@ static ttt_status init(ttt_trainer *trainer, const ttt_config *config)
     ttt_train_options *o = &trainer->options;
     ttt_precision precision;
     TTT_TRY(check_options(o));
-    TTT_TRY(ttt_backend_new(&trainer->backend, o->backend ? o->backend : "auto", o->threads));
+    const bool shared = o->threads == 0 && !getenv("TTT_THREADS"); /* by the ranks of this host */
+    TTT_TRY(ttt_backend_new(&trainer->backend, o->backend ? o->backend : "auto",
+                            shared ? ttt_comm_threads(o->comm) : o->threads));
     TTT_TRY(choose_products(trainer->backend, o->products));
     TTT_TRY(read_precision(&precision, o, trainer->backend));
     if (o->profile) TTT_TRY(ttt_timed_start(trainer->backend));
@@ -90,7 +119,8 @@ static ttt_status init(ttt_trainer *trainer, const ttt_config *config)
     TTT_TRY(ttt_lm_init(&trainer->lm, config, trainer->backend, o->group));
     TTT_TRY(ttt_stack_reserve(&trainer->lm.stack, trainer->backend));
     TTT_TRY(ttt_optimizer_init(&trainer->optimizer, &trainer->lm, precision));
-    TTT_TRY(ttt_leaves_init(&trainer->leaves, &trainer->optimizer, o->leaves));
+    TTT_TRY(ttt_leaves_init(&trainer->leaves, &trainer->optimizer, o->leaves / ttt_comm_size(o->comm)));
+    TTT_TRY(ttt_shares_init(&trainer->shares, o->comm, &trainer->optimizer, &trainer->leaves));
     return ttt_backprop_init(&trainer->backprop, &trainer->lm, o->batch / ttt_train_passes(o), o->context, o->segment,
                              o->recompute);
 }
@@ -149,6 +179,7 @@ void ttt_trainer_free(ttt_trainer *trainer)
 {
     if (!trainer) return;
     ttt_backprop_deinit(&trainer->backprop);
+    ttt_shares_deinit(&trainer->shares);
     ttt_leaves_deinit(&trainer->leaves);
     ttt_optimizer_deinit(&trainer->optimizer);
     ttt_lm_deinit(&trainer->lm);
@@ -164,7 +195,7 @@ static ttt_status count_memory(const ttt_config *config, const ttt_train_options
     TTT_TRY(read_precision(&precision, o, backend));
     TTT_TRY(ttt_lm_init(&lm, config, backend, o->group));
     const ttt_status status = ttt_optimizer_bytes(&lm, precision, bytes);
-    if (status == TTT_OK) *bytes = ttt_size_add(*bytes, ttt_leaves_bytes(&lm, o->leaves));
+    if (status == TTT_OK) *bytes = ttt_size_add(*bytes, ttt_leaves_bytes(&lm, o->leaves / ttt_comm_size(o->comm)));
     if (status == TTT_OK)
         *bytes = ttt_size_add(
             *bytes, ttt_backprop_bytes(&lm, o->batch / ttt_train_passes(o), o->context, o->segment, o->recompute));
@@ -193,30 +224,45 @@ static ttt_status check_tokens(const ttt_trainer *trainer, const int32_t *tokens
                             "the batch");
 }
 
-ttt_status ttt_trainer_gradients(ttt_trainer *trainer, const int32_t *tokens, double *loss, double *norm)
+static void block_done(void *context, int64_t block) { ttt_shares_reach(context, block); }
+
+/* A leaf's passes; with `last`, sums go on between ranks while its backward runs. */
+static double leaf_gradients(ttt_trainer *trainer, int64_t leaf, bool last, const int32_t *tokens, double scale)
 {
     const ttt_train_options *o = &trainer->options;
     const int64_t passes = ttt_train_passes(o), of_leaf = passes / o->leaves, each = o->batch / passes;
-    const double scale = 1 / (double)(o->batch * o->context);
-    TTT_TRY(check_tokens(trainer, tokens, o->batch));
-    trainer->backprop.rate_factor = ttt_train_base_lr_factor(o, trainer->step);
-    ttt_leaves_start(&trainer->leaves);
-    for (int64_t leaf = 0; leaf < o->leaves; leaf++) {
-        double sum = 0;
-        ttt_leaves_open(&trainer->leaves);
-        for (int64_t i = leaf * of_leaf; i < (leaf + 1) * of_leaf; i++) {
-            sum += ttt_backprop_run(&trainer->backprop, ttt_optimizer_weights(&trainer->optimizer),
-                                    trainer->optimizer.gradients, tokens + i * each * (o->context + 1), scale, NULL);
-            if (trainer->passed) trainer->passed(trainer->passed_context, trainer->step + 1, i + 1, passes);
-        }
-        ttt_leaves_close(&trainer->leaves, sum);
+    const int64_t of_rank = passes / ttt_comm_size(o->comm);
+    double sum = 0;
+    for (int64_t i = leaf * of_leaf; i < (leaf + 1) * of_leaf; i++) {
+        trainer->backprop.done = o->comm && last && i + 1 == of_rank ? block_done : NULL;
+        sum += ttt_backprop_run(&trainer->backprop, ttt_optimizer_weights(&trainer->optimizer),
+                                trainer->optimizer.gradients, tokens + i * each * (o->context + 1), scale, NULL);
+        if (trainer->passed) trainer->passed(trainer->passed_context, trainer->step + 1, i + 1, of_rank);
     }
-    *loss = ttt_leaves_finish(&trainer->leaves) * scale;
-    *norm = ttt_optimizer_norm(&trainer->optimizer);
+    if (last) ttt_shares_reach(&trainer->shares, -1);
+    return sum;
+}
+
+ttt_status ttt_trainer_gradients(ttt_trainer *trainer, const int32_t *tokens, double *loss, double *norm)
+{
+    const ttt_train_options *o = &trainer->options;
+    const int64_t leaves = o->leaves / ttt_comm_size(o->comm);
+    const double scale = 1 / (double)(o->batch * o->context);
+    TTT_TRY(check_tokens(trainer, tokens, o->batch / ttt_comm_size(o->comm)));
+    trainer->backprop.rate_factor = ttt_train_base_lr_factor(o, trainer->step);
+    trainer->backprop.done_context = &trainer->shares;
+    ttt_leaves_start(&trainer->leaves);
+    for (int64_t leaf = 0; leaf < leaves; leaf++) {
+        ttt_leaves_open(&trainer->leaves);
+        ttt_leaves_close(&trainer->leaves, leaf_gradients(trainer, leaf, leaf + 1 == leaves, tokens, scale));
+    }
+    *loss = ttt_leaves_finish(&trainer->leaves);
+    TTT_TRY(ttt_shares_finish(&trainer->shares, loss, norm));
+    *loss *= scale;
     return TTT_OK;
 }
 
-void ttt_trainer_update(ttt_trainer *trainer, double rate, double norm)
+ttt_status ttt_trainer_update(ttt_trainer *trainer, double rate, double norm)
 {
     const ttt_train_options *o = &trainer->options;
     const ttt_adamw adamw = {.rate = rate,
@@ -225,8 +271,9 @@ void ttt_trainer_update(ttt_trainer *trainer, double rate, double norm)
                              .eps = o->eps,
                              .decay = o->decay,
                              .step = trainer->step + 1};
-    ttt_optimizer_update(&trainer->optimizer, adamw, norm, o->clip);
+    TTT_TRY(ttt_shares_update(&trainer->shares, adamw, norm, o->clip));
     trainer->step++;
+    return TTT_OK;
 }
 
 static ttt_status step(ttt_trainer *trainer, const int32_t *tokens, ttt_train_result *result)
@@ -234,12 +281,13 @@ static ttt_status step(ttt_trainer *trainer, const int32_t *tokens, ttt_train_re
     *result = (ttt_train_result){.rate = ttt_train_rate(&trainer->options, trainer->step)};
     TTT_TRY(ttt_trainer_gradients(trainer, tokens, &result->loss, &result->grad_norm));
     if (!isfinite(result->loss) || !isfinite(result->grad_norm))
-        return ttt_fail(TTT_ERR_NUMERIC,
-                        "update %lld: the loss is %g and the gradient's norm %g: lower the learning rate or go on from "
-                        "an earlier checkpoint",
-                        (long long)trainer->step + 1, result->loss, result->grad_norm);
-    ttt_trainer_update(trainer, result->rate, result->grad_norm);
-    return TTT_OK;
+        return ttt_comm_agreed_failure(
+            trainer->options.comm,
+            ttt_fail(TTT_ERR_NUMERIC,
+                     "update %lld: the loss is %g and the gradient's norm %g: lower the learning rate or go on from "
+                     "an earlier checkpoint",
+                     (long long)trainer->step + 1, result->loss, result->grad_norm));
+    return ttt_trainer_update(trainer, result->rate, result->grad_norm);
 }
 
 ttt_status ttt_trainer_step(ttt_trainer *trainer, const int32_t *tokens, ttt_train_result *result)

@@ -66,8 +66,8 @@ static ttt_status check_finite(const ttt_trainer *trainer, const char *where)
     const ttt_backend *b = trainer->backend;
     for (int64_t i = 0; i < trainer->lm.stack.params.count; i++)
         for (int which = 0; which < 3; which++)
-            if (!isfinite(b->ops->sum_squares(b, param_at(trainer, which, i),
-                                              ttt_param_elements(&trainer->lm.stack.params.specs[i]))))
+            if (!isfinite(ttt_sum_squares(b, param_at(trainer, which, i),
+                                          ttt_param_elements(&trainer->lm.stack.params.specs[i]))))
                 return ttt_fail(TTT_ERR_NUMERIC,
                                 "%s: tensor %s%s holds a value that is not a finite number: the file is damaged", where,
                                 moments[which], trainer->lm.stack.params.specs[i].name);
@@ -183,7 +183,7 @@ static ttt_status options_from_json(ttt_train_options *options, const json_t *ob
 /* ---- checkpoints ---- */
 
 /* {"format", "step", "options", "config"} as text; release with free. */
-static ttt_status header_text(const ttt_trainer *trainer, char **text)
+ttt_status ttt_trainer_header(const ttt_trainer *trainer, char **text)
 {
     ttt_buffer config = {0};
     *text = NULL;
@@ -247,20 +247,25 @@ static ttt_status write_checkpoint(const ttt_trainer *trainer, const char *path,
     return status;
 }
 
-ttt_status ttt_trainer_save(const ttt_trainer *trainer, const char *path, const char *note)
+ttt_status ttt_trainer_write(const ttt_trainer *trainer, const char *path, const char *note)
 {
     char *header;
-    TTT_TRY(header_text(trainer, &header));
+    TTT_TRY(ttt_trainer_header(trainer, &header));
     const ttt_status status = write_checkpoint(trainer, path, header, note ? note : "");
     free(header);
     return status;
 }
 
-ttt_status ttt_checkpoint_header(const ttt_safetensors *file, const char *path, ttt_config *config,
-                                 ttt_train_options *options, int64_t *step)
+ttt_status ttt_trainer_save(const ttt_trainer *trainer, const char *path, const char *note)
 {
-    const char *text = ttt_safetensors_metadata(file, "ttt_checkpoint");
-    if (!text) return ttt_fail(TTT_ERR_FORMAT, "%s is not a checkpoint: its metadata has no \"ttt_checkpoint\"", path);
+    ttt_comm *comm = trainer->options.comm;
+    TTT_TRY(ttt_shares_collect(&trainer->shares));
+    return ttt_comm_agree(comm, ttt_comm_rank(comm) == 0 ? ttt_trainer_write(trainer, path, note) : TTT_OK);
+}
+
+ttt_status ttt_trainer_parse_header(const char *text, const char *path, ttt_config *config, ttt_train_options *options,
+                                    int64_t *step)
+{
     json_t *object = json_loads(text, JSON_REJECT_DUPLICATES, NULL);
     const json_t *steps = json_object_get(object, "step"), *format = json_object_get(object, "format");
     ttt_status status = TTT_OK;
@@ -280,6 +285,14 @@ ttt_status ttt_checkpoint_header(const ttt_safetensors *file, const char *path, 
     }
     json_decref(object);
     return status;
+}
+
+ttt_status ttt_checkpoint_header(const ttt_safetensors *file, const char *path, ttt_config *config,
+                                 ttt_train_options *options, int64_t *step)
+{
+    const char *text = ttt_safetensors_metadata(file, "ttt_checkpoint");
+    if (!text) return ttt_fail(TTT_ERR_FORMAT, "%s is not a checkpoint: its metadata has no \"ttt_checkpoint\"", path);
+    return ttt_trainer_parse_header(text, path, config, options, step);
 }
 
 static const char *metadata_text(const ttt_safetensors *file, const char *key)
@@ -334,6 +347,17 @@ static ttt_status load_tensors(ttt_trainer *trainer, const ttt_safetensors *file
     return check_finite(trainer, path);
 }
 
+void ttt_trainer_take_how(ttt_train_options *options, const ttt_train_options *how)
+{
+    options->backend = how->backend;
+    if (how->precision) options->precision = how->precision;
+    options->products = how->products;
+    options->threads = how->threads;
+    options->recompute = how->recompute;
+    options->profile = how->profile;
+    options->comm = how->comm;
+}
+
 ttt_status ttt_trainer_load(ttt_trainer **trainer, const char *path, const ttt_train_options *how, char **note)
 {
     *trainer = NULL;
@@ -349,12 +373,7 @@ ttt_status ttt_trainer_load(ttt_trainer **trainer, const char *path, const ttt_t
     if (status == TTT_OK) status = ttt_checkpoint_header(file, path, &config, &options, &step);
     if (status == TTT_OK) status = check_size(file, &config, path);
     if (status == TTT_OK) {
-        options.backend = how->backend;
-        if (how->precision) options.precision = how->precision;
-        options.products = how->products;
-        options.threads = how->threads;
-        options.recompute = how->recompute;
-        options.profile = how->profile;
+        ttt_trainer_take_how(&options, how);
         status = ttt_trainer_new_empty(trainer, &config, &options);
     }
     if (status == TTT_OK) {

@@ -1,0 +1,76 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * Training under mpirun: the files of one process with 2 and 4 ranks, a run that another number goes on with, and what
+ * is refused, each by one sentence.
+ */
+#include "mpirun.h"
+
+static void test_bits(void)
+{
+    CLI_OK("$TTT train %s -o one --steps 6 --save-every 2 --eval-every 2", train_options);
+    CLI_SAYS(0, "2 ranks on 1 host: 0-1 on ",
+             "mpirun -np 2 $TTT train %s -o two --steps 6 --save-every 2 --eval-every 2", train_options);
+    CHECK(strstr(cli_output, ", 1 thread each, processors "));
+    CLI_SAYS(0, "four is trained", "mpirun -np 4 $TTT train %s -o four --steps 6 --save-every 2 --eval-every 2",
+             train_options);
+    for (int i = 0; i < 2; i++) {
+        const char *run = i ? "four" : "two";
+        char path[64];
+        snprintf(path, sizeof path, "%s/model.safetensors", run);
+        CHECK(cli_same("one/model.safetensors", path));
+        snprintf(path, sizeof path, "%s/checkpoint/step-000000006.safetensors", run);
+        CHECK(cli_same("one/checkpoint/step-000000006.safetensors", path));
+        CHECK(same_metrics("one", run));
+        CLI_OK("test ! -e %s/checkpoint/lock", run);
+    }
+    CLI_SAYS(0, "this run is finished", "mpirun -np 2 $TTT train -o four");
+}
+
+/* A checkpoint on the way, as an interruption leaves it, gone on from by other numbers of ranks. */
+static void test_going_on(void)
+{
+    CLI_OK("cp -r one half; rm half/checkpoint/step-000000006.safetensors; rm half/model.safetensors");
+    CLI_SAYS(0, "goes on from step 4", "mpirun -np 4 $TTT train -o half");
+    CHECK(cli_same("one/model.safetensors", "half/model.safetensors"));
+    CHECK(same_metrics("one", "half"));
+    CLI_OK("cp -r two less; rm less/checkpoint/step-000000006.safetensors; $TTT train -o less");
+    CHECK(cli_same("one/model.safetensors", "less/model.safetensors"));
+}
+
+static void test_refusals(void)
+{
+    CLI_SAYS(1, "3 ranks cannot share the leaves of an update, which are 8: it takes 1, 2, 4 or 8 ranks",
+             "mpirun -np 3 $TTT train %s -o odd --steps 2", train_options);
+    CLI_OK("test ! -e odd");
+    CLI_SAYS(1, "rank 1 on host ",
+             "mpirun -np 1 $TTT train %s -o unlike --steps 2 : -np 1 $TTT train %s -o unlike --steps 3", train_options,
+             train_options);
+    CHECK(strstr(cli_output, "has other options than rank 0"));
+    CLI_SAYS(1, "has other backends than rank 0",
+             "mpirun -np 1 $TTT train %s -o unlike --steps 2 : -np 1 $TTT train %s -o unlike --steps 2 --backend ref",
+             train_options, train_options);
+    CLI_SAYS(
+        1, "rank 1 on host ",
+        "mkdir -p elsewhere; mpirun -np 1 $TTT train %s -o blind --steps 2 : -np 1 -wdir $PWD/elsewhere $TTT train "
+        "%s -o blind --steps 2",
+        train_options, train_options);
+    CHECK(strstr(cli_output, "the data must be seen by every host"));
+    CLI_SAYS(1, "cannot open nothing", "mpirun -np 2 $TTT train nothing -o none --steps 2");
+    CLI_OK("test ! -e none");
+    CLI_SAYS(1, "mpirun started 2 ranks, but MPI sees 1",
+             "OMPI_COMM_WORLD_RANK=0 OMPI_COMM_WORLD_SIZE=2 $TTT train %s -o none --steps 2", train_options);
+    CLI_SAYS(1, "give srun --mpi=pmix", "SLURM_PROCID=0 SLURM_STEP_NUM_TASKS=2 $TTT train %s -o none --steps 2",
+             train_options);
+    CLI_OK("SLURM_PROCID=0 SLURM_NTASKS=2 $TTT train %s -o batch --steps 1", train_options); /* before any srun */
+    CLI_OK("mpirun -np 2 $TTT train %s -o dry --steps 1 --dry-run && test ! -e dry", train_options);
+}
+
+int main(void)
+{
+    if (mpirun_begin("ranks")) {
+        test_bits();
+        test_going_on();
+        test_refusals();
+    }
+    return test_end();
+}
