@@ -29,7 +29,7 @@ static const char head[] =
     "h1{font-size:1.7rem;line-height:1.2;margin:.5rem 0}h2{font-size:1.25rem;margin:2.5rem 0 .5rem;"
     "border-bottom:1px solid var(--line);padding-bottom:.25rem}p{max-width:44rem;margin:.5rem 0}\n"
     ".quiet,figcaption{color:var(--quiet);font-size:.9rem}\n"
-    ".figures{display:grid;grid-template-columns:repeat(auto-fit,minmax(min(100%,30rem),1fr));gap:1rem;"
+    ".figures{display:grid;grid-template-columns:repeat(auto-fill,minmax(min(100%,30rem),1fr));gap:1rem;"
     "margin:1rem 0}\n"
     "figure{margin:0;padding:.5rem .75rem .75rem;border:1px solid "
     "var(--line);border-radius:6px;background:var(--card)}\n"
@@ -38,7 +38,8 @@ static const char head[] =
     ".scroll{overflow-x:auto;margin:1rem 0}\n"
     "table{border-collapse:collapse;font-size:.88rem;font-variant-numeric:tabular-nums}\n"
     "th,td{text-align:left;padding:.3rem .8rem .3rem 0;border-bottom:1px solid var(--line);vertical-align:top}\n"
-    "th{font-weight:600}td{white-space:nowrap}td.wide{white-space:normal;min-width:16rem}\n"
+    "th{font-weight:600}td{white-space:nowrap}td.wide{white-space:normal;min-width:12rem}"
+    "td.code{white-space:normal;min-width:36rem}\n"
     "code{font:.85em ui-monospace,'DejaVu Sans Mono',monospace;overflow-wrap:anywhere}\n"
     ".good{color:var(--good);font-weight:600}.bad{color:var(--bad);font-weight:600}\n"
     "</style>\n";
@@ -136,16 +137,19 @@ void page_cell(study_page *page, const char *format, ...)
     va_end(arguments);
 }
 
-void page_cell_wide(study_page *page, const char *text)
+void page_cell_wide(study_page *page, const char *format, ...)
 {
+    va_list arguments;
+    va_start(arguments, format);
     fputs("<td class=\"wide\">", page->out);
-    put(page, text);
+    put_list(page, format, arguments);
     fputs("</td>", page->out);
+    va_end(arguments);
 }
 
 void page_cell_code(study_page *page, const char *text)
 {
-    fputs("<td class=\"wide\"><code>", page->out);
+    fputs("<td class=\"code\"><code>", page->out);
     put(page, text);
     fputs("</code></td>", page->out);
 }

@@ -32,7 +32,7 @@ void page_element(study_page *page, const char *name, const char *format, ...) _
 void page_table_begin(study_page *page, const char *caption, const char *const *heads, size_t count);
 void page_row_begin(study_page *page);
 void page_cell(study_page *page, const char *format, ...) __attribute__((format(printf, 2, 3)));
-void page_cell_wide(study_page *page, const char *text);
+void page_cell_wide(study_page *page, const char *format, ...) __attribute__((format(printf, 2, 3)));
 void page_cell_code(study_page *page, const char *text);
 void page_row_end(study_page *page);
 void page_table_end(study_page *page);

@@ -164,11 +164,11 @@ static void position_figure(const view *v, bool difference)
         else if (report_line(chart, "%s", ""))
             chart->lines[chart->count - 1].name = NULL; /* every other cell has the same colour in both charts */
     }
-    snprintf(title, sizeof title, "%s: %s%s%s, windows of %" PRId64,
-             difference ? "Loss less the reference's" : "Loss by position", r->s->groups[v->group].name,
-             v->size >= 0 ? " " : "", v->size >= 0 ? r->s->sizes[v->size].name : "", v->context);
-    if (v->context == 0)
-        snprintf(title, sizeof title, "Loss by position: %s, whole documents", r->s->groups[v->group].name);
+    char windows[48] = "whole documents";
+    if (v->context > 0) snprintf(windows, sizeof windows, "windows of %" PRId64, v->context);
+    snprintf(title, sizeof title, "%s: %s%s%s, %s", difference ? "Loss less the reference's" : "Loss by position",
+             r->s->groups[v->group].name, v->size >= 0 ? " " : "", v->size >= 0 ? r->s->sizes[v->size].name : "",
+             windows);
     snprintf(shows, sizeof shows,
              difference ? "The paired difference to %s at the same tokens, with its standard error: below 0 is better."
                         : "Mean loss of the tokens that come after so many others, log-spaced, with standard errors "

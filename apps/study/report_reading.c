@@ -24,7 +24,7 @@ static void window_row(study_report *r, const study_cell *cell, int first, int e
     page_row_begin(r->page);
     page_cell(r->page, "%s", r->s->groups[cell->group].name);
     page_cell(r->page, "%s", name);
-    page_cell_wide(r->page, how);
+    page_cell_wide(r->page, "%s", how);
     page_cell(r->page, "%s", page_number(number, exp(loss.mean), exp(loss.mean) * loss.error));
     if (evaluation == first && index == 0)
         page_cell(r->page, "-");

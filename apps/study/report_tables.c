@@ -83,11 +83,11 @@ static void claim_row(study_report *r, const study_claim *c, const study_cell *c
     say_where(r, &than, other, sizeof other);
     report_cell_name(r, cell, name, sizeof name);
     page_row_begin(r->page);
-    page_cell_wide(r->page, c->text);
-    page_cell(r->page, "%s %s %s", name, c->or_equal ? "not more than" : "less than", r->s->models[c->worse].name);
-    page_cell(r->page, "%s%s%s, %s", where, elsewhere ? "; less " : "", elsewhere ? other : "", which);
-    page_cell(r->page, "%s", page_number(number, m.mean, m.error));
+    page_cell_wide(r->page, "%s", c->text);
     page_element(r->page, class, "%s", word);
+    page_cell(r->page, "%s", page_number(number, m.mean, m.error));
+    page_cell_wide(r->page, "%s %s %s", name, c->or_equal ? "not more than" : "less than", r->s->models[c->worse].name);
+    page_cell_wide(r->page, "%s%s%s, %s", where, elsewhere ? "; less " : "", elsewhere ? other : "", which);
     page_cell(r->page, "%s", report_sample(sample, m));
     page_row_end(r->page);
     if (!csv) return;
@@ -109,7 +109,7 @@ void report_claims(study_report *r)
                      "Each claim says that one model has less loss than another. The difference is paired; a claim "
                      "holds, or is contradicted, where it is more than two standard errors from 0. A claim of not more "
                      "holds unless it is contradicted.",
-                     HEADS("claim", "that is", "measured on", "difference of losses", "here", "over"));
+                     HEADS("claim", "here", "difference of losses", "that is", "measured on", "over"));
     for (size_t i = 0; i < s->claim_count; i++) {
         const study_claim *c = &s->claims[i];
         for (size_t k = 0; k < r->cells->count; k++) {
@@ -396,7 +396,7 @@ void report_runs(study_report *r)
         page_cell(r->page, "%s", r->s->groups[run->group].name);
         page_cell(r->page, "%s", name);
         page_cell(r->page, "%.0f", seconds);
-        page_cell_wide(r->page, status ? status : "");
+        page_cell_wide(r->page, "%s", status ? status : "");
         page_cell_code(r->page, *run->id && command ? command : "its rate is not known yet");
         page_row_end(r->page);
         if (csv && command && status) {
