@@ -13,65 +13,133 @@
 
 #include "cpu/kernels.h"
 
-/* One block of outputs that stays in registers, as in body_product.h; `halves` tells q4. A single row asks for its
- * panel AHEAD bytes before it needs it: the processor itself does not look far enough for so little work on every byte.
- */
-static inline __attribute__((always_inline)) void blocks_product(const ttt_block_product *p, int64_t row,
-                                                                 int64_t column, const int rows, const int vectors,
-                                                                 const bool halves)
+/* A single row asks for its panel AHEAD bytes before it needs it: the processor itself does not look far enough for so
+ * little work on every byte. */
+static inline __attribute__((always_inline)) void blocks_ahead(const uint8_t *group, const int vector)
 {
-    enum { AHEAD = 4096, GROUP = 4 * TTT_PANEL, GROUPS = TTT_QUANT_BLOCK / 4, SCALES = 2 * TTT_PANEL };
+    enum { AHEAD = 4096, LINE = 64 };
+    if (4 * vector * VF % LINE == 0) __builtin_prefetch(group + 4 * vector * VF + AHEAD);
+}
+
+/* What blocks_product multiplies: some blocks of some rows. Where the vocabulary wants q8's codes widened, they lie in
+ * `wide`: PART blocks of a row, then the next row's. */
+enum { PART = 32 };
+
+typedef struct blocks_part {
+    const ttt_row_block *x;
+    int64_t x_stride;
+    const int8_t *wide;
+    const uint8_t *panel;
+    int64_t count;
+    bool accumulate;
+} blocks_part;
+
+static inline __attribute__((always_inline)) const int8_t *blocks_codes(const blocks_part *part, int64_t block,
+                                                                        const int row, const bool widened)
+{
+    return widened ? part->wide + (row * PART + block) * VB_WIDE : part->x[row * part->x_stride + block].codes;
+}
+
+/* The whole numbers of block b: q8. */
+static inline __attribute__((always_inline)) void blocks_bytes(vi whole[VB_ROWS][TTT_PANEL / VF],
+                                                               const blocks_part *part, int64_t b, const uint8_t *group,
+                                                               const int rows, const int vectors)
+{
+    enum { GROUP = 4 * TTT_PANEL, GROUPS = TTT_QUANT_BLOCK / 4 };
+#pragma GCC unroll 8
+    for (int r = 0; r < rows; r++) {
+        const vi start = vi_set(part->x[r * part->x_stride + b].start);
+#pragma GCC unroll 64
+        for (int v = 0; v < vectors; v++) whole[r][v] = start;
+    }
+#pragma GCC unroll 8
+    for (int g = 0; g < GROUPS; g++, group += GROUP) {
+        vb bytes[TTT_PANEL / VF];
+#pragma GCC unroll 64
+        for (int v = 0; v < vectors; v++) {
+            if (rows == 1) blocks_ahead(group, v);
+            bytes[v] = vb_load(group + 4 * v * VF);
+        }
+#pragma GCC unroll 8
+        for (int r = 0; r < rows; r++) {
+            const vx factor = vx_load(blocks_codes(part, b, r, VB_WIDE != 0), g);
+#pragma GCC unroll 64
+            for (int v = 0; v < vectors; v++) whole[r][v] = vi_dot(whole[r][v], bytes[v], factor);
+        }
+    }
+}
+
+/* Those of q4: sums of so small numbers may have halves of a lane. */
+static inline __attribute__((always_inline)) void blocks_halves(vi whole[VB_ROWS][TTT_PANEL / VF],
+                                                                const blocks_part *part, int64_t b,
+                                                                const uint8_t *group, const int rows, const int vectors)
+{
+    enum { GROUP = 4 * TTT_PANEL, GROUPS = TTT_QUANT_BLOCK / 4 };
+    vn sum[VB_ROWS][TTT_PANEL / VF];
+#pragma GCC unroll 8
+    for (int r = 0; r < rows; r++) {
+        const vn start = vn_set(part->x[r * part->x_stride + b].start);
+#pragma GCC unroll 64
+        for (int v = 0; v < vectors; v++) sum[r][v] = start;
+    }
+#pragma GCC unroll 8
+    for (int g = 0; g < GROUPS; g += 2, group += GROUP) {
+        vb low[TTT_PANEL / VF], high[TTT_PANEL / VF];
+#pragma GCC unroll 64
+        for (int v = 0; v < vectors; v++) {
+            if (rows == 1) blocks_ahead(group, v);
+            const vb bytes = vb_load(group + 4 * v * VF);
+            low[v] = vb_low(bytes);
+            high[v] = vb_high(bytes);
+        }
+#pragma GCC unroll 8
+        for (int r = 0; r < rows; r++) {
+            const int8_t *codes = blocks_codes(part, b, r, false) + 4 * g;
+            const vq first = vq_load(codes), second = vq_load(codes + 4);
+#pragma GCC unroll 64
+            for (int v = 0; v < vectors; v++) sum[r][v] = vn_dot(vn_dot(sum[r][v], low[v], first), high[v], second);
+        }
+    }
+#pragma GCC unroll 8
+    for (int r = 0; r < rows; r++) {
+#pragma GCC unroll 64
+        for (int v = 0; v < vectors; v++) whole[r][v] = vn_whole(sum[r][v], part->x[r * part->x_stride + b].start);
+    }
+}
+
+/* One block of outputs that stays in registers, as in body_product.h; `halves` tells q4. */
+static inline __attribute__((always_inline)) void blocks_product(const ttt_block_product *p, const blocks_part *part,
+                                                                 int64_t row, int64_t column, const int rows,
+                                                                 const int vectors, const bool halves)
+{
+    enum { SCALES = 2 * TTT_PANEL };
     vf sum[VB_ROWS][TTT_PANEL / VF];
     float *y = p->y + row * p->y_stride + column;
-    const int64_t columns = p->columns - column, blocks = p->blocks;
-    const int64_t size = ttt_panel_block(halves ? TTT_PRECISION_Q4 : TTT_PRECISION_Q8);
-    const uint8_t *panel = p->panel;
+    const int64_t columns = p->columns - column, size = ttt_panel_block(halves ? TTT_PRECISION_Q4 : TTT_PRECISION_Q8);
 #pragma GCC unroll 8
     for (int r = 0; r < rows; r++) {
 #pragma GCC unroll 64
         for (int v = 0; v < vectors; v++) {
             const int64_t n = columns - v * VF;
-            sum[r][v] = p->accumulate && n > 0 ? vf_load_n(y + r * p->y_stride + v * VF, n < VF ? n : VF) : vf_zero();
+            const float *from = y + r * p->y_stride + v * VF;
+            sum[r][v] = part->accumulate && n > 0 ? vf_load_n(from, n < VF ? n : VF) : vf_zero();
         }
     }
-    const ttt_row_block *x = p->x + row * blocks;
-    for (int64_t b = 0; b < blocks; b++, x++, panel += size) {
+    const uint8_t *panel = part->panel;
+    for (int64_t b = 0; b < part->count; b++, panel += size) {
         vi whole[VB_ROWS][TTT_PANEL / VF];
-#pragma GCC unroll 8
-        for (int r = 0; r < rows; r++) {
-#pragma GCC unroll 64
-            for (int v = 0; v < vectors; v++) whole[r][v] = vi_set(x[r * blocks].start);
-        }
         const uint8_t *group = panel + SCALES + 4 * column;
-#pragma GCC unroll 8
-        for (int g = 0; g < GROUPS; g += 1 + halves, group += GROUP) {
-            vb low[TTT_PANEL / VF], high[TTT_PANEL / VF];
-#pragma GCC unroll 64
-            for (int v = 0; v < vectors; v++) {
-                if (rows == 1) __builtin_prefetch(group + 4 * v * VF + AHEAD);
-                low[v] = vb_load(group + 4 * v * VF);
-                if (halves) {
-                    high[v] = vb_high(low[v]);
-                    low[v] = vb_low(low[v]);
-                }
-            }
-#pragma GCC unroll 8
-            for (int r = 0; r < rows; r++) {
-                const vx first = vx_load(x[r * blocks].codes + 4 * g);
-#pragma GCC unroll 64
-                for (int v = 0; v < vectors; v++) whole[r][v] = vi_dot(whole[r][v], low[v], first);
-                if (!halves) continue;
-                const vx second = vx_load(x[r * blocks].codes + 4 * g + 4);
-#pragma GCC unroll 64
-                for (int v = 0; v < vectors; v++) whole[r][v] = vi_dot(whole[r][v], high[v], second);
-            }
-        }
+        if (halves)
+            blocks_halves(whole, part, b, group, rows, vectors);
+        else
+            blocks_bytes(whole, part, b, group, rows, vectors);
 #pragma GCC unroll 64
         for (int v = 0; v < vectors; v++) {
             const vf scale = vf_scales(panel + 2 * (column + v * VF));
 #pragma GCC unroll 8
             for (int r = 0; r < rows; r++)
-                sum[r][v] = vf_fma(vf_whole(whole[r][v]), vf_mul(vf_set(x[r * blocks].scale), scale), sum[r][v]);
+                sum[r][v] = vf_fma(vf_whole(whole[r][v]), vf_mul(vf_set(part->x[r * part->x_stride + b].scale), scale),
+                                   sum[r][v]);
         }
     }
 #pragma GCC unroll 8
@@ -84,26 +152,44 @@ static inline __attribute__((always_inline)) void blocks_product(const ttt_block
     }
 }
 
+/* All columns of some rows; widened codes serve all of them. */
+static inline __attribute__((always_inline)) void blocks_rows(const ttt_block_product *p, int64_t row, const int rows,
+                                                              const int vectors, const bool halves)
+{
+    const bool widens = VB_WIDE > 0 && !halves;
+    const int64_t part_size = widens ? PART : p->blocks,
+                  panel_size = ttt_panel_block(halves ? TTT_PRECISION_Q4 : TTT_PRECISION_Q8);
+    _Alignas(64) int8_t wide[VB_WIDE > 0 ? VB_ROWS * PART * VB_WIDE : 1];
+    for (int64_t first = 0; first < p->blocks; first += part_size) {
+        const blocks_part part = {.x = p->x + row * p->blocks + first,
+                                  .x_stride = p->blocks,
+                                  .wide = wide,
+                                  .panel = p->panel + first * panel_size,
+                                  .count = p->blocks - first < part_size ? p->blocks - first : part_size,
+                                  .accumulate = p->accumulate || first > 0};
+        for (int r = 0; r < rows && widens; r++)
+            for (int64_t b = 0; b < part.count; b++)
+                vx_widen(wide + (r * PART + b) * VB_WIDE, part.x[r * p->blocks + b].codes);
+        for (int64_t c = 0; c < p->columns; c += vectors * VF) blocks_product(p, &part, row, c, rows, vectors, halves);
+    }
+}
+
 /* A single row takes the panel in order, as memory likes to be read; several share what is loaded of it. */
-static inline __attribute__((always_inline)) void blocks_rows(const ttt_block_product *p, const bool halves)
+static inline __attribute__((always_inline)) void blocks_all(const ttt_block_product *p, const bool halves)
 {
     enum { ALONE = TTT_PANEL / VF < 4 ? TTT_PANEL / VF : 4 };
     int64_t row = 0;
-    for (; p->rows - row >= VB_ROWS && VB_ROWS > 1; row += VB_ROWS)
-        for (int64_t c = 0; c < p->columns; c += VB_VECTORS * VF)
-            blocks_product(p, row, c, VB_ROWS, VB_VECTORS, halves);
-    for (; p->rows - row >= 2 && VB_ROWS > 2; row += 2)
-        for (int64_t c = 0; c < p->columns; c += VB_VECTORS * VF) blocks_product(p, row, c, 2, VB_VECTORS, halves);
-    for (; row < p->rows; row++)
-        for (int64_t c = 0; c < p->columns; c += ALONE * VF) blocks_product(p, row, c, 1, ALONE, halves);
+    for (; p->rows - row >= VB_ROWS && VB_ROWS > 1; row += VB_ROWS) blocks_rows(p, row, VB_ROWS, VB_VECTORS, halves);
+    for (; p->rows - row >= 2 && VB_ROWS > 2; row += 2) blocks_rows(p, row, 2, VB_VECTORS, halves);
+    for (; row < p->rows; row++) blocks_rows(p, row, 1, ALONE, halves);
 }
 
 static void block_product(const ttt_block_product *p)
 {
     if (p->halves)
-        blocks_rows(p, true);
+        blocks_all(p, true);
     else
-        blocks_rows(p, false);
+        blocks_all(p, false);
 }
 
 /* ttt_quantize_row, block after block; `offset` is what the weights' bytes have too much. */
@@ -133,26 +219,26 @@ static inline void quantize_row(ttt_row_block *blocks, const float *x, int64_t c
     }
 }
 
-/* The most that products of bytes can do, as fma_loop (body_limits.h) is for floats. The bytes come from a little
+/* The most that products of bytes can do, q4's, as fma_loop (body_limits.h) is for floats. The bytes come from a little
  * memory, at a place that changes, so that no product is taken out of the loop. */
 static double dot_loop(float *sink, int64_t steps)
 {
     enum { CHAINS = 12, BYTES = 4 * VF, PLACES = 8 };
     _Alignas(64) uint8_t bytes[(CHAINS + PLACES) * BYTES];
     const int8_t four[4] = {1, -2, 3, -4};
-    const vx x = vx_load(four);
-    vi sums[CHAINS];
+    const vq x = vq_load(four);
+    vn sums[CHAINS];
     for (int i = 0; i < (CHAINS + PLACES) * BYTES; i++) bytes[i] = (uint8_t)((i + steps) & 127);
 #pragma GCC unroll 12
-    for (int c = 0; c < CHAINS; c++) sums[c] = vi_set(c);
+    for (int c = 0; c < CHAINS; c++) sums[c] = vn_set(c);
     for (int64_t i = 0; i < steps; i++) {
         const uint8_t *at = bytes + i % PLACES * BYTES;
 #pragma GCC unroll 12
-        for (int c = 0; c < CHAINS; c++) sums[c] = vi_dot(sums[c], vb_load(at + c * BYTES), x);
+        for (int c = 0; c < CHAINS; c++) sums[c] = vn_dot(sums[c], vb_load(at + c * BYTES), x);
     }
     vf total = vf_zero();
 #pragma GCC unroll 12
-    for (int c = 0; c < CHAINS; c++) total = vf_add(total, vf_whole(sums[c]));
+    for (int c = 0; c < CHAINS; c++) total = vf_add(total, vf_whole(vn_whole(sums[c], c)));
     *sink = vf_sum(total);
     return 2.0 * 4 * CHAINS * VF * (double)steps;
 }

@@ -17,7 +17,7 @@ enum { STRIP = VF_BLOCK_VECTORS * VF }; /* outputs; TTT_PANEL is a multiple */
 static inline __attribute__((always_inline)) void product_block(const ttt_product *p, int64_t row, int64_t column,
                                                                 const int rows, const int vectors)
 {
-    enum { MOST = TTT_PANEL / VF < 8 ? TTT_PANEL / VF : 8, AHEAD = 8 }; /* steps of the panel asked for ahead */
+    enum { MOST = TTT_PANEL / VF < 8 ? TTT_PANEL / VF : 8, AHEAD = 32 }; /* steps of the panel asked for ahead */
     vf sum[VF_BLOCK_ROWS][MOST];
     float *y = p->y + row * p->y_stride + column;
     const int64_t columns = p->columns - column;

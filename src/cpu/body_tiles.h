@@ -80,7 +80,10 @@ static void tiles(const ttt_tiling *t)
 static inline __attribute__((always_inline)) void tile_block(const ttt_tile_product *p, int64_t row, int64_t column,
                                                              const int rows, const int vectors)
 {
-    enum { MOST = TTT_PANEL / VF < 8 ? TTT_PANEL / VF : 8 };
+    enum {
+        MOST = TTT_PANEL / VF < 8 ? TTT_PANEL / VF : 8,
+        AHEAD = TTT_PANEL * TTT_BF16_TILE_PAIRS
+    }; /* words asked for */
     vf sum[VF_BLOCK_ROWS][MOST];
     const float *x[VF_BLOCK_ROWS];
     float *y = p->y + row * p->y_stride + column;
@@ -94,26 +97,27 @@ static inline __attribute__((always_inline)) void tile_block(const ttt_tile_prod
             sum[r][v] = p->accumulate && columns > v * VF ? tile_load(y + r * y_stride + v * VF, columns - v * VF)
                                                           : vf_zero();
     }
-    for (int64_t pair = 0; pair < p->steps * TTT_BF16_TILE_PAIRS; pair++) {
-        const int64_t step = pair / TTT_BF16_TILE_PAIRS, i = pair % TTT_BF16_TILE_PAIRS;
-        const float *panel = p->panel + step * TTT_PANEL * TTT_BF16_TILE_PAIRS + i * TTT_BF16_TILE_OUTER;
-        vf words[MOST];
+    const float *panel = p->panel;
+    for (int64_t step = 0; step < p->steps; step++, panel += TTT_PANEL * TTT_BF16_TILE_PAIRS) {
+        for (int64_t i = 0; i < TTT_BF16_TILE_PAIRS; i++) {
+            vf even[VF_BLOCK_ROWS], odd[VF_BLOCK_ROWS];
 #pragma GCC unroll 8
-        for (int v = 0; v < vectors; v++) {
-            const int64_t at = column + v * VF;
-            words[v] = vf_load(panel + at / TTT_BF16_TILE_OUTER * TTT_BF16_TILE_WORDS + at % TTT_BF16_TILE_OUTER);
-        }
+            for (int r = 0; r < rows; r++) {
+                const vf word = vf_set(x[r][step * TTT_BF16_TILE_WORDS + i]);
+                even[r] = vf_even(word), odd[r] = vf_odd(word);
+            }
 #pragma GCC unroll 8
-        for (int r = 0; r < rows; r++) {
-            const vf value = vf_even(vf_set(x[r][step * TTT_BF16_TILE_WORDS + i]));
+            for (int v = 0; v < vectors; v++) {
+                const int64_t at = column + v * VF;
+                const float *words = panel + at / TTT_BF16_TILE_OUTER * TTT_BF16_TILE_WORDS + at % TTT_BF16_TILE_OUTER +
+                                     i * TTT_BF16_TILE_OUTER;
+                const vf word = vf_load(words), first = vf_even(word), second = vf_odd(word);
+                if (rows == 1 && at % TTT_BF16_TILE_OUTER == 0) __builtin_prefetch(words + AHEAD);
 #pragma GCC unroll 8
-            for (int v = 0; v < vectors; v++) sum[r][v] = vf_fma(value, vf_even(words[v]), sum[r][v]);
-        }
+                for (int r = 0; r < rows; r++) sum[r][v] = vf_fma(even[r], first, sum[r][v]);
 #pragma GCC unroll 8
-        for (int r = 0; r < rows; r++) {
-            const vf value = vf_odd(vf_set(x[r][step * TTT_BF16_TILE_WORDS + i]));
-#pragma GCC unroll 8
-            for (int v = 0; v < vectors; v++) sum[r][v] = vf_fma(value, vf_odd(words[v]), sum[r][v]);
+                for (int r = 0; r < rows; r++) sum[r][v] = vf_fma(odd[r], second, sum[r][v]);
+            }
         }
     }
 #pragma GCC unroll 8

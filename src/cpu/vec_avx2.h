@@ -113,19 +113,28 @@ static inline float vf_top(vf a)
 
 /* ---- bytes: neighbours are widened and multiplied as 16-bit numbers, the even ones and the odd ones ---- */
 
-enum { VB_ROWS = 2, VB_VECTORS = 2 };
-typedef __m256i vb, vi;
+enum { VB_ROWS = 4, VB_VECTORS = 2, VB_WIDE = 64 };
+typedef __m256i vb, vi, vq, vn;
 typedef struct vx {
     __m256i even, odd;
 } vx;
 
 static inline vb vb_load(const uint8_t *x) { return _mm256_loadu_si256((const __m256i *)(const void *)x); }
-static inline vx vx_load(const int8_t *x)
+static inline __m256i vq_load(const int8_t *x)
 {
     int32_t four;
     memcpy(&four, x, sizeof four);
-    const __m256i bytes = _mm256_set1_epi32(four);
-    return (vx){_mm256_srai_epi16(_mm256_slli_epi16(bytes, 8), 8), _mm256_srai_epi16(bytes, 8)};
+    return _mm256_set1_epi32(four);
+}
+static inline void vx_widen(int8_t *wide, const int8_t *codes)
+{
+    const __m256i bytes = _mm256_loadu_si256((const __m256i *)(const void *)codes);
+    _mm256_storeu_si256((__m256i *)(void *)wide, _mm256_srai_epi16(_mm256_slli_epi16(bytes, 8), 8));
+    _mm256_storeu_si256((__m256i *)(void *)(wide + 32), _mm256_srai_epi16(bytes, 8));
+}
+static inline vx vx_load(const int8_t *wide, int group)
+{
+    return (vx){vq_load(wide + 4 * group), vq_load(wide + 32 + 4 * group)};
 }
 static inline vb vb_low(vb a) { return _mm256_and_si256(a, _mm256_set1_epi8(15)); }
 static inline vb vb_high(vb a) { return vb_low(_mm256_srli_epi16(a, 4)); }
@@ -134,7 +143,22 @@ static inline vi vi_set(int32_t x) { return _mm256_set1_epi32(x); }
 static inline vi vi_dot(vi sum, vb w, vx x)
 {
     const __m256i even = _mm256_madd_epi16(_mm256_and_si256(w, _mm256_set1_epi16(255)), x.even);
-    return _mm256_add_epi32(sum, _mm256_add_epi32(even, _mm256_madd_epi16(_mm256_srli_epi16(w, 8), x.odd)));
+    sum = _mm256_add_epi32(sum, _mm256_add_epi32(even, _mm256_madd_epi16(_mm256_srli_epi16(w, 8), x.odd)));
+    __asm__("" : "+x"(sum)); /* or GCC multiplies first and adds later, which takes more registers than there are */
+    return sum;
+}
+
+/* Two products of at most 15 * 127 in a half of a lane, of which eight add up. */
+static inline vn vn_set(int32_t start) { return (void)start, _mm256_setzero_si256(); }
+static inline vn vn_dot(vn sum, vb w, vq x)
+{
+    sum = _mm256_add_epi16(sum, _mm256_maddubs_epi16(w, x));
+    __asm__("" : "+x"(sum));
+    return sum;
+}
+static inline vi vn_whole(vn sum, int32_t start)
+{
+    return _mm256_add_epi32(_mm256_madd_epi16(sum, _mm256_set1_epi16(1)), _mm256_set1_epi32(start));
 }
 
 static inline vf vf_whole(vi a) { return _mm256_cvtepi32_ps(a); }

@@ -119,14 +119,13 @@ static inline float vf_top(vf a)
 
 /* ---- bytes: four products in one instruction, or as in vec_avx2.h ---- */
 
-enum { VB_ROWS = 6, VB_VECTORS = 2 };
-typedef __m512i vb, vi;
+typedef __m512i vb, vi, vq, vn;
 
 static inline vb vb_load(const uint8_t *x) { return _mm512_loadu_si512(x); }
 static inline vb vb_low(vb a) { return _mm512_and_si512(a, _mm512_set1_epi8(15)); }
 static inline vb vb_high(vb a) { return vb_low(_mm512_srli_epi16(a, 4)); }
 static inline vi vi_set(int32_t x) { return _mm512_set1_epi32(x); }
-static inline __m512i vx_bytes(const int8_t *x)
+static inline vq vq_load(const int8_t *x)
 {
     int32_t four;
     memcpy(&four, x, sizeof four);
@@ -134,22 +133,46 @@ static inline __m512i vx_bytes(const int8_t *x)
 }
 
 #ifdef __AVX512VNNI__
+enum { VB_ROWS = 6, VB_VECTORS = 2, VB_WIDE = 0 };
 typedef __m512i vx;
-static inline vx vx_load(const int8_t *x) { return vx_bytes(x); }
+static inline void vx_widen(int8_t *wide, const int8_t *codes) { (void)wide, (void)codes; }
+static inline vx vx_load(const int8_t *codes, int group) { return vq_load(codes + 4 * group); }
 static inline vi vi_dot(vi sum, vb w, vx x) { return _mm512_dpbusd_epi32(sum, w, x); }
+static inline vn vn_set(int32_t start) { return vi_set(start); }
+static inline vn vn_dot(vn sum, vb w, vq x) { return vi_dot(sum, w, x); }
+static inline vi vn_whole(vn sum, int32_t start) { return (void)start, sum; }
 #else
+enum { VB_ROWS = 6, VB_VECTORS = 2, VB_WIDE = 64 };
 typedef struct vx {
     __m512i even, odd;
 } vx;
-static inline vx vx_load(const int8_t *x)
+static inline void vx_widen(int8_t *wide, const int8_t *codes)
 {
-    const __m512i bytes = vx_bytes(x);
-    return (vx){_mm512_srai_epi16(_mm512_slli_epi16(bytes, 8), 8), _mm512_srai_epi16(bytes, 8)};
+    const __m256i bytes = _mm256_loadu_si256((const __m256i *)(const void *)codes);
+    _mm256_storeu_si256((__m256i *)(void *)wide, _mm256_srai_epi16(_mm256_slli_epi16(bytes, 8), 8));
+    _mm256_storeu_si256((__m256i *)(void *)(wide + 32), _mm256_srai_epi16(bytes, 8));
+}
+static inline vx vx_load(const int8_t *wide, int group)
+{
+    return (vx){vq_load(wide + 4 * group), vq_load(wide + 32 + 4 * group)};
 }
 static inline vi vi_dot(vi sum, vb w, vx x)
 {
     const __m512i even = _mm512_madd_epi16(_mm512_and_si512(w, _mm512_set1_epi16(255)), x.even);
-    return _mm512_add_epi32(sum, _mm512_add_epi32(even, _mm512_madd_epi16(_mm512_srli_epi16(w, 8), x.odd)));
+    sum = _mm512_add_epi32(sum, _mm512_add_epi32(even, _mm512_madd_epi16(_mm512_srli_epi16(w, 8), x.odd)));
+    __asm__("" : "+v"(sum)); /* or GCC multiplies first and adds later, which takes more registers than there are */
+    return sum;
+}
+static inline vn vn_set(int32_t start) { return (void)start, _mm512_setzero_si512(); }
+static inline vn vn_dot(vn sum, vb w, vq x)
+{
+    sum = _mm512_add_epi16(sum, _mm512_maddubs_epi16(w, x));
+    __asm__("" : "+v"(sum));
+    return sum;
+}
+static inline vi vn_whole(vn sum, int32_t start)
+{
+    return _mm512_add_epi32(_mm512_madd_epi16(sum, _mm512_set1_epi16(1)), _mm512_set1_epi32(start));
 }
 #endif
 

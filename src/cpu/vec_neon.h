@@ -111,7 +111,7 @@ static inline float vf_top(vf a) { return vmaxvq_f32(a); }
 
 /* ---- bytes: widened and multiplied as 16-bit numbers, the even ones and the odd ones ---- */
 
-enum { VB_ROWS = 2, VB_VECTORS = 4 };
+enum { VB_ROWS = 2, VB_VECTORS = 4, VB_WIDE = 0 };
 typedef uint8x16_t vb;
 typedef int32x4_t vi;
 typedef struct vx {
@@ -119,10 +119,11 @@ typedef struct vx {
 } vx;
 
 static inline vb vb_load(const uint8_t *x) { return vld1q_u8(x); }
-static inline vx vx_load(const int8_t *x)
+static inline void vx_widen(int8_t *wide, const int8_t *codes) { (void)wide, (void)codes; }
+static inline vx vx_load(const int8_t *codes, int group)
 {
     int32_t four;
-    memcpy(&four, x, sizeof four);
+    memcpy(&four, codes + 4 * group, sizeof four);
     const int16x4_t bytes = vreinterpret_s16_s32(vdup_n_s32(four));
     return (vx){vshr_n_s16(vshl_n_s16(bytes, 8), 8), vshr_n_s16(bytes, 8)};
 }
@@ -139,6 +140,13 @@ static inline vi vi_dot(vi sum, vb w, vx x)
     const int32x4_t high = vmlal_s16(vmull_s16(vget_high_s16(even), x.even), vget_high_s16(odd), x.odd);
     return vaddq_s32(sum, vpaddq_s32(low, high));
 }
+
+typedef vx vq;
+typedef vi vn;
+static inline vq vq_load(const int8_t *x) { return vx_load(x, 0); }
+static inline vn vn_set(int32_t start) { return vi_set(start); }
+static inline vn vn_dot(vn sum, vb w, vq x) { return vi_dot(sum, w, x); }
+static inline vi vn_whole(vn sum, int32_t start) { return (void)start, sum; }
 
 static inline vf vf_whole(vi a) { return vcvtq_f32_s32(a); }
 static inline vf vf_scales(const uint8_t *x)

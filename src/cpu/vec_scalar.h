@@ -136,8 +136,9 @@ typedef struct vx {
 } vx;
 typedef int32_t vi;
 
-/* The block of a product of bytes that the registers hold. */
-enum { VB_ROWS = 4, VB_VECTORS = 1 };
+/* The block of a product of bytes that the registers hold; bytes that vx_widen makes of a block of a row, 0 where
+ * vx_load takes codes as they are. */
+enum { VB_ROWS = 4, VB_VECTORS = 1, VB_WIDE = 0 };
 
 static inline vb vb_load(const uint8_t *x) /* VF times four */
 {
@@ -145,10 +146,11 @@ static inline vb vb_load(const uint8_t *x) /* VF times four */
     memcpy(&bytes, x, sizeof bytes);
     return bytes;
 }
-static inline vx vx_load(const int8_t *x)
+static inline void vx_widen(int8_t *wide, const int8_t *codes) { (void)wide, (void)codes; }
+static inline vx vx_load(const int8_t *codes, int group) /* four of a block's 32 */
 {
     vx bytes;
-    memcpy(&bytes, x, sizeof bytes);
+    memcpy(&bytes, codes + 4 * group, sizeof bytes);
     return bytes;
 }
 
@@ -170,6 +172,15 @@ static inline vi vi_dot(vi sum, vb w, vx x) /* + the four products of each lane,
     for (int i = 0; i < 4; i++) sum += w.byte[i] * x.byte[i];
     return sum;
 }
+
+/* The same for weights of at most 15, over no more than a block: sums `vn` and factors `vq` may be narrower. Where they
+ * are, it is vn_whole and not vn_set that counts `start` in. */
+typedef vx vq;
+typedef vi vn;
+static inline vq vq_load(const int8_t *x) { return vx_load(x, 0); }
+static inline vn vn_set(int32_t start) { return start; }
+static inline vn vn_dot(vn sum, vb w, vq x) { return vi_dot(sum, w, x); }
+static inline vi vn_whole(vn sum, int32_t start) { return (void)start, sum; }
 
 static inline vf vf_whole(vi a) { return (float)a; }
 static inline vf vf_scales(const uint8_t *x) /* VF bf16, at any address */

@@ -271,7 +271,7 @@ int main(void)
     op_sequence_tests();
     op_attention_tests();
     op_optim_tests();
-    if (!wanted) bits_check(digest, 0x791c5e3b15900e76);
+    if (!wanted) bits_check(digest, 0x4a1c03a726c0cb26);
     ttt_backend_free(ref);
     for (int isa = 0; isa < TTT_ISA_COUNT; isa++)
         for (int pool = 0; pool < POOLS; pool++) ttt_backend_free(cpu[isa][pool]);

@@ -307,7 +307,8 @@ void op_product_tests(void)
     }
     check_products_blocks(100, 70, 300);
     check_products_blocks(14, 5, 700);
-    check_products(200, 70, 300); /* more than one block of rows, and of the inner dimension */
+    check_products_blocks(7, 70, 1100); /* more than one part of widened blocks */
+    check_products(200, 70, 300);       /* more than one block of rows, and of the inner dimension */
     check_products(14, 12, 700);
     check_products(530, 300, 40);
     check_products(40, 1100, 70);
