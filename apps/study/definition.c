@@ -253,7 +253,7 @@ static void read_group(void *context, const char *name, json_t *value)
     study_fields_close(&f);
 }
 
-/* "than": {"evaluation", "context"}: where the worse loss is taken, if elsewhere than the better one. */
+/* "than": {"evaluation", "context", "frozen"}: where the worse loss is taken, if elsewhere than the better one. */
 static void read_than(study *s, study_fields *f, study_claim *c)
 {
     study_fields than;
@@ -264,22 +264,23 @@ static void read_than(study *s, study_fields *f, study_claim *c)
     study_fields_open(&than, &s->error, value, f->place, "than");
     const int evaluation = READ_NAME(&than, "evaluation", s->evaluations, s->evaluation_count, "evaluation");
     if (evaluation >= 0) c->worse_evaluation = evaluation;
-    c->worse_context = study_field_integer(&than, "context", -1, 0, INT32_MAX);
+    c->worse_context = study_field_integer(&than, "context", evaluation < 0 ? c->context : -1, -1, INT32_MAX);
+    c->worse_frozen = study_field_bool(&than, "frozen", false);
     if (c->worse < 0) c->worse = c->better;
-    const study_evaluation *a = &s->evaluations[c->evaluation], *b = &s->evaluations[c->worse_evaluation];
-    if (a->documents && b->documents && (strcmp(a->documents, b->documents) != 0 || a->tokens != b->tokens))
-        study_fail(&s->error, "%s: %s and %s are not of the same tokens, and cannot be paired", f->place, a->name,
-                   b->name);
     study_fields_close(&than);
 }
 
 static void check_claim(study *s, const study_fields *f, const study_claim *c)
 {
     if (c->better < 0 || c->worse < 0) study_fail(&s->error, "%s needs better and worse, two models", f->place);
-    for (int i = 0; i < 2 && s->evaluation_count; i++) {
-        const study_evaluation *e = &s->evaluations[i == 0 ? c->evaluation : c->worse_evaluation];
-        if (e->speed) study_fail(&s->error, "%s is about a loss, but %s measures speed", f->place, e->name);
-    }
+    const study_evaluation *a = &s->evaluations[c->evaluation], *b = &s->evaluations[c->worse_evaluation];
+    if (a->speed || b->speed)
+        study_fail(&s->error, "%s is about a loss, but %s measures speed", f->place, a->speed ? a->name : b->name);
+    else if (a->documents && b->documents && (strcmp(a->documents, b->documents) != 0 || a->tokens != b->tokens))
+        study_fail(&s->error, "%s: %s and %s are not of the same tokens, and cannot be paired", f->place, a->name,
+                   b->name);
+    if (c->worse_frozen && !b->frozen)
+        study_fail(&s->error, "%s is about a frozen learner, but %s does not look at one", f->place, b->name);
 }
 
 static void read_claims(study *s, study_fields *root)

@@ -71,6 +71,7 @@ typedef struct study_claim {
     int evaluation, worse_evaluation;
     int64_t context, worse_context; /* of the evaluation; -1: its first */
     int64_t first, last;            /* 0: all */
+    bool worse_frozen;              /* with its learner frozen */
     bool or_equal;                  /* not more loss: holds unless it is more by two standard errors */
 } study_claim;
 

@@ -112,20 +112,45 @@ void page_element(study_page *page, const char *name, const char *format, ...)
     va_end(arguments);
 }
 
+/* ---- sections ---- */
+
+void page_section(study_page *page, const char *title) { page->section = title; }
+
+static void begin_section(study_page *page)
+{
+    if (page->section) page_element(page, "h2", "%s", page->section);
+    page->section = NULL;
+}
+
 /* ---- tables ---- */
 
 void page_table_begin(study_page *page, const char *caption, const char *const *heads, size_t count)
 {
-    page_element(page, "p class=\"quiet\"", "%s", caption);
-    fputs("<div class=\"scroll\"><table>\n", page->out);
-    fputs("<thead><tr>", page->out);
-    for (size_t i = 0; i < count; i++) page_element(page, "th scope=\"col\"", "%s", heads[i]);
-    fputs("</tr></thead>\n<tbody>\n", page->out);
+    page->caption = caption;
+    page->heads = heads;
+    page->head_count = count;
+    page->rows = false;
 }
 
-void page_row_begin(study_page *page) { fputs("<tr>", page->out); }
+void page_row_begin(study_page *page)
+{
+    if (!page->rows) {
+        begin_section(page);
+        page_element(page, "p class=\"quiet\"", "%s", page->caption);
+        fputs("<div class=\"scroll\"><table>\n<thead><tr>", page->out);
+        for (size_t i = 0; i < page->head_count; i++) page_element(page, "th scope=\"col\"", "%s", page->heads[i]);
+        fputs("</tr></thead>\n<tbody>\n", page->out);
+    }
+    page->rows = true;
+    fputs("<tr>", page->out);
+}
+
 void page_row_end(study_page *page) { fputs("</tr>\n", page->out); }
-void page_table_end(study_page *page) { fputs("</tbody></table></div>\n", page->out); }
+
+void page_table_end(study_page *page)
+{
+    if (page->rows) fputs("</tbody></table></div>\n", page->out);
+}
 
 void page_cell(study_page *page, const char *format, ...)
 {
@@ -156,8 +181,12 @@ void page_cell_code(study_page *page, const char *text)
 
 /* ---- figures ---- */
 
-void page_figures_begin(study_page *page) { fputs("<div class=\"figures\">\n", page->out); }
-void page_figures_end(study_page *page) { fputs("</div>\n", page->out); }
+void page_figures_begin(study_page *page) { page->figures = false; }
+
+void page_figures_end(study_page *page)
+{
+    if (page->figures) fputs("</div>\n", page->out);
+}
 
 void page_figure(study_page *page, const ttt_plot *plot, const char *shows, const char *cannot)
 {
@@ -169,6 +198,9 @@ void page_figure(study_page *page, const ttt_plot *plot, const char *shows, cons
         study_fail(&page->s->error, "out of memory");
         return;
     }
+    begin_section(page);
+    if (!page->figures) fputs("<div class=\"figures\">\n", page->out);
+    page->figures = true;
     fprintf(page->out, "<figure>\n%s", svg);
     ttt_string_free(svg);
     page_element(page, "figcaption", "Figure %d. %s %s", ++page->figure, shows, cannot);

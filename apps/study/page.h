@@ -18,6 +18,10 @@ typedef struct study_page {
     size_t size;
     const char *csv; /* folder; NULL: none */
     int figure;
+    const char *section, *caption; /* of what follows, while nothing did */
+    const char *const *heads;
+    size_t head_count;
+    bool figures, rows; /* the open list of figures, or table, has one */
 } study_page;
 
 bool page_open(study_page *page, study *s, const char *csv);
@@ -28,7 +32,11 @@ bool page_close(study_page *page, const char *path);
 void page_text(study_page *page, const char *format, ...) __attribute__((format(printf, 2, 3)));
 void page_element(study_page *page, const char *name, const char *format, ...) __attribute__((format(printf, 3, 4)));
 
-/* A table: heads and cells; a cell is a number, a name or a text, by how it is set. */
+/* A heading for what follows. Headings, tables and lists of figures that nothing follows in are not written. */
+void page_section(study_page *page, const char *title);
+
+/* A table: heads and cells; a cell is a number, a name or a text, by how it is set. The strings must live to its end.
+ */
 void page_table_begin(study_page *page, const char *caption, const char *const *heads, size_t count);
 void page_row_begin(study_page *page);
 void page_cell(study_page *page, const char *format, ...) __attribute__((format(printf, 2, 3)));

@@ -88,7 +88,7 @@ static void cost_figure(study_report *r, int group, bool flops)
 
 void report_costs(study_report *r)
 {
-    page_element(r->page, "h2", "Perplexity and cost");
+    page_section(r->page, "Perplexity and cost");
     page_figures_begin(r->page);
     for (size_t g = 0; g < r->s->group_count; g++) {
         cost_figure(r, (int)g, true);
@@ -237,7 +237,7 @@ void report_positions(study_report *r)
 {
     const study *s = r->s;
     FILE *csv = csv_open(r->page, "positions", "runs,model,evaluation,context,first,last,what,value,error");
-    page_element(r->page, "h2", "By position");
+    page_section(r->page, "By position");
     page_figures_begin(r->page);
     for (size_t g = 0; g < s->group_count; g++) {
         if (s->groups[g].rate_count > 1) continue;
@@ -403,7 +403,7 @@ void report_contexts(study_report *r)
 {
     const study *s = r->s;
     FILE *csv = csv_open(r->page, "contexts", "runs,model,evaluation,trained_at,context,flops,loss,error,perplexity");
-    page_element(r->page, "h2", "Context length");
+    page_section(r->page, "Context length");
     page_figures_begin(r->page);
     for (size_t g = 0; g < s->group_count; g++) {
         if (s->groups[g].rate_count > 1) continue;

@@ -157,7 +157,7 @@ void report_inner(study_report *r)
     static const char *const heads[] = {
         "model", "layer", "W_0", "W_t-K", "W_t", "W_t-K less W_0", "W_t less W_t-K", "W_t < W_t-K < W_0 by two errors"};
     FILE *csv = csv_open(r->page, "inner", "runs,model,layer,weights,first,last,loss,error");
-    page_element(r->page, "h2", "The inner loop");
+    page_section(r->page, "The inner loop");
     page_figures_begin(r->page);
     each_layer(r, false, csv);
     page_figures_end(r->page);
@@ -247,7 +247,7 @@ void report_speed(study_report *r)
     for (size_t e = 0; e < s->evaluation_count; e++) any = any || s->evaluations[e].speed;
     if (!any) return;
     FILE *csv = csv_open(r->page, "speed", "runs,model,context,bytes,seconds_writing,seconds_reading");
-    page_element(r->page, "h2", "Time and memory");
+    page_section(r->page, "Time and memory");
     page_figures_begin(r->page);
     for (size_t g = 0; g < s->group_count; g++) {
         for (size_t e = 0; e < s->evaluation_count; e++) {

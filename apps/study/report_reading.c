@@ -121,7 +121,7 @@ void report_reading(study_report *r)
     for (int e = 0; e < (int)s->evaluation_count; e++) any = any || is_first(s, e);
     if (!any) return;
     FILE *csv = csv_open(r->page, "windows", "runs,model,evaluation,read_in,first_window,window,loss,difference,error");
-    page_element(r->page, "h2", "Read otherwise");
+    page_section(r->page, "Read otherwise");
     page_figures_begin(r->page);
     for (int e = 0; e < (int)s->evaluation_count; e++)
         for (size_t i = 0; i < r->cells->count && is_first(s, e); i++)

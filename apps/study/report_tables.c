@@ -50,6 +50,7 @@ static study_question question_of(const study_report *r, const study_claim *c, c
 {
     study_question q = {.evaluation = worse ? c->worse_evaluation : c->evaluation, .first = c->first, .last = c->last};
     q.context = worse ? c->worse_context : c->context;
+    q.frozen = worse && c->worse_frozen;
     if (q.context < 0) q.context = study_context_of(r->s, cell, q.evaluation, 0);
     return q;
 }
@@ -86,7 +87,8 @@ static void claim_row(study_report *r, const study_claim *c, const study_cell *c
     page_cell_wide(r->page, "%s", c->text);
     page_element(r->page, class, "%s", word);
     page_cell(r->page, "%s", page_number(number, m.mean, m.error));
-    page_cell_wide(r->page, "%s %s %s", name, c->or_equal ? "not more than" : "less than", r->s->models[c->worse].name);
+    page_cell_wide(r->page, "%s %s %s%s", name, c->or_equal ? "not more than" : "less than",
+                   r->s->models[c->worse].name, c->worse_frozen ? ", frozen" : "");
     page_cell_wide(r->page, "%s%s%s, %s", where, elsewhere ? "; less " : "", elsewhere ? other : "", which);
     page_cell(r->page, "%s", report_sample(sample, m));
     page_row_end(r->page);
@@ -104,7 +106,7 @@ void report_claims(study_report *r)
     const study *s = r->s;
     if (s->claim_count == 0) return;
     FILE *csv = csv_open(r->page, "claims", "claim,better,worse,verdict,difference,error,documents,seeds");
-    page_element(r->page, "h2", "What was claimed");
+    page_section(r->page, "What was claimed");
     page_table_begin(r->page,
                      "Each claim says that one model has less loss than another. The difference is paired; a claim "
                      "holds, or is contradicted, where it is more than two standard errors from 0. A claim of not more "
@@ -180,8 +182,8 @@ static void model_table(study_report *r, int group, FILE *csv)
     bool paper = false;
     char caption[512];
     for (size_t i = 0; i < g->models.count; i++) paper = paper || isfinite(s->models[g->models.items[i]].paper);
-    snprintf(caption, sizeof caption, "%s%s%s Differences are to %s, paired: less than 0 is better.%s", g->name,
-             *g->about ? ": " : ".", g->about, s->models[s->reference].name,
+    snprintf(caption, sizeof caption, "%s%s%s. Differences are to %s, paired: less than 0 is better.%s", g->name,
+             *g->about ? ": " : "", g->about, s->models[s->reference].name,
              paper ? " The paper's perplexities are of larger models and another text: their order is what can agree."
                    : "");
     static const char *const heads[] = {"model",       "parameters",    "tokens",
@@ -203,7 +205,7 @@ void report_models(study_report *r)
     FILE *csv = csv_open(r->page, "models",
                          "runs,model,parameters,tokens,flops,rate,loss,error,documents,seeds,perplexity,difference,"
                          "difference_error,difference_documents,difference_seeds,paper");
-    page_element(r->page, "h2", "The models");
+    page_section(r->page, "The models");
     for (size_t g = 0; g < r->s->group_count; g++)
         if (any_shown(r, (int)g)) model_table(r, (int)g, csv);
     csv_close(r->page, csv);
@@ -246,7 +248,7 @@ void report_frozen(study_report *r)
     for (size_t i = 0; i < s->evaluation_count; i++) any = any || s->evaluations[i].frozen;
     if (!any) return;
     FILE *csv = csv_open(r->page, "frozen", "runs,model,evaluation,difference,error,documents,seeds");
-    page_element(r->page, "h2", "Learning at test time");
+    page_section(r->page, "Learning at test time");
     page_table_begin(r->page,
                      "What the loss is more when the learner is frozen: more than 0 is what learning while reading is "
                      "worth to these weights. They were trained to learn; weights trained without would be others. "
@@ -309,7 +311,7 @@ void report_rates(study_report *r)
     for (size_t g = 0; g < s->group_count; g++) any = any || s->groups[g].rate_count > 1;
     if (!any) return;
     FILE *csv = csv_open(r->page, "rates", "runs,model,rate,loss,error,documents,seeds");
-    page_element(r->page, "h2", "Learning rates");
+    page_section(r->page, "Learning rates");
     for (size_t g = 0; g < s->group_count; g++)
         if (s->groups[g].rate_count > 1) rate_chart(r, (int)g, csv);
     csv_close(r->page, csv);
@@ -379,7 +381,7 @@ void report_runs(study_report *r)
 {
     const study_plan *plan = r->plan;
     FILE *csv = csv_open(r->page, "runs", "runs,model,size,context,rate,seed,steps,flops,id,status,command");
-    page_element(r->page, "h2", "Every run");
+    page_section(r->page, "Every run");
     page_table_begin(r->page,
                      "The command that trains the same model, bit for bit on the same kind of processor; DATA is "
                      "the study's data folder.",

@@ -32,7 +32,8 @@ static const char study[] =
     "\"claims\": [{\"claim\": \"one is better\", \"better\": \"TTT-Linear\", \"worse\": \"Transformer <&>\", "
     "\"runs\": \"main\", \"first\": 9}, {\"claim\": \"read as one, and begun anew\", \"better\": \"TTT-Linear\", "
     "\"evaluation\": \"anew\", \"than\": {\"evaluation\": \"long\", \"context\": 64}, \"runs\": \"tuned\", "
-    "\"or_equal\": true}], \"headline\": {\"runs\": \"main\"}, "
+    "\"or_equal\": true}, {\"claim\": \"frozen is worse\", \"better\": \"TTT-Linear\", \"runs\": \"main\", "
+    "\"evaluation\": \"test\", \"than\": {\"frozen\": true}}], \"headline\": {\"runs\": \"main\"}, "
     "\"scales\": {\"short\": {\"runs\": {\"main\": {\"seeds\": [1]}, \"tuned\": null}, \"claims\": []}}}";
 
 static void write_study(const char *path, const char *text) { cli_write(path, text, strlen(text)); }
@@ -54,6 +55,7 @@ static void test_report(void)
     /* Begun anew where windows end, a layer reads as in windows, but for the tails of convolutions, which it has not.
      */
     CLI_SAYS(0, "holds", "grep -A 3 'read as one' page.html | grep -B 3 'not more than'");
+    CLI_SAYS(0, "less than TTT-Linear, frozen", "grep -A 3 'frozen is worse' page.html");
     CLI_SAYS(0, "the whole document, ttt_keep=0, ttt_keep_every=64", "cat tables/windows.csv");
     CLI_SAYS(0, "10 ", "ls tables | wc -l | sed 's/$/ /'");
     /* A report needs results alone, no texts and no models. */
@@ -129,12 +131,17 @@ static void test_divergence(void)
                 "\"rates\": {\"best_of\": \"main\", \"by\": \"test\"}}}}");
     CLI_SAYS(0, "all", "$TTT study run wild.json -d wild");
     CLI_SAYS(0, "written", "$TTT study report wild.json -d wild -o wild.html");
+    CLI_OK("! grep -q 'Context length' wild.html"); /* a section without results is not there */
 }
 
 /* ---- what a file says wrongly ---- */
 
 #define RUNS "\"runs\": {\"main\": {\"contexts\": 32, \"batch\": 256, \"tokens\": 512, \"seeds\": 1}}"
 #define EVAL "\"evaluations\": {\"test\": {\"documents\": \"test\"}}"
+
+#define EVALS                                                                                                          \
+    "\"evaluations\": {\"test\": {\"documents\": \"test\"}, \"short\": {\"documents\": \"test\", \"tokens\": 64}, "    \
+    "\"speed\": {\"documents\": \"test\", \"contexts\": 32, \"speed\": true}}"
 
 static void refuse(const char *text, const char *part)
 {
@@ -182,6 +189,16 @@ static void test_refusals(void)
     refuse("{\"data\": {\"train\": \"train.txt\", \"documents\": {\"test\": \"nosuch\"}}, " MODELS ", " RUNS ", " EVAL
            "}",
            "cannot read the document ./nosuch");
+#define CLAIM(text) "{" DATA ", " MODELS ", " EVALS ", " RUNS ", \"claims\": [{\"claim\": \"x\", " text "}]}"
+    refuse(CLAIM("\"better\": \"TTT-Linear\""), "claims.0 needs better and worse, two models");
+    refuse(CLAIM("\"better\": \"TTT-Linear\", \"than\": {\"evaluation\": \"speed\"}"),
+           "claims.0 is about a loss, but speed measures speed");
+    refuse(CLAIM("\"better\": \"TTT-Linear\", \"than\": {\"evaluation\": \"short\"}"),
+           "claims.0: test and short are not of the same tokens, and cannot be paired");
+    refuse(CLAIM("\"better\": \"TTT-Linear\", \"than\": {\"frozen\": true}"),
+           "claims.0 is about a frozen learner, but test does not look at one");
+    CLI_SAYS(1, "units: at most 1000000 are supported; raise unit_flops",
+             "sed 's/\"tokens\": 7680/\"tokens\": 9e12/' study.json >many.json && $TTT study run many.json");
     CLI_SAYS(1, "there is no scale \"huge\"; there are short", "$TTT study run study.json --scale huge");
     CLI_SAYS(1, "cannot read it", "$TTT study run nosuch.json");
     CLI_SAYS(1, "has nothing of this study yet", "$TTT study report study.json -d empty -o none.html");
