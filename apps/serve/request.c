@@ -291,12 +291,12 @@ static void begin_stream(ttt_request *r)
     ttt_request_hold(r);
     struct MHD_Response *response = MHD_create_response_from_callback(MHD_SIZE_UNKNOWN, BLOCK, read_stream, r,
                                                                       release_stream);
-    if (!response) ttt_request_release(r);
     if (response) {
         MHD_add_response_header(response, "Cache-Control", "no-cache");
         MHD_add_response_header(response, "X-Accel-Buffering", "no"); /* nginx passes events on as they come */
     }
     answer(r, 200, "text/event-stream", response);
+    if (!response) ttt_request_release(r);
 }
 
 void ttt_request_wake(ttt_request *r)

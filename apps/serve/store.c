@@ -511,12 +511,13 @@ bool ttt_store_answer(ttt_store *store, const char *owner, const char *id, ttt_s
 
 char *ttt_store_note(ttt_store *store, const char *owner, const char *id, ttt_refusal *refusal)
 {
+    const bool on_disk = store->folder;
     pthread_mutex_lock(&store->mutex);
     ttt_entry *entry = existing(store, owner, TTT_KEPT_RESPONSE, id);
-    char *note = entry && entry->note ? strdup(entry->note) : NULL;
+    char *note = entry && !on_disk ? strdup(entry->note) : NULL;
     pthread_mutex_unlock(&store->mutex);
     if (!entry) return refuse_unknown(refusal, TTT_KEPT_RESPONSE, id), NULL;
-    if (store->folder) {
+    if (on_disk) {
         ttt_state_file *file = ttt_files_read(store, owner, TTT_KEPT_RESPONSE, id, refusal);
         if (file) note = strdup(ttt_state_file_info(file)->note);
         ttt_state_file_close(file);

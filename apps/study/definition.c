@@ -116,7 +116,8 @@ static void read_model(void *context, const char *name, json_t *value)
     }
     read_settings(s, &f, &m->settings, &m->setting_count);
     m->without = study_field_strings(&f, "without", &m->without_count);
-    if (m->without) study_keep(s, m->without);
+    if (m->without) m->without = study_keep(s, m->without);
+    if (!m->without) m->without_count = 0;
     m->paper = study_field_number(&f, "paper", (double)NAN, 0, MOST);
     study_fields_close(&f);
 }
@@ -132,6 +133,16 @@ static void read_size(void *context, const char *name, json_t *value)
     study_fields_close(&f);
 }
 
+/* The numbers of a key, as many as *count. NULL: none. */
+static double *read_numbers(study *s, study_fields *f, const char *key, double least, double most, bool whole,
+                            size_t *count)
+{
+    double *numbers = study_field_numbers(f, key, least, most, whole, count);
+    if (numbers) numbers = study_keep(s, numbers);
+    if (!numbers) *count = 0;
+    return numbers;
+}
+
 static void read_evaluation(void *context, const char *name, json_t *value)
 {
     study *s = context;
@@ -142,8 +153,7 @@ static void read_evaluation(void *context, const char *name, json_t *value)
     e->documents = study_field_string(&f, "documents", NULL);
     if (e->documents && FIND(s->documents, s->document_count, e->documents) < 0)
         study_fail(&s->error, "%s.documents is \"%.64s\", which is not in data.documents", f.place, e->documents);
-    e->contexts = study_field_numbers(&f, "contexts", 0, INT32_MAX, true, &e->context_count);
-    if (e->contexts) study_keep(s, e->contexts);
+    e->contexts = read_numbers(s, &f, "contexts", 0, INT32_MAX, true, &e->context_count);
     e->tokens = study_field_integer(&f, "tokens", 0, 0, INT32_MAX);
     e->frozen = study_field_bool(&f, "frozen", false);
     e->inner = study_field_bool(&f, "inner", false);
@@ -191,8 +201,7 @@ static void read_rates(study *s, study_fields *f, study_group *g)
     json_t *value = json_object_get(f->object, "rates");
     g->best_of = g->by = -1;
     if (!json_is_object(value)) {
-        g->rates = study_field_numbers(f, "rates", 0, 1e3, false, &g->rate_count);
-        if (g->rates) study_keep(s, g->rates);
+        g->rates = read_numbers(s, f, "rates", 0, 1e3, false, &g->rate_count);
         return;
     }
     study_fields rates;
@@ -234,12 +243,10 @@ static void read_group(void *context, const char *name, json_t *value)
     g->models = READ_NAMES(s, &f, "models", s->models, s->model_count, "model");
     g->sizes = READ_NAMES(s, &f, "sizes", s->sizes, s->size_count, "size");
     g->evaluations = READ_NAMES(s, &f, "evaluate", s->evaluations, s->evaluation_count, "evaluation");
-    g->contexts = study_field_numbers(&f, "contexts", 1, INT32_MAX, true, &g->context_count);
+    g->contexts = read_numbers(s, &f, "contexts", 1, INT32_MAX, true, &g->context_count);
     if (!g->contexts) study_fail(&s->error, "%s has no \"contexts\"", f.place);
-    g->seeds = study_field_numbers(&f, "seeds", 0, MOST, true, &g->seed_count);
+    g->seeds = read_numbers(s, &f, "seeds", 0, MOST, true, &g->seed_count);
     if (!g->seeds) study_fail(&s->error, "%s has no \"seeds\"", f.place);
-    if (g->contexts) study_keep(s, g->contexts);
-    if (g->seeds) study_keep(s, g->seeds);
     g->tokens = study_field_number(&f, "tokens", 0, 1, MOST);
     g->flops = study_field_number(&f, "flops", 0, 1, ALL_FLOPS);
     g->like = READ_NAME(&f, "flops_of", s->models, s->model_count, "model");

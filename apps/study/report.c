@@ -129,18 +129,16 @@ static void introduce(study_report *r)
 
 static bool write_report(study_report *r, const ttt_study_options *options)
 {
-    study_page page;
-    if (!page_open(&page, r->s, options->csv)) {
-        page_close(&page, NULL);
+    if (!page_open(r->page, r->s, options->csv)) {
+        page_close(r->page, NULL);
         return false;
     }
-    r->page = &page;
     introduce(r);
     static void (*const sections[])(study_report *) = {report_claims,   report_models,  report_costs,  report_positions,
                                                        report_contexts, report_reading, report_frozen, report_inner,
                                                        report_speed,    report_rates,   report_runs};
     for (size_t i = 0; i < sizeof sections / sizeof *sections && !*r->s->error.text; i++) sections[i](r);
-    return page_close(&page, *r->s->error.text ? NULL : options->output);
+    return page_close(r->page, *r->s->error.text ? NULL : options->output);
 }
 
 int ttt_study_report(const ttt_study_options *options)
@@ -149,7 +147,8 @@ int ttt_study_report(const ttt_study_options *options)
     study_plan plan = {0};
     study_cells cells = {0};
     json_t *data = study_open(&s, options) ? study_data_open(&s, -1, false, NULL, NULL) : NULL;
-    study_report r = {.s = &s, .plan = &plan, .cells = &cells};
+    study_page page;
+    study_report r = {.s = &s, .plan = &plan, .cells = &cells, .page = &page};
     const bool ok = data && study_plan_open(&plan, &s, data) && study_cells_open(&cells, &plan) &&
                     write_report(&r, options);
     char line[STUDY_SENTENCE + 256];

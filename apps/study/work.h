@@ -32,9 +32,9 @@ study_outcome study_speed(study_worker *worker, const study_unit *unit, json_t *
  * status in the result, "failed" or "diverged". */
 study_outcome study_failed(study_worker *worker, ttt_status status, json_t **result);
 
-/* Takes the updates of a run after `first` (which is for the progress) up to `last`; one that has its mark is trained
- * already. *result is new if the run ended otherwise. */
-study_outcome study_train_to(study_worker *worker, int run, int64_t first, int64_t last, json_t **result);
+/* Takes the updates of a run (by its index in the plan) after `first` (which is for the progress) up to `last`; one
+ * that has its mark is trained already. *result is new if the run ended otherwise. */
+study_outcome study_train_to(study_worker *worker, int index, int64_t first, int64_t last, json_t **result);
 /* The same to the end, by one process at a time, for who finds no model: its results are there, but its folder is gone.
  */
 study_outcome study_train_again(study_worker *worker, int run, json_t **result);

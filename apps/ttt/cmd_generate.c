@@ -401,7 +401,11 @@ int ttt_cmd_generate(int argc, char **argv)
     options o = {.max_new_tokens = -2, .top_k = -1, .temperature = NAN, .top_p = NAN, .min_p = NAN, .repetition = NAN};
     o.stops = calloc((size_t)argc, sizeof *o.stops);
     o.biases = calloc((size_t)argc, sizeof *o.biases);
-    if (!o.stops || !o.biases) return ttt_app_fail("out of memory");
+    if (!o.stops || !o.biases) {
+        free(o.stops);
+        free(o.biases);
+        return ttt_app_fail("out of memory");
+    }
     ttt_app_parse(&argp, argc, argv, &o);
 
     session s = {.o = &o, .started = ttt_app_seconds()};

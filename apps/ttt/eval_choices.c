@@ -164,8 +164,8 @@ static int ask_ids(run *r, const question *q, ttt_ids *ids, ttt_choice *choices,
 static int ask(run *r, const question *q)
 {
     ttt_ids *ids = calloc(q->count + 1, sizeof *ids);
-    ttt_choice *choices = calloc(q->count, sizeof *choices);
-    double *losses = calloc(q->count, sizeof *losses);
+    ttt_choice *choices = calloc(q->count + 1, sizeof *choices);
+    double *losses = calloc(q->count + 1, sizeof *losses);
     const int code = ids && choices && losses ? ask_ids(r, q, ids, choices, losses) : ttt_app_fail("out of memory");
     for (size_t i = 0; ids && i <= q->count; i++) ttt_ids_deinit(&ids[i]);
     free(ids);

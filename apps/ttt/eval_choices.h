@@ -22,6 +22,6 @@ typedef struct eval_choices {
 } eval_choices;
 
 /* Asks all questions and prints how many answers were right; the result is an exit code. */
-int eval_choices_run(const eval_choices *choices);
+int eval_choices_run(const eval_choices *o);
 
 #endif

@@ -39,7 +39,7 @@ void ttt_progress_show(ttt_progress *progress, ttt_progress_figures figures);
 ttt_status ttt_progress_note(void *context, double part, const char *doing);
 
 /* What is being done, as a line of the caller's; drawn only as often as is of use. */
-void ttt_progress_line(ttt_progress *progress, const char *line);
+void ttt_progress_line(ttt_progress *progress, const char *text);
 
 /* An update that takes longer than ten seconds: `done` of its `passes` are. */
 void ttt_progress_pass(void *context, int64_t step, int64_t done, int64_t passes);
