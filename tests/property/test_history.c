@@ -125,7 +125,7 @@ static void back_to_all(const mix *m)
     CHECK_OK(ttt_state_new(&fork, b.model));
     read_cut(&b, b.state, tokens, TOKENS);
     CHECK((double)b.state->history->count <= 2 * log2_of(TOKENS / b.unit + 1) + 2);
-    const int64_t step = test_small() ? 61 : 13;
+    const int64_t step = test_small() ? 173 : 13;
     for (int64_t position = TOKENS; position >= 0; position -= position > 40 ? step : 1) {
         const int64_t back = TOKENS - position;
         int64_t again;
