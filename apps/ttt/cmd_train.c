@@ -71,18 +71,18 @@ static const struct argp_option list[] = {
     {"parse-special", KEY_SPECIAL, NULL, 0, "special tokens inside the texts become these tokens", GROUP_TEXT},
     {"binary", KEY_BINARY, NULL, 0, "take files that are no text too, byte for byte", GROUP_TEXT},
     {"context", KEY_CONTEXT, "T", 0, "tokens of a sequence (default by configuration)", GROUP_TEXT},
-    {"batch", KEY_BATCH, "TOKENS", 0, "tokens of an update (default by configuration)", GROUP_TEXT},
+    {"batch", KEY_BATCH, "TOKENS", 0, "tokens of an update (default: the longer the run, the more)", GROUP_TEXT},
     {"accumulate", KEY_ACCUMULATE, "N", 0, "passes an update is made of", GROUP_TEXT},
     {"leaves", KEY_LEAVES, "N", 0, "parts of an update whose gradients are added pairwise, a power of two (default 1)",
      GROUP_TEXT},
     {"segment", KEY_SEGMENT, "N", 0, "go through sequences in segments of N tokens: less memory", GROUP_TEXT},
     {"recompute", KEY_RECOMPUTE, NULL, 0, "compute layers again in the backward pass: less memory, same bits",
      GROUP_TEXT},
-    {NULL, 0, NULL, 0, "Length (default: one epoch, at least 100 updates) and rate:", GROUP_LENGTH},
+    {NULL, 0, NULL, 0, "Length (default: one epoch, or up to 5 of a short text) and rate:", GROUP_LENGTH},
     {"epochs", KEY_EPOCHS, "X", 0, "times that the text is gone through", GROUP_LENGTH},
     {"match-flops", KEY_MATCH, "MODEL", 0,
      "as many updates as take the FLOPs that MODEL was trained with; with --steps, the width that does", GROUP_LENGTH},
-    {"lr", KEY_RATE, "RATE", 0, "peak learning rate (default by configuration)", GROUP_LENGTH},
+    {"lr", KEY_RATE, "RATE", 0, "peak learning rate (default by configuration and batch)", GROUP_LENGTH},
     {"schedule", KEY_SCHEDULE, "NAME", 0, "cosine (default), constant or linear", GROUP_LENGTH},
     {"seed", KEY_SEED, "N", 0, "of the first weights and the order of the text (default 0)", GROUP_LENGTH},
     {NULL, 0, NULL, 0, "Run:", GROUP_RUN},
@@ -185,22 +185,6 @@ static void tell_finished(const ttt_train_run *run, const char *folder)
         fprintf(stderr, "ttt train TEXT -o NEW --init-from %s\n", folder);
 }
 
-/* What was chosen where an epoch is too little to learn from. */
-static void tell_length(const ttt_train_run *run, const arguments *a)
-{
-    const ttt_train_options *options = ttt_trainer_options(ttt_train_run_trainer(run));
-    int64_t sequences;
-    if (a->run.steps || a->run.epochs > 0 || a->run.minutes > 0) return;
-    if (ttt_data_sequences(ttt_train_run_data(run), TTT_SPLIT_TRAIN, options->context, &sequences) != TTT_OK) return;
-    const int64_t updates = sequences / options->batch, epoch = updates > 1 ? updates : 1;
-    if (options->steps > epoch)
-        fprintf(stderr,
-                "the text is short, too little to learn from in one epoch of %lld update%s: %lld are taken, which go "
-                "through it %.1f times (--steps, --epochs and --minutes say otherwise)\n",
-                (long long)epoch, epoch > 1 ? "s" : "", (long long)options->steps,
-                (double)(options->steps * options->batch) / (double)sequences);
-}
-
 static void introduce(const ttt_train_run *run, const arguments *a)
 {
     const char *folder = a->run.folder;
@@ -217,7 +201,7 @@ static void introduce(const ttt_train_run *run, const arguments *a)
             (long long)update, (long long)options->context);
     if (ttt_train_run_ranks(run)) fprintf(stderr, "%s\n", ttt_train_run_ranks(run));
     if (step == 0) ttt_app_tell_precision(a->run.precision, options->precision);
-    if (step == 0) tell_length(run, a);
+    if (*ttt_train_run_choice(run)) fprintf(stderr, "%s\n", ttt_train_run_choice(run));
     if (step > 0) fprintf(stderr, "goes on from step %lld\n", (long long)step);
 }
 

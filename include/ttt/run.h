@@ -41,15 +41,16 @@ typedef struct ttt_train_run_options {
     bool parse_special, binary; /* as in ttt_data_options */
 
     int64_t context;    /* tokens of a sequence; default by configuration */
-    int64_t batch;      /* tokens of an update, a multiple of context times accumulate; default by configuration */
+    int64_t batch;      /* tokens of an update, a multiple of context times accumulate; default by configuration where
+                       steps are given, else ttt_train_run_fit's */
     int64_t accumulate; /* default: as few as keep a pass small */
     int64_t leaves;     /* as in ttt_train_options; default 1 */
     int64_t segment;    /* 0: whole sequences; -1: unset */
-    int64_t steps; /* at most one of steps, epochs and minutes; default: ttt_train_run_usual_steps. A run that goes on
-                      may be given more steps if its rate is constant */
+    int64_t steps;      /* at most one of steps, epochs and minutes; default: ttt_train_run_fit. A run that goes on
+                           may be given more steps if its rate is constant */
     double epochs;
-    double minutes; /* the first 20 updates are measured, then the number of steps is fixed; it becomes less where
-                       time runs out before it, and is never less than 1 */
+    double minutes; /* the first updates are measured (20, or more within a tenth of the time), then the number of
+                       steps is fixed; it becomes less where time runs out before it, and is never less than 1 */
     const char
         *match_flops;     /* a model folder: as many updates as take the FLOPs that it was trained with; or with steps,
                              the width that does: heads of the same size, intermediate_size takes up the rest */
@@ -88,9 +89,13 @@ TTT_API void ttt_train_run_options_init(ttt_train_run_options *options);
 TTT_API TTT_NODISCARD ttt_status ttt_train_run_plan(const ttt_train_run_options *options, ttt_config *config,
                                                     ttt_train_options *train);
 
-/* Updates of `tokens` tokens that a run takes if nothing says how many: those of an epoch, but at least 100, for with
- * less nothing is learned, as long as these are not more than a million tokens and 20 epochs. */
-TTT_API int64_t ttt_train_run_usual_steps(int64_t epoch, int64_t tokens);
+/* Fits a plan to its texts: `tokens` to train on and, where the options give minutes, the speed of ttt_train_speed. Of
+ * `train` it sets the steps (for minutes, about as many as fit) and, where the options say neither batch nor steps nor
+ * match_flops, batch, accumulate and the rate, unless that is said: the fewer tokens the run will read the smaller its
+ * updates, at most the configuration's, for such runs come to the lowest loss. If nothing says how long, a run is an
+ * epoch, or as many as are a million tokens, but not more than 5. */
+TTT_API TTT_NODISCARD ttt_status ttt_train_run_fit(const ttt_train_run_options *options, const ttt_config *config,
+                                                   int64_t tokens, double tokens_per_s, ttt_train_options *train);
 
 typedef struct ttt_train_run ttt_train_run;
 
@@ -106,6 +111,7 @@ TTT_API const ttt_trainer *ttt_train_run_trainer(const ttt_train_run *run);
 TTT_API const ttt_data *ttt_train_run_data(const ttt_train_run *run);
 /* Of a run shared by ranks: who they are, with their hosts, threads and processors, as one line; else NULL. */
 TTT_API const char *ttt_train_run_ranks(const ttt_train_run *run);
+TTT_API const char *ttt_train_run_choice(const ttt_train_run *run); /* by ttt_train_run_fit, as a sentence, or "" */
 TTT_API int64_t ttt_train_run_checkpoint(const ttt_train_run *run); /* the step last saved; -1: none yet */
 
 /* What one call of ttt_train_run_step did. */

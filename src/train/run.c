@@ -21,12 +21,15 @@
 
 enum {
     EVALUATIONS = 10,    /* of a run, unless eval_every says otherwise */
-    EVALUATION_SIZE = 8, /* updates' worth of windows of an evaluation before the last */
+    EVALUATION_SIZE = 8, /* updates' worth of windows of an evaluation before the last, or */
+    WINDOWS = 64,        /* so many if that is more */
     SAVE_SECONDS = 600,  /* between checkpoints, unless save_every says otherwise */
     FIRST_SECONDS = 60,  /* before the first one, if the number of steps is fixed by then */
+    LEAST_MEASURED = 20, /* updates, for `minutes` */
     SENTENCE = 1024
 };
 static const double EVALUATION_SHARE = 0.1; /* of the time of training that evaluations on the way may take */
+static const double MEASURED_SHARE = 0.1;   /* of `minutes` in which updates are measured, LEAST_MEASURED at least */
 
 void ttt_run_warn(const ttt_train_run *run, const char *sentence)
 {
@@ -41,6 +44,7 @@ static bool stopped(const ttt_train_run *run)
 bool ttt_train_run_finished(const ttt_train_run *run) { return json_is_true(json_object_get(run->note, "finished")); }
 const ttt_trainer *ttt_train_run_trainer(const ttt_train_run *run) { return run->trainer; }
 const ttt_data *ttt_train_run_data(const ttt_train_run *run) { return run->data; }
+const char *ttt_train_run_choice(const ttt_train_run *run) { return run->choice; }
 int64_t ttt_train_run_checkpoint(const ttt_train_run *run) { return run->saved; }
 
 /* ---- writing ---- */
@@ -129,13 +133,19 @@ static int64_t eval_every(const ttt_train_run *run)
     return asked > 0 ? asked : (steps + EVALUATIONS - 1) / EVALUATIONS;
 }
 
+/* What an evaluation before the last may take, in updates' worth of windows. */
+static double evaluation_size(const ttt_train_run *run)
+{
+    return fmax(EVALUATION_SIZE, (double)WINDOWS / (double)ttt_trainer_options(run->trainer)->batch);
+}
+
 /* Windows of an evaluation before the last: a tenth of the time of the updates since the one before, or less. Going
  * forward over a window takes a third of the time of training on it. */
 static int64_t windows_on_the_way(const ttt_train_run *run)
 {
     const double batch = (double)ttt_trainer_options(run->trainer)->batch;
     const double affordable = EVALUATION_SHARE * 3 * batch * (double)eval_every(run);
-    const double windows = fmin(fmax(affordable, batch), EVALUATION_SIZE * batch);
+    const double windows = fmin(fmax(affordable, batch), evaluation_size(run) * batch);
     return windows < (double)run->windows ? (int64_t)windows : run->windows;
 }
 
@@ -234,10 +244,11 @@ static void estimate_steps(ttt_train_run *run, double seconds)
     memcpy(sorted, run->measured, (size_t)step * sizeof *sorted);
     qsort(sorted, (size_t)step, sizeof *sorted, by_value);
     const double median = sorted[step / 2], left = seconds_left(run, median) / median;
-    const double more = fmax(left / (1 + EVALUATION_SHARE), left - EVALUATIONS * EVALUATION_SIZE / 3.0);
+    const double more = fmax(left / (1 + EVALUATION_SHARE), left - EVALUATIONS * evaluation_size(run) / 3);
     const double steps = fmin((double)step + fmax(floor(more), 0), INT32_MAX);
     ttt_trainer_set_steps(run->trainer, (int64_t)steps);
-    run->measuring = step < TTT_RUN_MEASURED;
+    const double measured = (ttt_clock() - run->opened) / (run->options.minutes * 60);
+    run->measuring = step < LEAST_MEASURED || (step < TTT_RUN_MEASURED && measured < MEASURED_SHARE);
 }
 
 /* The number of updates is that of `minutes` or, where the machine has become slower since it was measured, less. */

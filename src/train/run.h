@@ -11,13 +11,16 @@
 #include <ttt/metrics.h>
 #include <ttt/run.h>
 
-enum { TTT_RUN_MEASURED = 20 }; /* updates that are measured for `minutes` */
+#include "train/run_choice.h"
+
+enum { TTT_RUN_MEASURED = 100 }; /* updates at most that are measured for `minutes` */
 
 struct ttt_train_run {
     ttt_train_run_options options; /* of its strings only `folder` is kept */
     char *folder;
     int lock;
-    bool complete; /* the folder has the files of the model that never change */
+    char choice[TTT_RUN_CHOICE]; /* what was chosen at the beginning, as a sentence */
+    bool complete;               /* the folder has the files of the model that never change */
     json_t *note;
     ttt_data *data;
     ttt_trainer *trainer;

@@ -41,20 +41,17 @@ static ttt_status open_metrics(ttt_train_run *run, int64_t lines)
     return status;
 }
 
-/* train->steps from epochs, which are 1 by default, or for `minutes` a number that the first update replaces: its rate
- * is 0 whatever the length of the run. */
-static ttt_status count_steps(ttt_train_run *run, ttt_train_options *train)
+/* How long the run is; for `minutes` the first update finds a better number, as its rate is 0 whatever that is. */
+static ttt_status fit(ttt_train_run *run, const ttt_config *config, ttt_train_options *train)
 {
     int64_t sequences;
+    double speed = 0;
+    const int64_t usual = train->batch;
     TTT_TRY(ttt_data_sequences(run->data, TTT_SPLIT_TRAIN, train->context, &sequences));
     run->measuring = run->options.minutes > 0;
-    if (run->measuring) train->steps = INT32_MAX;
-    if (train->steps > 0) return TTT_OK;
-    const double epochs = run->options.epochs > 0 ? run->options.epochs : 1;
-    const double steps = floor(epochs * (double)sequences / (double)train->batch);
-    if (steps > 0x1p52) return ttt_fail(TTT_ERR_ARGUMENT, "%g epochs are too many updates to count", epochs);
-    train->steps = steps < 1 ? 1 : (int64_t)steps;
-    if (run->options.epochs == 0) train->steps = ttt_train_run_usual_steps(train->steps, train->batch * train->context);
+    if (run->measuring) TTT_TRY(ttt_train_speed(config, train, &speed));
+    TTT_TRY(ttt_train_run_fit(&run->options, config, sequences * train->context, speed, train));
+    ttt_run_choice_tell(run->choice, &run->options, train, train->batch < usual, sequences * train->context, speed);
     return TTT_OK;
 }
 
@@ -68,7 +65,7 @@ static ttt_status make_trainer(ttt_train_run *run, ttt_buffer *text)
     const ttt_status status = base ? ttt_config_print(&config, base, "float32", text) : TTT_OK;
     ttt_free(base);
     TTT_TRY(status);
-    TTT_TRY(count_steps(run, &train));
+    TTT_TRY(fit(run, &config, &train));
     TTT_TRY(ttt_trainer_new(&run->trainer, &config, &train));
     return options->init_from ? ttt_trainer_load_model(run->trainer, options->init_from) : TTT_OK;
 }

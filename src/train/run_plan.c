@@ -26,15 +26,6 @@ void ttt_train_run_options_init(ttt_train_run_options *options)
     *options = (ttt_train_run_options){.segment = -1, .rate = -1, .seed = -1};
 }
 
-int64_t ttt_train_run_usual_steps(int64_t epoch, int64_t tokens)
-{
-    enum { STEPS = 100, TOKENS = 1 << 20, EPOCHS = 20 };
-    int64_t least = tokens > TOKENS / STEPS ? TOKENS / tokens : STEPS;
-    if (epoch < 1) epoch = 1;
-    if (least > EPOCHS * epoch) least = EPOCHS * epoch;
-    return epoch > least ? epoch : least;
-}
-
 static bool is_set(const ttt_train_run_options *options, const char *key)
 {
     const size_t length = strlen(key);
@@ -233,8 +224,8 @@ static int64_t choose_accumulate(int64_t sequences, int64_t leaves, int64_t cont
     return sequences;
 }
 
-static ttt_status make_batch(const ttt_train_run_options *options, const ttt_config *config, int64_t tokens,
-                             ttt_train_options *train)
+ttt_status ttt_run_plan_batch(const ttt_train_run_options *options, const ttt_config *config, int64_t tokens,
+                              ttt_train_options *train)
 {
     const int64_t accumulate = options->accumulate ? options->accumulate : 1;
     train->leaves = options->leaves ? options->leaves : 1;
@@ -268,7 +259,7 @@ static ttt_status make_options(const ttt_train_run_options *options, const ttt_c
     train->profile = options->profile;
     train->comm = options->comm;
     train->context = options->context ? options->context : config->max_position_embeddings;
-    TTT_TRY(make_batch(options, config, found ? found->batch : FILE_SEQUENCES * train->context, train));
+    TTT_TRY(ttt_run_plan_batch(options, config, found ? found->batch : FILE_SEQUENCES * train->context, train));
     train->segment = options->segment > 0 ? options->segment : 0;
     train->rate = options->rate >= 0   ? options->rate
                   : found              ? found->rate

@@ -18,6 +18,11 @@ TTT_NODISCARD ttt_status ttt_run_plan_check(const ttt_train_run_options *options
 TTT_NODISCARD ttt_status ttt_run_plan_make(const ttt_train_run_options *options, const ttt_tokenizer *tokenizer,
                                            ttt_config *config, ttt_train_options *train, char **base);
 
+/* Sets batch, accumulate and leaves of `train`: updates of the options' batch, or where they have none of about
+ * `tokens` tokens, in as few passes as keep each small. */
+TTT_NODISCARD ttt_status ttt_run_plan_batch(const ttt_train_run_options *options, const ttt_config *config,
+                                            int64_t tokens, ttt_train_options *train);
+
 /* The configuration that the options ask for; where they say nothing, that of the run, which `config` is on entry. */
 TTT_NODISCARD ttt_status ttt_run_plan_config(const ttt_train_run_options *options, ttt_config *config);
 

@@ -8,10 +8,12 @@
 #include "cli.h"
 
 /* A model so small that an update takes a few milliseconds. */
-#define WIDTH                                                                                                          \
+#define SMALL                                                                                                          \
     "--set hidden_size=32 --set num_attention_heads=4 --set intermediate_size=48 "                                     \
-    "--context 32 --batch 128 --tokenizer byte --eval-every 10 "
+    "--context 32 --tokenizer byte --eval-every 10 "
+#define WIDTH SMALL "--batch 128 "
 #define SIZE  WIDTH "--set num_hidden_layers=2 "
+#define OPEN  SMALL "--set num_hidden_layers=2 "
 #define TRAIN "$TTT train text.txt " SIZE
 #define FLAGS                                                                                                          \
     "--set mini_batch_size=1 --set ttt_norm=false --set ttt_bias=false --set ttt_target=v --set ttt_rate=0.02 "
@@ -202,11 +204,25 @@ static void test_longer(void)
 /* A text of which an epoch would teach nothing. */
 static void test_short(void)
 {
-    CLI_SAYS(0, "one epoch of 1 update: 20 are taken, which go through it 1",
-             "head -c 200 text.txt >short.txt && "
-             "$TTT train short.txt -o short " SIZE);
-    CLI_SAYS(0, "steps             20\n", "$TTT train short.txt --dry-run " SIZE);
+    CLI_SAYS(0,
+             "the text of 160 tokens is gone through 4.8 times, in 6 updates of 128 tokens at a peak rate of 0.003 (",
+             "head -c 200 text.txt >short.txt && $TTT train short.txt -o short " SIZE);
+    CLI_SAYS(0, "--epochs and --minutes say otherwise)", "$TTT train short.txt -o short --force " SIZE);
     CLI_SAYS(0, "steps             1\n", "$TTT train short.txt --dry-run --epochs 1 " SIZE);
+    /* Nobody says what an update is. */
+    CLI_SAYS(0, "in 25 updates of 32 tokens at a peak rate of 0.00106: so short a run learns most from small updates",
+             "$TTT train short.txt -o shorter --force " OPEN);
+    CHECK(strstr(cli_output, "(--epochs, --batch and --lr say otherwise)") && strstr(cli_output, "step 25/25 "));
+    CLI_SAYS(0, "step 1/1 ", "$TTT train short.txt -o shorter --force --steps 1 " OPEN);
+    CHECK(strstr(cli_output, "updates of 2048 tokens") && !strstr(cli_output, "say otherwise"));
+}
+
+/* An evaluation on the way is a tenth of the time of the updates before it, also where these are single sequences. */
+static void test_evaluations(void)
+{
+    CLI_OK("$TTT train text.txt -o watched " OPEN "--valid 0.2 --batch 32 --steps 51 --eval-every 50 && "
+           "grep -q '\"step\": 50, \"valid_loss\".*\"valid_tokens\": 480[.}]' watched/metrics.jsonl || "
+           "{ grep valid_tokens watched/metrics.jsonl; false; }");
 }
 
 static void test_contradictions(void)
@@ -406,6 +422,8 @@ static void test_minutes(void)
     CLI_SAYS(0, "", TRAIN "-o timed --minutes 0.02 --save-every 1000000");
     CLI_SAYS(0, "finished", TRAIN "-o timed --minutes 0.02");
     CLI_SAYS(1, "minutes is 3, but", "$TTT train -o timed --minutes 3");
+    CLI_SAYS(0, "0.01 minutes at ", "$TTT train text.txt -o clocked --minutes 0.01 " OPEN);
+    CHECK(strstr(cli_output, " million tokens, read in updates of "));
     /* One update, however little time there is; and no update begins when there is none left. */
     CLI_SAYS(0, "step 1/1 ", TRAIN "-o brief --minutes 0.00001");
 }
@@ -490,6 +508,7 @@ int main(void)
     test_signals();
     test_longer();
     test_short();
+    test_evaluations();
     test_contradictions();
     test_damage();
     test_foreign();

@@ -61,6 +61,83 @@ static void test_layers(void)
     CHECK_NEAR(config.ttt_base_lr, 0.1, 0);
 }
 
+/* ---- how long a run is, and what an update of it is where nobody says ---- */
+
+static ttt_train_options fitted(const ttt_train_run_options *options, int64_t tokens, double tokens_per_s)
+{
+    ttt_config config;
+    ttt_train_options train;
+    CHECK_OK(ttt_train_run_plan(options, &config, &train));
+    CHECK_OK(ttt_train_run_fit(options, &config, tokens, tokens_per_s, &train));
+    return train;
+}
+
+static void test_fit(void)
+{
+    ttt_train_run_options options = options_of(NULL);
+    ttt_train_options train = fitted(&options, 2000, 0); /* a text as short as a README */
+    CHECK(train.steps == 39 && train.batch * train.context == 256 && train.accumulate == 1);
+    CHECK_NEAR(train.rate, 3e-3, 0);               /* an eighth of the configuration's update */
+    train = fitted(&options, 20 * 1000 * 1000, 0); /* an epoch of what is long enough, in the configuration's updates */
+    CHECK_EQ(train.batch * train.context, 2048);
+    CHECK_EQ(train.steps, 20 * 1000 * 1000 / 2048);
+    CHECK_NEAR(train.rate, 3e-3, 0);
+    options.minutes = 2; /* whatever the text is */
+    const ttt_train_options slow = fitted(&options, 2000, 1e3), fast = fitted(&options, 2000, 1e6);
+    CHECK(slow.batch < fast.batch && slow.steps < fast.steps);
+    CHECK_NEAR((double)(slow.steps * slow.batch * slow.context), 120e3 / 1.1, 1000);
+    options.config = "125m"; /* one sequence, of 256 */
+    CHECK_NEAR(fitted(&options, 2000, 1e3).rate, 3e-3 * sqrt(8.0 / 256), 1e-9);
+    options.config = NULL;
+    options.rate = 0.01;
+    CHECK_NEAR(fitted(&options, 2000, 1e3).rate, 0.01, 0);
+    options.leaves = 4; /* an update has as many sequences at least */
+    train = fitted(&options, 2000, 1e3);
+    CHECK(train.batch == 4 && train.leaves == 4 && train.accumulate == 4);
+}
+
+/* Who says how many updates, or what one is, has the configuration's or what was said. */
+static void test_fit_said(void)
+{
+    ttt_train_run_options options = options_of(NULL);
+    options.steps = 7;
+    ttt_train_options train = fitted(&options, 2000, 0);
+    CHECK(train.steps == 7 && train.batch * train.context == 2048 && train.rate == 3e-3);
+    options.steps = 0;
+    options.batch = 1024;
+    train = fitted(&options, 2000, 0);
+    CHECK(train.steps == 9 && train.batch * train.context == 1024 && train.rate == 3e-3);
+    options.epochs = 1;
+    CHECK_EQ(fitted(&options, 2000, 0).steps, 1);
+    options.epochs = 9e8;
+    ttt_config config;
+    CHECK_OK(ttt_train_run_plan(&options, &config, &train));
+    CHECK_FAILS(ttt_train_run_fit(&options, &config, INT64_C(1) << 50, 0, &train), TTT_ERR_ARGUMENT,
+                "too many updates to count");
+}
+
+/* A model too large to be measured whole is measured by a block of each kind. */
+static void test_speed(void)
+{
+    ttt_train_run_options options = options_of("2*ttt_linear,attention,2*ttt_linear");
+    ttt_config config;
+    ttt_train_options train;
+    double of_small, of_large;
+    options.context = 16;
+    options.batch = 64;
+    CHECK_OK(ttt_train_run_plan(&options, &config, &train));
+    CHECK_OK(ttt_train_speed(&config, &train, &of_small));
+    const char *setting = "vocab_size=100000";
+    options.settings = &setting;
+    options.setting_count = 1;
+    CHECK_OK(ttt_train_run_plan(&options, &config, &train));
+    CHECK(ttt_config_parameters(&config) > 20 * 1000 * 1000);
+    const ttt_config before = config;
+    CHECK_OK(ttt_train_speed(&config, &train, &of_large));
+    CHECK(of_small > 0 && of_large > 0);
+    CHECK(memcmp(&before, &config, sizeof config) == 0);
+}
+
 /* ---- as much work as another run ---- */
 
 #define OTHER TTT_BINARY_DIR "/test_run_plan_model"
@@ -193,6 +270,9 @@ int main(void)
     test_standard();
     test_layers();
     test_useless_setting();
+    test_fit();
+    test_fit_said();
+    test_speed();
     test_match_flops();
     test_match_flops_refused();
     test_agree();
