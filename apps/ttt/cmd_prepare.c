@@ -21,8 +21,8 @@ static const double LARGEST_FRACTION = 0.99;
 
 static const struct argp_option options[] = {
     {"output", 'o', "DATA", 0, "The folder to write; it must not exist", 0},
-    {"tokenizer", 't', "byte|bpe:N|FILE", 0, "Bytes, a BPE of N ids trained on the text, or a file (default bpe:4096)",
-     0},
+    {"tokenizer", 't', "byte|bpe[:N]|FILE", 0,
+     "Bytes, a BPE of N ids trained on the text, or a file (default bpe: 512 to 4096 by the length of the text)", 0},
     {"valid", 'v', "FRACTION|FILE", 0, "What is held out: the end of the text, or a text of its own (default 0.05)", 0},
     {"parse-special", OPTION_PARSE_SPECIAL, NULL, 0, "Special tokens inside the texts become these tokens", 1},
     {"binary", OPTION_BINARY, NULL, 0, "Take files that are no text too, byte for byte", 1},

@@ -51,8 +51,8 @@ enum { GROUP_MODEL = 1, GROUP_TEXT, GROUP_LENGTH, GROUP_RUN };
 static const struct argp_option list[] = {
     {"output", 'o', "MODEL", 0, "the model folder to make, or to go on with", 0},
     {"config", KEY_CONFIG, "NAME|FILE", 0, "CONFIGS, or a config.json (default tiny)", 0},
-    {"tokenizer", 't', "byte|bpe:N|FILE", 0, "bytes, a BPE of N ids trained on the text, or a file (default bpe:4096)",
-     0},
+    {"tokenizer", 't', "byte|bpe[:N]|FILE", 0,
+     "bytes, a BPE of N ids trained on the text, or a file (default bpe: 512 to 4096 by the length of the text)", 0},
     {"minutes", KEY_MINUTES, "M", 0, "as many updates as fit, at least one", 0},
     {"steps", KEY_STEPS, "N", 0, "updates", 0},
     {NULL, 0, NULL, 0, "Model:", GROUP_MODEL},

@@ -30,7 +30,7 @@ static ttt_status count_tokens(const ttt_train_run_options *options, double *tok
         return TTT_OK;
     }
     const char *name = options->tokenizer ? options->tokenizer : options->init_from;
-    *exact = name && strncmp(name, "bpe:", 4) != 0;
+    *exact = name && strcmp(name, "bpe") != 0 && strncmp(name, "bpe:", 4) != 0;
     const bool file = *exact && strcmp(name, "byte") != 0;
     ttt_tokenizer *tokenizer;
     ttt_status status = file ? ttt_tokenizer_open(&tokenizer, name) : ttt_tokenizer_new_bytes(&tokenizer);

@@ -28,7 +28,8 @@ extern "C" {
 typedef struct ttt_data_options {
     const char *const *texts; /* `text_count` inputs */
     size_t text_count;
-    const char *tokenizer;  /* "byte", "bpe:N" (trained on the training part) or a path as for ttt_tokenizer_open */
+    const char *tokenizer;  /* "byte", "bpe:N" (trained on the training part), "bpe" (N by its size: the root of five
+                               times the bytes, 512 to 4,096) or a path as for ttt_tokenizer_open */
     double valid_fraction;  /* in [0, 1): this part of the joined text, its end, is held out */
     const char *valid_text; /* an input that is held out instead; NULL: none, the fraction counts */
     bool parse_special;     /* special tokens inside the texts become these tokens */
@@ -43,7 +44,7 @@ typedef struct ttt_data_options {
     void *warn_context; /* of both */
 } ttt_data_options;
 
-/* No texts, bpe:4096, the last 5 % held out. */
+/* No texts, "bpe", the last 5 % held out. */
 TTT_API void ttt_data_options_init(ttt_data_options *options);
 
 /* Reads the texts, cuts off the held-out part (by bytes, at the boundary of a character), makes the tokenizer, and

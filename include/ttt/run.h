@@ -85,7 +85,7 @@ typedef struct ttt_train_run_options {
 TTT_API void ttt_train_run_options_init(ttt_train_run_options *options);
 
 /* What a new run with these options would be, as far as it can be said without its texts: vocab_size is that of
- * "byte", "bpe:N" or a file; train->steps is 0 unless set. Touches no file. */
+ * "byte", "bpe:N" or a file, and the most that "bpe" may have; train->steps is 0 unless set. Touches no file. */
 TTT_API TTT_NODISCARD ttt_status ttt_train_run_plan(const ttt_train_run_options *options, ttt_config *config,
                                                     ttt_train_options *train);
 

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT
  * Making a data folder, which appears whole or not at all. */
 #include <math.h>
+#include <string.h>
 #include <ttt/data.h>
 
 #include "base/alloc.h"
@@ -19,7 +20,7 @@ typedef struct job {
 
 void ttt_data_options_init(ttt_data_options *options)
 {
-    *options = (ttt_data_options){.tokenizer = "bpe:4096", .valid_fraction = 0.05};
+    *options = (ttt_data_options){.tokenizer = "bpe", .valid_fraction = 0.05};
 }
 
 /* Where the held-out part begins: at the boundary of a character (UTF-8 continuation bytes are 10xxxxxx, at most three
@@ -72,6 +73,12 @@ static ttt_status next_text(void *context, const char **text, size_t *size)
     return TTT_OK;
 }
 
+/* Ids of a tokenizer for so many bytes: with too many a short text says too little of each (docs/BENCHMARKS.md). */
+static int64_t vocabulary_of(size_t bytes)
+{
+    return (int64_t)fmin(fmax(TTT_VOCABULARY_LEAST, sqrt(5 * (double)bytes)), TTT_VOCABULARY_MOST);
+}
+
 static ttt_status read_and_train(job *j)
 {
     bool made;
@@ -83,6 +90,7 @@ static ttt_status read_and_train(job *j)
     }
     TTT_TRY(read_texts(j, true));
     if (vocabulary == 0) return ttt_tokenizer_new_bytes(&j->tokenizer);
+    if (strcmp(j->options->tokenizer, "bpe") == 0) vocabulary = vocabulary_of(j->cut);
     source train = {j, {.texts = &j->texts, .end = j->cut}};
     return ttt_tokenizer_train(&j->tokenizer, vocabulary, next_text, &train);
 }

@@ -26,8 +26,10 @@ static const char *const part_names[2] = {"train", "valid"};
 ttt_status ttt_tokenizer_spec(const char *tokenizer, bool *made, int64_t *vocabulary)
 {
     *vocabulary = 0;
-    *made = strcmp(tokenizer, "byte") == 0 || strncmp(tokenizer, "bpe:", 4) == 0;
-    if (!*made || strcmp(tokenizer, "byte") == 0) return TTT_OK;
+    const bool by_size = strcmp(tokenizer, "bpe") == 0;
+    *made = by_size || strcmp(tokenizer, "byte") == 0 || strncmp(tokenizer, "bpe:", 4) == 0;
+    if (by_size) *vocabulary = TTT_VOCABULARY_MOST;
+    if (by_size || !*made || strcmp(tokenizer, "byte") == 0) return TTT_OK;
     char *end;
     errno = 0;
     *vocabulary = strtoll(tokenizer + 4, &end, 10);

@@ -29,11 +29,13 @@ ttt_hash_kind ttt_record_hash(const ttt_record *record);
 TTT_NODISCARD ttt_status ttt_record_compare(const ttt_record *record, const ttt_data_options *options,
                                             const ttt_texts *inputs);
 
-/* Appends the file that the tokenizer's ids depend on to `inputs`, measured; nothing for "byte" and "bpe:N". */
+/* Appends the file that the tokenizer's ids depend on to `inputs`, measured; nothing for "byte", "bpe" and
+ * "bpe:N". */
 TTT_NODISCARD ttt_status ttt_tokenizer_measure(ttt_texts *inputs, const char *tokenizer);
 
-/* Whether `tokenizer` names no file; then *vocabulary is N of "bpe:N" and 0 for "byte". An N that is no vocabulary is
- * an error. */
+/* Whether `tokenizer` names no file; then *vocabulary is N of "bpe:N", the most that "bpe" may have, and 0 for "byte".
+ * An N that is no vocabulary is an error. */
+enum { TTT_VOCABULARY_LEAST = 512, TTT_VOCABULARY_MOST = 4096 };
 TTT_NODISCARD ttt_status ttt_tokenizer_spec(const char *tokenizer, bool *made, int64_t *vocabulary);
 
 #endif

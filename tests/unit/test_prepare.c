@@ -190,6 +190,38 @@ static void trained_tokenizer(void)
     ttt_buffer_deinit(&text);
 }
 
+/* The shorter the text, the fewer ids. */
+static void tokenizer_by_size(void)
+{
+    static const struct {
+        int words;
+        int64_t most;
+    } sizes[] = {{2000, 512}, {40000, 1000}};
+    const char *const texts[] = {FOLDER "/words.txt"};
+    ttt_data_options options;
+    ttt_data_options_init(&options);
+    options.texts = texts;
+    options.text_count = 1;
+    options.valid_fraction = 0;
+    for (size_t i = 0; i < sizeof sizes / sizeof *sizes; i++) {
+        ttt_buffer text = {0};
+        uint32_t random = 1;
+        for (int w = 0; w < sizes[i].words; w++) {
+            random = random * 1664525 + 1013904223;
+            CHECK_OK(ttt_buffer_print(&text, "%04x ", (unsigned)(random >> 16)));
+        }
+        put(texts[0], text.data);
+        ttt_buffer_deinit(&text);
+        options.tokenizer = "bpe";
+        ttt_data *data = prepared(&options);
+        CHECK_EQ(ttt_tokenizer_vocabulary(ttt_data_tokenizer(data)), sizes[i].most);
+        CHECK_OK(ttt_data_check(data, &options));
+        options.tokenizer = "bpe:512";
+        CHECK_FAILS(ttt_data_check(data, &options), TTT_ERR_ARGUMENT, "tokenizer \"bpe\", now it is \"bpe:512\"");
+        ttt_data_close(data);
+    }
+}
+
 static void tokenizer_from_a_file(void)
 {
     const char *const texts[] = {FOLDER "/words.txt"}, *const folder = FOLDER "/tokenizer";
@@ -404,6 +436,7 @@ int main(void)
     parts();
     batches();
     trained_tokenizer();
+    tokenizer_by_size();
     tokenizer_from_a_file();
     changes();
     old_record();
