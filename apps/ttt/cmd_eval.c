@@ -14,6 +14,7 @@
 #include "eval_choices.h"
 #include "eval_report.h"
 #include "progress.h"
+#include "ranks.h"
 #include "usage.h"
 
 enum {
@@ -42,6 +43,7 @@ typedef struct options {
     bool json, positions, no_bos, parse_special, binary;
     ttt_model_options compute;
     ttt_progress progress;
+    bool speaks; /* this process is alone, or the rank that says what there is to say */
 } options;
 
 static const struct argp_option option_list[] = {
@@ -184,8 +186,8 @@ static int read_texts(options *o, const ttt_tokenizer *tokenizer, ttt_ids *ids, 
                                     .text_count = o->text_count,
                                     .parse_special = o->parse_special,
                                     .binary = o->binary,
-                                    .warn = ttt_progress_warn,
-                                    .progress = ttt_progress_note,
+                                    .warn = o->speaks ? ttt_progress_warn : NULL,
+                                    .progress = o->speaks ? ttt_progress_note : NULL,
                                     .warn_context = &o->progress};
     const ttt_status status = ttt_texts_tokenize(&texts, tokenizer, ids, bytes);
     ttt_progress_end(&o->progress, true);
@@ -223,7 +225,7 @@ static int evaluate(options *o, ttt_context *context, const ttt_tokenizer *token
     const bool bos = ttt_tokenizer_adds_bos(tokenizer) && !o->no_bos && !o->eval.state;
     o->eval.bos = bos ? ttt_tokenizer_bos(tokenizer) : -1;
     o->eval.bytes = bytes;
-    o->eval.progress = show_progress;
+    o->eval.progress = o->speaks ? show_progress : NULL;
     o->eval.progress_context = &o->progress;
     choose_context(o, ttt_context_model(context), (int64_t)ids->count - !bos);
     int64_t done = 0;
@@ -250,8 +252,10 @@ static int evaluate(options *o, ttt_context *context, const ttt_tokenizer *token
                                 .results = results,
                                 .seconds = seconds};
     int code = 0;
-    if (status == TTT_OK || (report.interrupted && done > 0)) code = show(o, &report, status == TTT_OK);
-    if (status != TTT_OK) code = ttt_app_failed(status);
+    if (o->speaks && (status == TTT_OK || (report.interrupted && done > 0))) code = show(o, &report, status == TTT_OK);
+    const int end = ttt_app_leave(o->eval.comm, status);
+    o->eval.comm = NULL;
+    if (end != 0) code = end;
     while (done > 0) ttt_eval_result_deinit(&results[--done]);
     return code;
 }
@@ -269,6 +273,22 @@ static int ask(options *o, ttt_context *context, const ttt_tokenizer *tokenizer)
                                   .json = o->json,
                                   .progress = &o->progress};
     return eval_choices_run(&choices);
+}
+
+/* Under a launcher the ranks share a text; questions are rank 0's alone. Returns an exit code, or 0 to go on. */
+static int join(options *o, bool *idle)
+{
+    int rank, ranks;
+    ttt_comm_place(&rank, &ranks);
+    o->speaks = rank == 0;
+    *idle = o->choices && !o->speaks;
+    if (ranks == 1 || o->choices) return 0;
+    for (size_t i = 0; i < o->text_count; i++)
+        if (strcmp(o->texts[i], "-") == 0)
+            return o->speaks ? ttt_app_fail("standard input is that of one rank: give the text as a file")
+                             : TTT_APP_FAILED;
+    const ttt_status status = ttt_app_join(&o->eval.comm);
+    return status == TTT_OK ? 0 : ttt_app_failed(status);
 }
 
 int ttt_cmd_eval(int argc, char **argv)
@@ -296,6 +316,12 @@ int ttt_cmd_eval(int argc, char **argv)
         return TTT_APP_FAILED;
     }
     ttt_progress_init(&o.progress, stderr, 0);
+    bool idle;
+    const int refused = join(&o, &idle);
+    if (refused || idle) {
+        free(o.texts);
+        return refused;
+    }
 
     ttt_model *model;
     ttt_tokenizer *tokenizer;
@@ -318,5 +344,6 @@ int ttt_cmd_eval(int argc, char **argv)
     ttt_tokenizer_free(tokenizer);
     ttt_model_free(model);
     free(o.texts);
+    ttt_comm_abort(o.eval.comm); /* where this rank ended before it evaluated with the others */
     return code;
 }

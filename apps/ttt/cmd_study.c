@@ -4,6 +4,7 @@
  */
 #include <stdio.h>
 #include <string.h>
+#include <ttt/comm.h>
 
 #include "common.h"
 #include "progress.h"
@@ -95,13 +96,20 @@ int ttt_cmd_study(int argc, char **argv)
             "  ttt study run study.json --jobs 4\n"
             "  ttt study report study.json -o report.html --csv tables",
     };
-    options o = {.study = {.signal = ttt_app_signal, .show = show, .say = say}};
+    options o = {.study = {.signal = ttt_app_signal}};
+    int rank, ranks;
     ttt_app_parse(&argp, argc, argv, &o);
+    ttt_comm_place(&rank, &ranks);
+    if (rank == 0) { /* ranks work as any processes do that have the folder in common; one speaks */
+        o.study.show = show;
+        o.study.say = say;
+    }
     ttt_progress_init(&o.progress, stderr, 0);
     o.study.context = &o.progress;
     if (o.study.jobs == 0) o.study.jobs = 1;
     ttt_app_catch_signals(ttt_app_stopping, false);
     const bool run = strcmp(o.action, "run") == 0;
+    if (!run && rank > 0) return 0;
     const int code = run ? ttt_study_run(&o.study) : ttt_study_report(&o.study);
     ttt_progress_end(&o.progress, true);
     return code;

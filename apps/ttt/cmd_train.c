@@ -243,6 +243,15 @@ static ttt_status train(ttt_train_run *run, ttt_progress *progress, bool speaks)
     return status;
 }
 
+/* What ranks gave each other, and how much of it took no time since they computed meanwhile. */
+static void tell_exchange(const arguments *a)
+{
+    const ttt_comm_use use = ttt_comm_used(a->run.comm);
+    if (!a->run.comm || !a->run.profile || use.seconds <= 0) return;
+    fprintf(stderr, "exchange: rank 0 sent %.3g MB in %.3g s, %.0f %% of them while it computed\n", use.bytes / 1e6,
+            use.seconds, 100 * fmax(0, 1 - use.waited / use.seconds));
+}
+
 static void tell_end(const ttt_train_run *run, const char *folder, ttt_status status)
 {
     if (status == TTT_ERR_INTERRUPTED)
@@ -271,6 +280,7 @@ static ttt_status run_and_tell(arguments *a, ttt_progress *progress)
     if (speaks) introduce(run, a);
     status = train(run, progress, speaks);
     if (speaks) tell_end(run, folder, status);
+    if (speaks) tell_exchange(a);
     ttt_train_run_close(run);
     return status;
 }

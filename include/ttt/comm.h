@@ -44,6 +44,13 @@ TTT_API int ttt_comm_rank(const ttt_comm *comm); /* from 0; alone: 0 */
 TTT_API int ttt_comm_size(const ttt_comm *comm); /* ranks; alone: 1 */
 TTT_API const char *ttt_comm_host(const ttt_comm *comm, int rank);
 
+/* Since the comm was opened: bytes that this rank sent, seconds that its thread was at exchanging, and of these the
+ * seconds that a caller waited for it: in the rest it computed. */
+typedef struct ttt_comm_use {
+    double bytes, seconds, waited;
+} ttt_comm_use;
+TTT_API ttt_comm_use ttt_comm_used(const ttt_comm *comm);
+
 /* Whether the failure that a function returned last is one that all ranks were told of: they have the same sentence,
  * one of them should say it, and all may close. */
 TTT_API bool ttt_comm_agreed(const ttt_comm *comm);

@@ -60,12 +60,6 @@ int ttt_comm_threads(const ttt_comm *comm);
 /* The processors that a rank may run on, such as "0-3". */
 const char *ttt_comm_processors(const ttt_comm *comm, int rank);
 
-/* Since the comm was opened: bytes sent in jobs, seconds that its thread was at them, and that callers waited. */
-typedef struct ttt_comm_use {
-    double bytes, seconds, waited;
-} ttt_comm_use;
-ttt_comm_use ttt_comm_used(const ttt_comm *comm);
-
 /* By any transport; a rank that is silent for `silence` seconds is lost. */
 TTT_NODISCARD ttt_status ttt_comm_open_by(ttt_comm **comm, ttt_transport_opener opener, void *opener_context,
                                           double silence, ttt_comm_lost lost, void *context);

@@ -7,11 +7,14 @@
  * prediction j is t_{j-1}, or BOS at the start of a window. Window w holds the predictions from start + w stride on.
  */
 #include <math.h>
+#include <stdio.h>
 #include <string.h>
 
 #include "base/alloc.h"
 #include "base/elementary.h"
 #include "base/tokens.h"
+#include "data/hash.h"
+#include "dist/comm.h"
 #include "eval/position.h"
 #include "model/context.h"
 
@@ -37,7 +40,9 @@ typedef struct evaluation {
     int64_t batch;            /* windows side by side */
     ttt_state *states[FEEDS]; /* [batch, modes] */
     ttt_eval_sums sums;
-    int64_t block; /* tokens of a block: of a window's, or of as many windows as make so many */
+    ttt_comm *comm;
+    int64_t read, told; /* tokens, for progress */
+    int64_t block;      /* tokens of a block: of a window's, or of as many windows as make so many */
 
     int32_t ids[TTT_ADVANCE_ROWS], targets[TTT_ADVANCE_ROWS];
     double losses[TTT_ADVANCE_ROWS];
@@ -241,68 +246,158 @@ static int64_t next_step(const evaluation *e, int64_t feeds, int64_t done)
     return n;
 }
 
-/* Reads the next n tokens of windows [window, window + windows), of which `done` are read, and scores them. */
-static ttt_status read_step(evaluation *e, int64_t window, int64_t windows, int64_t done, int64_t n)
+static ttt_status tell(evaluation *e, int64_t tokens)
+{
+    const ttt_eval_options *o = e->options;
+    const ttt_eval_result *r = e->result;
+    const int64_t total = (r->windows - 1) * r->context + window_length(e, r->windows - 1);
+    e->read += tokens;
+    if (e->read > total) e->read = total;
+    if (!o->progress || (e->read - e->told < PROGRESS_TOKENS && e->read < total)) return TTT_OK;
+    e->told = e->read;
+    return o->progress(o->progress_context, e->read, total);
+}
+
+/* Tokens of a window among the next n, of which `done` were read; only the last window can be shorter. */
+static int64_t step_length(const evaluation *e, int64_t window, int64_t done, int64_t n)
+{
+    const int64_t left = window_length(e, window) - done;
+    return left < 0 ? 0 : left < n ? left : n;
+}
+
+/* The losses of a step: [windows, modes, tokens]. Returns how many there are. */
+static ttt_status score_step(evaluation *e, int64_t window, int64_t windows, int64_t done, int64_t n,
+                             const double *losses, int64_t *count)
+{
+    *count = 0;
+    for (int64_t w = 0; w < windows; w++) {
+        const int64_t length = step_length(e, window + w, done, n);
+        TTT_TRY(score(e, window + w, done, length, losses + *count, length));
+        *count += e->modes * length;
+    }
+    return TTT_OK;
+}
+
+/* Reads the next n tokens of windows [window, window + windows), of which `done` are read; e->losses [*rows] are then
+ * theirs, where some are to be scored. */
+static ttt_status read_step(evaluation *e, int64_t window, int64_t windows, int64_t done, int64_t n, int64_t *rows)
 {
     const ttt_eval_result *r = e->result;
     const ttt_lm *lm = e->lm;
     const ttt_backend *b = e->context->backend;
     const bool scored = done + n > r->context - r->stride;
     ttt_feed feeds[FEEDS];
-    int64_t lengths[FEEDS] = {0}, count = 0, rows = 0;
+    int64_t lengths[FEEDS] = {0}, count = 0;
+    *rows = 0;
     for (int64_t w = 0; w < windows; w++) {
-        const int64_t begin = e->start + (window + w) * r->stride, left = window_length(e, window + w) - done;
-        lengths[w] = left < n ? left : n; /* only the last window can be shorter */
-        if (lengths[w] <= 0) break;
-        for (int64_t m = 0; m < e->modes; m++) {
+        const int64_t begin = e->start + (window + w) * r->stride;
+        lengths[w] = step_length(e, window + w, done, n);
+        for (int64_t m = 0; m < e->modes && lengths[w] > 0; m++) {
             for (int64_t i = 0; i < lengths[w]; i++) {
                 const int64_t j = begin + done + i;
-                e->ids[rows + i] = done + i == 0 && e->options->bos >= 0 ? (int32_t)e->options->bos : e->tokens[j - 1];
-                e->targets[rows + i] = e->tokens[j];
+                e->ids[*rows + i] = done + i == 0 && e->options->bos >= 0 ? (int32_t)e->options->bos : e->tokens[j - 1];
+                e->targets[*rows + i] = e->tokens[j];
             }
             feeds[count] = (ttt_feed){.state = e->states[w * e->modes + m],
-                                      .tokens = e->ids + rows,
+                                      .tokens = e->ids + *rows,
                                       .count = lengths[w],
                                       .which = scored ? TTT_LOGITS_ALL : TTT_LOGITS_NONE};
-            e->places[count++] = ttt_at(b, e->logits, rows * lm->config.vocab_size);
-            rows += lengths[w];
+            e->places[count++] = ttt_at(b, e->logits, *rows * lm->config.vocab_size);
+            *rows += lengths[w];
         }
     }
     const ttt_advance_options options = {
         .dtype = b->dtype, .logits = e->places, .inspection = e->options->inner ? &e->inspection : NULL};
     TTT_TRY(ttt_context_advance_as(e->context, feeds, count, &options));
-    if (scored) b->ops->cross_entropy(b, e->losses, e->logits, e->targets, rows, lm->config.vocab_size, 0);
-    for (int64_t w = 0, row = 0; w * e->modes < count; w++) {
-        if (scored) TTT_TRY(score(e, window + w, done, lengths[w], e->losses + row, lengths[w]));
-        if (e->options->inner && (e->before + done + lengths[w]) % lm->config.mini_batch_size == 0)
+    if (scored) b->ops->cross_entropy(b, e->losses, e->logits, e->targets, *rows, lm->config.vocab_size, 0);
+    for (int64_t w = 0; w * e->modes < count && e->options->inner; w++)
+        if ((e->before + done + lengths[w]) % lm->config.mini_batch_size == 0)
             score_inner(e, w * e->modes, count, done + lengths[w]);
-        row += e->modes * lengths[w];
+    return TTT_OK;
+}
+
+/* What is done with a batch of windows: all of it, or with ranks, whose sums are to be those of one process, apart. */
+typedef enum deed { READ_AND_SCORE, READ, SCORE } deed;
+
+/* Windows from `window` on, as many as go side by side. READ puts their losses into `losses`, SCORE takes them. */
+static ttt_status take_batch(evaluation *e, int64_t window, deed what, double *losses)
+{
+    const ttt_eval_result *r = e->result;
+    const int64_t left = r->windows - window, windows = left < e->batch ? left : e->batch;
+    for (int64_t i = 0; i < windows * e->modes && what != SCORE; i++)
+        TTT_TRY(begin_window(e, e->states[i], is_frozen(e, i)));
+    const int64_t length = window_length(e, window);
+    for (int64_t done = 0, n, count = 0; done < length; done += n) {
+        n = next_step(e, windows * e->modes, done);
+        if (n > length - done) n = length - done;
+        if (what != SCORE) TTT_TRY(read_step(e, window, windows, done, n, &count));
+        const bool scored = done + n > r->context - r->stride;
+        if (what == READ && scored) memcpy(losses, e->losses, (size_t)count * sizeof *losses);
+        if (what != READ && scored)
+            TTT_TRY(score_step(e, window, windows, done, n, what == SCORE ? losses : e->losses, &count));
+        if (losses && scored) losses += count;
+        if (what != SCORE) TTT_TRY(tell(e, windows * n * ttt_comm_size(e->comm)));
     }
     return TTT_OK;
 }
 
 static ttt_status read_windows(evaluation *e)
 {
-    const ttt_eval_result *r = e->result;
-    const int64_t total = (r->windows - 1) * r->context + window_length(e, r->windows - 1);
-    int64_t read = 0, told = 0;
-    for (int64_t window = 0; window < r->windows; window += e->batch) {
-        const int64_t left = r->windows - window, windows = left < e->batch ? left : e->batch;
-        for (int64_t i = 0; i < windows * e->modes; i++) TTT_TRY(begin_window(e, e->states[i], is_frozen(e, i)));
-        const int64_t length = window_length(e, window);
-        for (int64_t done = 0, n; done < length; done += n) {
-            n = next_step(e, windows * e->modes, done);
-            if (n > length - done) n = length - done;
-            TTT_TRY(read_step(e, window, windows, done, n));
-            read += windows * n;
-            if (read > total) read = total;
-            if (e->options->progress && (read - told >= PROGRESS_TOKENS || read == total)) {
-                TTT_TRY(e->options->progress(e->options->progress_context, read, total));
-                told = read;
-            }
-        }
+    for (int64_t window = 0; window < e->result->windows; window += e->batch)
+        TTT_TRY(take_batch(e, window, READ_AND_SCORE, NULL));
+    return TTT_OK;
+}
+
+/* ---- by ranks ---- */
+
+/* Ranks that evaluate together must have the same model and text, and compute the same bits. */
+static ttt_status check_alike(const evaluation *e)
+{
+    enum { FIELD = 64 };
+    const ttt_model *model = e->context->model;
+    const uint64_t text = ttt_hash(TTT_HASH_XXH3, e->tokens, (size_t)e->count * sizeof *e->tokens);
+    char own[2][FIELD] = {{0}}, (*all)[2][FIELD] = ttt_alloc((size_t)ttt_comm_size(e->comm), sizeof *all);
+    if (!all) return TTT_ERR_MEMORY;
+    snprintf(own[0], FIELD, "%s", ttt_model_fingerprint(model));
+    snprintf(own[1], FIELD, "%016llx %s", (unsigned long long)text,
+             ttt_bits_of(e->context->backend->isa, ttt_model_precision(model)));
+    ttt_status status = ttt_comm_gather(e->comm, own, sizeof own, all);
+    for (int rank = 1; rank < ttt_comm_size(e->comm) && status == TTT_OK; rank++)
+        for (int i = 0; i < 2 && status == TTT_OK; i++)
+            if (memcmp(all[rank][i], all[0][i], FIELD) != 0)
+                status = ttt_comm_agreed_failure(
+                    e->comm, ttt_fail(TTT_ERR_ARGUMENT, "rank %d on host %s has another %s than rank 0 on host %s",
+                                      rank, ttt_comm_host(e->comm, rank), i ? "text or instruction set" : "model",
+                                      ttt_comm_host(e->comm, 0)));
+    ttt_free(all);
+    return status;
+}
+
+/* A batch for each rank; then all score all of them, in the order of the text. */
+static ttt_status take_round(evaluation *e, int64_t first, size_t size, double *own, double *all)
+{
+    const int64_t window = first + ttt_comm_rank(e->comm) * e->batch, windows = e->result->windows;
+    const ttt_status status = window < windows ? take_batch(e, window, READ, own) : TTT_OK;
+    TTT_TRY(ttt_comm_agree(e->comm, status));
+    TTT_TRY(ttt_comm_gather(e->comm, own, size * sizeof *own, all));
+    for (int i = 0; i < ttt_comm_size(e->comm) && first + i * e->batch < windows; i++) {
+        const ttt_status scored = take_batch(e, first + i * e->batch, SCORE, all + (size_t)i * size);
+        if (scored != TTT_OK) return ttt_comm_agreed_failure(e->comm, scored);
     }
     return TTT_OK;
+}
+
+static ttt_status read_windows_together(evaluation *e)
+{
+    const size_t size = (size_t)(e->batch * e->modes * e->result->context), ranks = (size_t)ttt_comm_size(e->comm);
+    double *own = ttt_alloc(size, sizeof *own), *all = ttt_alloc(ranks * size, sizeof *all);
+    ttt_status status = ttt_comm_agree(e->comm, own && all ? TTT_OK : TTT_ERR_MEMORY);
+    if (status == TTT_OK) status = check_alike(e);
+    for (int64_t first = 0; first < e->result->windows && status == TTT_OK; first += (int64_t)ranks * e->batch)
+        status = take_round(e, first, size, own, all);
+    ttt_free(own);
+    ttt_free(all);
+    return status;
 }
 
 static void summarize(evaluation *e)
@@ -336,10 +431,12 @@ ttt_status ttt_eval(ttt_context *context, const int32_t *tokens, int64_t count, 
                       .tokens = tokens,
                       .count = count,
                       .options = options,
+                      .comm = options->inner ? NULL : options->comm,
                       .result = result};
     ttt_status status = plan(e);
     if (status == TTT_OK) status = init(e);
-    if (status == TTT_OK) status = read_windows(e);
+    status = ttt_comm_agree(e->comm, status);
+    if (status == TTT_OK) status = e->comm ? read_windows_together(e) : read_windows(e);
     if (status == TTT_OK || (status == TTT_ERR_INTERRUPTED && result->tokens > 0))
         summarize(e);
     else

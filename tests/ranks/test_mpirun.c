@@ -37,6 +37,45 @@ static void test_going_on(void)
     CHECK(cli_same("one/model.safetensors", "less/model.safetensors"));
 }
 
+/* Hosts without a file system in common, each with a copy of the data at the same path; and one with another's. */
+static void test_copied_data(void)
+{
+    static const char train[] = "train data --set hidden_size=64 --set num_hidden_layers=2 --set num_attention_heads=4 "
+                                "--set intermediate_size=96 --context 16 --batch 128 --leaves 2 --threads 1 --steps 2";
+    CLI_OK("$TTT prepare text -t byte -o data && mkdir -p far && cp -r data far/data && $TTT %s -o near", train);
+    CLI_OK("mpirun -np 1 $TTT %s -o apart : -np 1 -wdir $PWD/far $TTT %s -o apart && test ! -e far/apart", train,
+           train);
+    CHECK(cli_same("near/model.safetensors", "apart/model.safetensors"));
+    CLI_OK("rm -r far/data && head -c 15000 text >other && $TTT prepare other -t byte -o far/data");
+    CLI_SAYS(1, "has other data than rank 0", "mpirun -np 1 $TTT %s -o mixed : -np 1 -wdir $PWD/far $TTT %s -o mixed",
+             train, train);
+}
+
+/* Windows shared by ranks, whose number need not be a power of two; and the units of a study. */
+static void test_other_commands(void)
+{
+    static const char rest[] = "eval -m one text --compare --json";
+    CLI_OK("$TTT %s --context 16,100 | sed 's/\"seconds[^,]*,//' >alone && test -s alone", rest);
+    for (int ranks = 2; ranks <= 3; ranks++)
+        CLI_OK("mpirun -np %d $TTT %s --context 16,100 | sed 's/\"seconds[^,]*,//' >shared && cmp alone shared", ranks,
+               rest);
+    CLI_SAYS(1, "has another text or instruction set than rank 0",
+             "head -c 5000 text >shorter; mpirun -np 1 $TTT eval -m one text : -np 1 $TTT eval -m one shorter");
+    CLI_SAYS(1, "standard input is that of one rank", "mpirun -np 2 $TTT eval -m one - <text");
+    static const char study[] = "{\"title\": \"Ranks\", \"data\": {\"train\": \"text\", \"held_out\": 0.1, "
+                                "\"tokenizer\": \"byte\", \"documents\": {\"test\": \"documents\"}}, \"models\": {"
+                                "\"one\": {\"layer\": \"ttt_linear\", \"set\": {\"hidden_size\": 16, "
+                                "\"num_attention_heads\": 2, \"intermediate_size\": 16, \"num_hidden_layers\": 1}}}, "
+                                "\"evaluations\": {\"test\": {\"documents\": \"test\", \"tokens\": 64}}, \"runs\": "
+                                "{\"main\": {\"contexts\": 16, \"batch\": 64, \"tokens\": 256, \"rates\": 1e-3, "
+                                "\"seeds\": [1, 2, 3, 4], \"evaluate\": \"test\"}}}";
+    cli_write("study.json", study, strlen(study));
+    CLI_OK("mkdir documents; for i in 1 2 3; do head -c 900 text >documents/$i.txt; done");
+    CLI_OK("$TTT study run study.json -d alone.study");
+    CLI_SAYS(0, "units are done", "mpirun -np 3 $TTT study run study.json -d shared.study");
+    CLI_OK("diff -r alone.study/results shared.study/results");
+}
+
 static void test_refusals(void)
 {
     CLI_SAYS(1, "3 ranks cannot share the leaves of an update, which are 8: it takes 1, 2, 4 or 8 ranks",
@@ -70,6 +109,8 @@ int main(void)
     if (mpirun_begin("ranks")) {
         test_bits();
         test_going_on();
+        test_copied_data();
+        test_other_commands();
         test_refusals();
     }
     return test_end();

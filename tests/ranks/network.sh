@@ -1,0 +1,84 @@
+#!/usr/bin/env bash
+# SPDX-License-Identifier: MIT
+#
+# Two network namespaces as two hosts, a and b, with a cable between them: network.sh TTT FOLDER. Ranks on both train as
+# docs/CLUSTER.md says, over a cable as it is, a slow one, and one that loses packets, with the bits of one process; and
+# when it is cut, all end with a sentence, and the run goes on from its checkpoint. Needs root; with TTT_TEST_LONG.
+set -uo pipefail
+ttt=$1 folder=$2
+skip() { echo "skipped: $*" && exit 77; }
+[ -n "${TTT_TEST_LONG-}" ] || skip "two hosts are part of ./check --long (TTT_TEST_LONG)"
+[ "$(id -u)" = 0 ] || skip "network namespaces need root"
+for tool in mpirun ip tc unshare; do command -v $tool >/dev/null || skip "$tool is missing"; done
+[ -e "$(dirname "$ttt")/../lib/libttt_mpi.so" ] || skip "this build has no MPI"
+
+# Names of this run alone: others may test beside it.
+a=ttt-a-$$ b=ttt-b-$$
+ip netns add "$a" 2>/dev/null && ip netns add "$b" || skip "network namespaces cannot be made here"
+trap 'ip netns del "$a"; ip netns del "$b"' EXIT
+ip link add cable netns "$a" type veth peer name cable netns "$b" || skip "no virtual cable can be made here"
+for host in a:1 b:2; do
+    space=${host%:*} && space=${!space}
+    ip -n "$space" addr add "10.77.0.${host#*:}/24" dev cable
+    ip -n "$space" link set cable up
+    ip -n "$space" link set lo up
+done
+
+rm -rf "$folder" && mkdir -p "$folder" && cd "$folder" || exit 1
+for i in $(seq 2000); do echo "$i times $i is $((i * i))"; done >text
+# What ssh does for machines: a command on another host, under its name.
+cat >remote <<END
+#!/bin/sh
+shift
+exec ip netns exec $b unshare --uts sh -c "hostname b; \$*"
+END
+chmod +x remote
+printf '10.77.0.1 slots=1\n10.77.0.2 slots=1\n' >hosts
+export OMPI_ALLOW_RUN_AS_ROOT=1 OMPI_ALLOW_RUN_AS_ROOT_CONFIRM=1
+together=(ip netns exec "$a" unshare --uts sh -c 'hostname a; exec "$@"' sh mpirun --hostfile hosts -np 2 --map-by node
+    --bind-to none --mca plm_rsh_agent "$PWD/remote" --mca btl tcp,self --mca btl_tcp_if_include 10.77.0.0/24
+    --mca oob_tcp_if_include 10.77.0.0/24
+    --mca oob_tcp_keepalive_time 5 --mca oob_tcp_keepalive_intvl 2 --mca oob_tcp_keepalive_probes 3)
+train=("$ttt" train text -t byte --set hidden_size=64 --set num_hidden_layers=2 --set num_attention_heads=4
+    --set intermediate_size=96 --context 16 --batch 128 --leaves 2 --threads 1 --save-every 5)
+
+failed=0
+check() { # WHAT COMMAND...
+    local what=$1
+    shift
+    if "$@"; then echo "passed: $what"; else failed=1 && echo "FAILED: $what"; fi
+}
+same() { cmp one/model.safetensors "$1/model.safetensors"; }
+
+"${train[@]}" -o one --steps 20 2>one.log || exit 1
+trial() { # NAME: over the cable as it is now
+    timeout 300 "${together[@]}" "${train[@]}" -o "$1" --steps 20 >"$1.log" 2>&1
+    local code=$?
+    grep -q '2 ranks on 2 hosts: 0 on a, 1 thread, processors .*; 1 on b' "$1.log" && [ $code = 0 ] && same "$1"
+}
+check "two hosts" trial plain
+spoil() { ip netns exec "$a" tc qdisc replace dev cable root "$@" 2>/dev/null; }
+# A queue that is full after 5 ms makes packets wait and drops the rest.
+if spoil tbf rate 20mbit burst 16k latency 5ms; then check "a thin cable that drops packets" trial thin; fi
+if spoil netem delay 20ms; then
+    check "a delay of 20 ms" trial delay
+    spoil netem loss 2%
+    check "one packet of 50 lost" trial loss
+else
+    echo "skipped: delay and loss by chance, tc has no netem here"
+fi
+ip netns exec "$a" tc qdisc del dev cable root 2>/dev/null
+
+# The cable is cut while they train.
+timeout 120 "${together[@]}" "${train[@]}" -o cut --steps 100000 >cut.log 2>&1 &
+job=$!
+for _ in $(seq 600); do [ -e cut/checkpoint/step-000000005.safetensors ] && break || sleep 0.1; done
+ip -n "$b" link set cable down
+wait $job
+code=$?
+check "a cut cable ends all" test $code != 0 -a $code != 124
+check "and is told" grep -q 'was not heard of for\|cannot be reached\|cannot reach\|cannot exchange' cut.log
+check "the checkpoint stays" test -e "$(find cut/checkpoint -name 'step-*.safetensors' | head -n 1)"
+sleep 1
+check "nobody is left behind" sh -c "! pgrep -f -- '[-]o cut --steps 100000'"
+exit $failed
