@@ -11,6 +11,7 @@
 
 #include "cpu/kernels.h"
 
+enum { PRODUCT_LINE = 16 };             /* floats of a cache line */
 enum { STRIP = VF_BLOCK_VECTORS * VF }; /* outputs; TTT_PANEL is a multiple */
 
 /* One block that stays in registers: `rows` x `vectors`, both constants where this is inlined. */
@@ -37,7 +38,10 @@ static inline __attribute__((always_inline)) void product_block(const ttt_produc
     const float *x = p->x + row / TTT_ROWS_TOGETHER * p->x_block + row % TTT_ROWS_TOGETHER * x_stride;
     const float *w = p->panel + column / STRIP * strip_stride;
 #pragma GCC unroll 8
-    for (int r = 0; r < rows && rows == VF_BLOCK_ROWS; r++) __builtin_prefetch(y + (rows + r) * p->y_stride, 1);
+    for (int r = 0; r < rows && rows == VF_BLOCK_ROWS; r++) { /* the next rows' sums */
+#pragma GCC unroll 8
+        for (int v = 0; v < vectors * VF; v += PRODUCT_LINE) __builtin_prefetch(y + (rows + r) * p->y_stride + v, 1);
+    }
     for (int64_t k = 0; k < depth; k++, x += x_step, w += STRIP) {
         vf weight[MOST];
 #pragma GCC unroll 8
@@ -83,11 +87,10 @@ static void product_strip(const ttt_product *p, int64_t row, int64_t column, int
 /* The part of what is asked for ahead that falls to some rows. */
 static void product_ahead(const ttt_product *p, int64_t row)
 {
-    enum { LINE = 16 };
     const int64_t end = (row + VF_BLOCK_ROWS) * p->ahead_rows / p->rows;
     for (int64_t i = row * p->ahead_rows / p->rows; i < end && i < p->ahead_rows; i++) {
         const float *at = p->ahead + i * p->ahead_stride;
-        for (int64_t j = 0; j < p->ahead_columns; j += LINE) __builtin_prefetch(at + j, 0, 2);
+        for (int64_t j = 0; j < p->ahead_columns; j += PRODUCT_LINE) __builtin_prefetch(at + j, 0, 2);
     }
 }
 

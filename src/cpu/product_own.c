@@ -10,16 +10,18 @@
 #include "base/threads.h"
 #include "cpu/cpu.h"
 
-/* ROWS of an item stay in the second cache with STEPS of their inner dimension, as those of a strip do in the first.
+/* ROWS of an item stay in the second cache with STEPS of their inner dimension, as a narrow strip's do in the first.
  * Columns of an item share what is laid out of its rows, so where items are few it first has fewer rows. PAD keeps rows
  * apart that would have one place in a cache. */
 enum {
     ROWS = 96,
     LEAST_ROWS = 24,
+    UNIT = 6, /* of rows: what most blocks of registers have */
     STEPS = 256,
     PAD = 16,
-    COLUMNS = 512,
-    ITEMS = 8,      /* are enough for many threads */
+    PAGE = 1024, /* floats */
+    COLUMNS = 1024,
+    ITEMS = 16,     /* are enough for many threads */
     SLAB = 1 << 20, /* floats */
     SLAB_STEPS = 2048,
     OWN = ROWS * (STEPS + PAD) + PAD /* floats of each thread */
@@ -27,10 +29,10 @@ enum {
 
 static int64_t at_most(int64_t n, int64_t most) { return n < most ? n : most; }
 
-/* The size of equal parts of n, multiples of `unit`, of which none is much more than `most`. */
-static int64_t part_of(int64_t n, int64_t most, int64_t unit)
+/* The size of so many equal parts of n, a multiple of `unit`. */
+static int64_t part_of(int64_t n, int64_t parts, int64_t unit)
 {
-    const int64_t parts = (n + most - 1) / most, size = (n + parts - 1) / parts;
+    const int64_t size = (n + parts - 1) / parts;
     return (size + unit - 1) / unit * unit;
 }
 
@@ -83,8 +85,9 @@ static void take_rows(const slab *s, ttt_product *p, float *own, int64_t row, in
     enum { TOGETHER = TTT_ROWS_TOGETHER };
     const ttt_multiply *m = s->m;
     const float *a = m->a + (m->a_transposed ? step * m->rows + row : row * m->depth + step);
-    const int64_t page = 1024; /* floats: rows so far apart have one place in the first cache */
-    if (!m->a_transposed && !m->round && m->depth % page != 0) {
+    /* Rows that are pages apart have one place in the first cache, where a narrow strip is to stay. */
+    const bool pages = m->depth % PAGE == 0 && s->kernels->strip_width < TTT_PANEL;
+    if (!m->a_transposed && !m->round && !pages) {
         p->x = a;
         p->x_stride = m->depth;
         p->x_step = 1;
@@ -141,26 +144,31 @@ static void multiply_item(void *context, int64_t item, int thread)
     }
 }
 
-static int64_t count_items(slab *s, int64_t rows, int64_t columns)
+/* Halves of halves: two threads have as much to do as one another, and so have four. */
+static int64_t halves_of(int64_t n, int64_t most)
 {
-    s->item_rows = part_of(s->m->rows, rows, TTT_ROWS_TOGETHER);
-    s->item_columns = part_of(s->columns, columns, TTT_PANEL);
-    s->row_blocks = (s->m->rows + s->item_rows - 1) / s->item_rows;
-    return s->row_blocks * ((s->columns + s->item_columns - 1) / s->item_columns);
+    int64_t parts = 1;
+    while (n > parts * most) parts *= 2;
+    return parts;
 }
 
-/* Where items are few, first fewer rows each: columns share what is laid out of the rows. */
+/* How many items. Where they are few, first fewer rows each: columns share what is laid out of the rows. */
 static int64_t cut_items(slab *s)
 {
-    int64_t rows = ROWS, columns = COLUMNS, count = count_items(s, rows, columns);
-    while (count < ITEMS && (rows > LEAST_ROWS || columns > TTT_PANEL)) {
-        if (rows > LEAST_ROWS)
-            rows /= 2;
+    const int64_t rows = s->m->rows, columns = s->columns;
+    int64_t by_rows = halves_of(rows, ROWS), by_columns = halves_of(columns, COLUMNS);
+    while (by_rows * by_columns < ITEMS) {
+        if (rows >= 2 * LEAST_ROWS * by_rows)
+            by_rows *= 2;
+        else if (columns >= 2 * TTT_PANEL * by_columns)
+            by_columns *= 2;
         else
-            columns /= 2;
-        count = count_items(s, rows, columns);
+            break;
     }
-    return count;
+    s->item_rows = part_of(rows, by_rows, UNIT);
+    s->item_columns = part_of(columns, by_columns, TTT_PANEL);
+    s->row_blocks = (rows + s->item_rows - 1) / s->item_rows;
+    return s->row_blocks * ((columns + s->item_columns - 1) / s->item_columns);
 }
 
 static void multiply_slab(slab *s)
@@ -176,9 +184,12 @@ void ttt_own_multiply(const ttt_backend *b, const ttt_multiply *m)
     if (m->rows == 0) return;
     const ttt_kernels *kernels = ttt_cpu_kernels(b);
     const int64_t unit = m->tiles ? TTT_BF16_TILE_INNER : 1, depth = (m->depth + unit - 1) / unit * unit;
-    const int64_t steps = m->strips ? depth : part_of(depth, SLAB_STEPS, TTT_BF16_TILE_INNER);
-    const int64_t columns = m->strips ? m->columns
-                                      : part_of(m->columns, SLAB / steps / TTT_PANEL * TTT_PANEL, TTT_PANEL);
+    int64_t steps = depth, columns = m->columns;
+    if (!m->strips) {
+        steps = part_of(depth, (depth + SLAB_STEPS - 1) / SLAB_STEPS, TTT_BF16_TILE_INNER);
+        const int64_t most = SLAB / steps / TTT_PANEL * TTT_PANEL;
+        columns = part_of(m->columns, (m->columns + most - 1) / most, TTT_PANEL);
+    }
     float *own = ttt_scratch(b, 0);
     slab s = {.b = b, .kernels = kernels, .m = m, .own = own, .shared = own + (int64_t)b->threads * OWN};
     for (s.column = 0; s.column < m->columns; s.column += columns) {
