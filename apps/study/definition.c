@@ -223,7 +223,7 @@ static void check_group(study *s, const study_fields *f, const study_group *g)
         if (g->batch % (int64_t)g->contexts[i] != 0)
             study_fail(&s->error, "%s: batch %lld is not a multiple of the context %lld", f->place, (long long)g->batch,
                        (long long)g->contexts[i]);
-    if (g->best_of >= 0) {
+    if (g->best_of >= 0 && g->by >= 0) {
         bool measured = false;
         const study_list *list = &s->groups[g->best_of].evaluations;
         for (size_t i = 0; i < list->count; i++) measured = measured || list->items[i] == g->by;
