@@ -83,14 +83,15 @@ class Browser:
             raise RuntimeError(f"{script}: {answer['exceptionDetails']}")
         return answer["result"].get("value")
 
-    def wait(self, script, what=None, seconds=60):
+    def wait(self, script, what=None, seconds=180):
         """Until a script's value is true."""
         end = time.monotonic() + seconds
         while time.monotonic() < end:
             if self.run(f"!!({script})"):
                 return
             time.sleep(0.05)
-        raise AssertionError(f"waited in vain for {what or script}; the page says: {self.run('document.body.innerText')}")
+        said = self.run("document.body.innerText")
+        raise AssertionError(f"waited in vain for {what or script}; the page says: {said[:1000]} ... {said[-500:]}")
 
     def open(self, url):
         self.send("Page.navigate", url=url)
