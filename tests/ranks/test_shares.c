@@ -173,6 +173,9 @@ int main(void)
         options.precision = "bf16";
         if (i < 2) check(models[i], &config, &options);
     }
+    ranks_run(&(world){0}, 3, refuse, NULL);
+    if (test_small()) return test_end();
+
     const ttt_config config = small_config("2*ttt_linear");
     ttt_train_options options = small_options();
     options.segment = 8;
@@ -182,6 +185,5 @@ int main(void)
     options.backend = "ref";
     options.leaves = 8;
     check("ref", &config, &options);
-    ranks_run(&(world){0}, 3, refuse, NULL);
     return test_end();
 }

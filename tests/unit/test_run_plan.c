@@ -127,6 +127,8 @@ static void test_speed(void)
     options.batch = 64;
     CHECK_OK(ttt_train_run_plan(&options, &config, &train));
     CHECK_OK(ttt_train_speed(&config, &train, &of_small));
+    CHECK(of_small > 0);
+    if (test_small()) return; /* emulated, the large one takes minutes */
     const char *setting = "vocab_size=100000";
     options.settings = &setting;
     options.setting_count = 1;
@@ -134,7 +136,7 @@ static void test_speed(void)
     CHECK(ttt_config_parameters(&config) > 20 * 1000 * 1000);
     const ttt_config before = config;
     CHECK_OK(ttt_train_speed(&config, &train, &of_large));
-    CHECK(of_small > 0 && of_large > 0);
+    CHECK(of_large > 0);
     CHECK(memcmp(&before, &config, sizeof config) == 0);
 }
 
