@@ -125,7 +125,11 @@ def stop(page, server, name):
     fill(page, "#prompt", "x")
     page.press("Enter", "\r", modifiers=2, code=13)
     page.wait("document.querySelectorAll('#text .fresh').length > 3")
-    page.click("#stop")
+    for _ in range(100):  # the text above the button grows and moves it: a click may miss
+        page.click("#stop")
+        page.run("new Promise(done => setTimeout(done, 200))")
+        if page.run("document.querySelector('#status').textContent !== 'Writing…'"):
+            break
     status(page, "Stopped")
     page.wait("!document.querySelector('#text .fresh')")
     page.wait("!document.querySelector('#go').disabled")
