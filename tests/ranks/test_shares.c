@@ -8,7 +8,7 @@
 
 #include "base/alloc.h"
 #include "base/rng.h"
-#include "config/config.h"
+#include "small_config.h"
 #include "threads.h"
 #include "train/trainer.h"
 
@@ -115,15 +115,9 @@ static void check(const char *what, const ttt_config *config, const ttt_train_op
     unlink(whole);
 }
 
-static ttt_config small_config(const char *layers)
+static ttt_config config_of(const char *layers)
 {
-    ttt_config config;
-    ttt_config_init(&config);
-    config.vocab_size = V;
-    config.hidden_size = 64;
-    config.intermediate_size = 96;
-    config.num_hidden_layers = 2;
-    config.num_attention_heads = 4;
+    ttt_config config = small_config(V, 64, 4, 2);
     config.mini_batch_size = 4;
     config.use_gate = config.share_qk = true;
     CHECK_OK(ttt_config_set(&config, "layers", layers));
@@ -147,7 +141,7 @@ static ttt_train_options small_options(void)
 
 static void refuse(ttt_comm *comm, int rank, void *context)
 {
-    const ttt_config config = small_config("2*ttt_linear");
+    const ttt_config config = config_of("2*ttt_linear");
     ttt_train_options options = small_options();
     ttt_trainer *trainer;
     (void)rank, (void)context;
@@ -167,7 +161,7 @@ int main(void)
     static const char *const models[] = {"2*ttt_linear", "2*ttt_mlp", "ttt_linear,attention", "mamba,gated_deltanet"};
     const int count = test_small() ? 1 : 4;
     for (int i = 0; i < count; i++) {
-        const ttt_config config = small_config(models[i]);
+        const ttt_config config = config_of(models[i]);
         ttt_train_options options = small_options();
         check(models[i], &config, &options);
         options.precision = "bf16";
@@ -176,7 +170,7 @@ int main(void)
     ranks_run(&(world){0}, 3, refuse, NULL);
     if (test_small()) return test_end();
 
-    const ttt_config config = small_config("2*ttt_linear");
+    const ttt_config config = config_of("2*ttt_linear");
     ttt_train_options options = small_options();
     options.segment = 8;
     options.recompute = true;
