@@ -22,9 +22,6 @@ install(CODE "
 
 # Only the static library asks its user for what it stands on; the shared one brings it along.
 set(TTT_PRIVATE_LIBS -ljansson -lutf8proc -lxxhash -lzstd -lz -lpcre2-8)
-if(TTT_HAVE_ONEDNN)
-  list(APPEND TTT_PRIVATE_LIBS -ldnnl ${OpenMP_C_FLAGS})
-endif()
 list(APPEND TTT_PRIVATE_LIBS -pthread -ldl -lm)
 list(JOIN TTT_PRIVATE_LIBS " " TTT_PC_LIBS)
 file(RELATIVE_PATH TTT_PC_PREFIX ${CMAKE_INSTALL_FULL_LIBDIR}/pkgconfig ${CMAKE_INSTALL_PREFIX})

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-# What the library stands on. oneDNN is optional; without it the project's own products do all the work.
+# What the library stands on.
 add_library(ttt_libraries INTERFACE)
 find_package(Threads REQUIRED)
 target_link_libraries(ttt_libraries INTERFACE Threads::Threads m ${CMAKE_DL_LIBS})
@@ -10,7 +10,6 @@ file(MAKE_DIRECTORY ${PROJECT_BINARY_DIR}/include)
 file(CREATE_LINK ${RANDOM123_INCLUDE}/Random123 ${PROJECT_BINARY_DIR}/include/Random123 SYMBOLIC)
 target_include_directories(ttt_libraries SYSTEM INTERFACE ${PROJECT_BINARY_DIR}/include)
 
-set(TTT_HAVE_ONEDNN OFF)
 if(TTT_KERNELS_ONLY)
   return()
 endif()
@@ -24,21 +23,6 @@ pkg_check_modules(ZLIB REQUIRED IMPORTED_TARGET zlib)
 pkg_check_modules(PCRE2 REQUIRED IMPORTED_TARGET libpcre2-8)
 target_link_libraries(ttt_libraries INTERFACE PkgConfig::JANSSON PkgConfig::UTF8PROC PkgConfig::XXHASH PkgConfig::ZSTD
   PkgConfig::ZLIB PkgConfig::PCRE2)
-
-# oneDNN brings its own OpenMP threads along; each of its calls is told to use one (src/cpu/product_onednn.c). Not by its
-# CMake package, which on Debian asks for OpenCL's headers too.
-if(TTT_ONEDNN)
-  find_package(OpenMP QUIET COMPONENTS C)
-  find_path(DNNL_INCLUDE oneapi/dnnl/dnnl.h)
-  find_library(DNNL_LIBRARY dnnl)
-  if(DNNL_INCLUDE AND DNNL_LIBRARY AND OpenMP_C_FOUND)
-    set(TTT_HAVE_ONEDNN ON)
-    target_include_directories(ttt_libraries SYSTEM INTERFACE ${DNNL_INCLUDE})
-    target_link_libraries(ttt_libraries INTERFACE ${DNNL_LIBRARY} OpenMP::OpenMP_C)
-  else()
-    message(STATUS "oneDNN not found: training uses the project's own products")
-  endif()
-endif()
 
 # MPI is only what the plug-in for many ranks is built of (src/dist): neither library nor program needs it.
 set(TTT_HAVE_MPI OFF)

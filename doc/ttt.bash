@@ -22,7 +22,6 @@ _ttt()
             ;;
         --backbone) COMPREPLY=($(compgen -W 'mamba transformer' -- "$word")) ;;
         --schedule) COMPREPLY=($(compgen -W 'cosine constant linear' -- "$word")) ;;
-        --products) COMPREPLY=($(compgen -W 'own auto' -- "$word")) ;;
         --chat-template) COMPREPLY=($(compgen -W 'plain chatml llama2' -- "$word") $(compgen -f -- "$word")) ;;
         --backend) COMPREPLY=($(compgen -W 'cpu ref' -- "$word")) ;;
         *)

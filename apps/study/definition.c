@@ -356,7 +356,6 @@ static void read_study(study *s)
     s->title = study_field_string(&root, "title", "A study");
     s->about = study_field_string(&root, "about", "");
     s->precision = study_field_string(&root, "precision", "f32");
-    s->products = study_field_string(&root, "products", "own");
     s->unit_flops = study_field_number(&root, "unit_flops", 8e12, 1, ALL_FLOPS);
     study_field(&root, "scales"); /* looked at before */
     read_data(s, &root);

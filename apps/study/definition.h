@@ -86,7 +86,7 @@ typedef struct study {
     json_t *root;
     char *folder; /* of the file, which paths in it are relative to */
     char *work;   /* where results, timings and runs are */
-    const char *file, *title, *about, *tokenizer, *precision, *products;
+    const char *file, *title, *about, *tokenizer, *precision;
     const char **train;
     size_t train_count;
     double held_out;   /* of the text to train on, as a check on the way */

@@ -339,8 +339,7 @@ static void print_command(const study_report *r, int run, FILE *out)
     if (o.segment) fprintf(out, " --segment %" PRId64, o.segment);
     fprintf(out, " --steps %" PRId64 " --lr %.12g", o.steps, o.rate);
     if (strcmp(o.schedule, "cosine") != 0) fprintf(out, " --schedule %s", o.schedule);
-    fprintf(out, " --seed %" PRId64 " --precision %s --products %s -o runs/%s", o.seed, o.precision, o.products,
-            run_of->id);
+    fprintf(out, " --seed %" PRId64 " --precision %s -o runs/%s", o.seed, o.precision, run_of->id);
 }
 
 /* What became of a run: the first of its parts that is not as it should be, or how many are done. */

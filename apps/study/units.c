@@ -58,7 +58,6 @@ bool study_run_options(const study_plan *plan, int run, ttt_train_run_options *o
     o->schedule = g->schedule;
     o->seed = r->seed;
     o->precision = s->precision;
-    o->products = s->products;
     o->threads = 1;
     return true;
 }
@@ -133,7 +132,8 @@ static json_t *define_run(const study_plan *plan, int run)
                      m->backbone, "set", settings, "context", (json_int_t)r->context, "batch", (json_int_t)g->batch,
                      "segment", (json_int_t)g->segment, "steps", (json_int_t)r->steps, "rate", r->rate, "schedule",
                      g->schedule, "seed", (json_int_t)r->seed, "init_from",
-                     r->init >= 0 ? plan->runs[r->init].id : NULL, "precision", s->precision, "products", s->products);
+                     r->init >= 0 ? plan->runs[r->init].id : NULL, "precision", s->precision, "products",
+                     "own"); /* nothing else multiplies now, but results were kept under this */
 }
 
 /* What an evaluation sets, as a list; NULL: nothing. */

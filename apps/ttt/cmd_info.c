@@ -51,7 +51,6 @@ static ttt_status print_machine(void)
     printf(")\n");
     for (int i = 0; machine.lacks[i].name; i++)
         printf("              not %s: %s\n", machine.lacks[i].name, machine.lacks[i].why);
-    printf("products      %s, with %s\n", machine.products, machine.products_isa);
     return TTT_OK;
 }
 

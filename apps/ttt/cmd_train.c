@@ -25,7 +25,6 @@ enum {
     KEY_BATCH,
     KEY_ACCUMULATE,
     KEY_LEAVES,
-    KEY_PRODUCTS,
     KEY_SEGMENT,
     KEY_STEPS,
     KEY_EPOCHS,
@@ -90,8 +89,6 @@ static const struct argp_option list[] = {
      GROUP_RUN},
     {"eval-every", KEY_EVAL, "N", 0, "updates between evaluations (default: a tenth of the run)", GROUP_RUN},
     {"force", KEY_FORCE, NULL, 0, "begin anew, whatever the folder holds", GROUP_RUN},
-    {"products", KEY_PRODUCTS, "own|auto", 0,
-     "what multiplies in f32: own kernels, whose bits depend on no library, or the fastest (default)", GROUP_RUN},
     {"profile", KEY_PROFILE, NULL, 0, "at the end, say what each operation took", GROUP_RUN},
     {"dry-run", KEY_DRY, NULL, 0, "say parameters, memory, FLOPs and estimated time, and do nothing", GROUP_RUN},
     {0}};
@@ -144,7 +141,6 @@ static error_t parse(int key, char *text, struct argp_state *state)
         a->settings[a->run.setting_count++] = text;
         return 0;
     case KEY_LAYER: a->run.layer = text; return 0;
-    case KEY_PRODUCTS: a->run.products = text; return 0;
     case KEY_LAYERS: a->run.layers = text; return 0;
     case KEY_BACKBONE: a->run.backbone = text; return 0;
     case KEY_INIT: a->run.init_from = text; return 0;

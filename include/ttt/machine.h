@@ -25,8 +25,6 @@ typedef struct ttt_machine {
     struct {
         const char *name, *why; /* such as "avx512", "the processor has not all of its instructions (CPUID)" */
     } lacks[TTT_MACHINE_ISAS];  /* this build has, but the machine or its system has not; a NULL name ends */
-    const char *products;       /* what computes training's large products in f32: "oneDNN" or "own" */
-    const char *products_isa;   /* and with which instruction set, as it calls it */
 } ttt_machine;
 
 /* Strings are static. TTT_ISA naming what cannot be used is an error, as it is when a model is opened. */

@@ -62,7 +62,6 @@ typedef struct ttt_train_run_options {
                            on the way */
     int64_t eval_every; /* default: a tenth of the run. May change on the way */
 
-    const char *products;            /* as in ttt_train_options; may change, with a warning */
     const char *backend, *precision; /* as in ttt_train_options; may change, with a warning. A run goes on in the
                                         precision it has, if none is set */
     int threads;

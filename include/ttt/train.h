@@ -5,7 +5,7 @@
  * interruptions.
  *
  * Threads: a trainer is used by one thread at a time; different trainers are independent. After fork the child may only
- * free it. Signals: the trainer's threads take none, and while oneDNN multiplies the calling thread takes them later.
+ * free it. Signals: the trainer's threads take none.
  */
 #ifndef TTT_TRAIN_H
 #define TTT_TRAIN_H
@@ -30,8 +30,6 @@ typedef struct ttt_train_options {
     const char *backend;   /* as in ttt_model_options */
     const char *precision; /* of the large products: "f32", "bf16", or "auto" (NULL): bf16 where the machine is faster
                               in it (AMX). Master weights, gradients, moments and all sums are f32 whatever is said */
-    const char *products;  /* of f32 training: "own", whose bits depend on no library; or "auto" (NULL): the fastest
-                              of this build */
     int threads;           /* 0: TTT_THREADS if set, else one per processor */
     uint64_t seed;
     int64_t context;    /* T, tokens of a sequence */
@@ -101,9 +99,7 @@ TTT_API int64_t ttt_trainer_step_count(const ttt_trainer *trainer); /* updates t
 TTT_API const ttt_config *ttt_trainer_config(const ttt_trainer *trainer);
 TTT_API const ttt_train_options *ttt_trainer_options(const ttt_trainer *trainer);
 TTT_API const char *ttt_trainer_backend(const ttt_trainer *trainer); /* "cpu", "ref" */
-/* What multiplies: "own", or a library and its version, such as "oneDNN 2.6.3"; another may give other bits. */
-TTT_API const char *ttt_trainer_products(const ttt_trainer *trainer);
-TTT_API const char *ttt_trainer_isa(const ttt_trainer *trainer); /* as ttt_model_isa */
+TTT_API const char *ttt_trainer_isa(const ttt_trainer *trainer);     /* as ttt_model_isa */
 /* Changes the number of updates of the whole run, and so the learning rates still to come. */
 TTT_API void ttt_trainer_set_steps(ttt_trainer *trainer, int64_t steps);
 

@@ -115,15 +115,11 @@ enum { TTT_NORM_SCRATCH = 32 }; /* rows of reals of scratch that the norms' back
 struct ttt_backend {
     const char *name;
     const char *isa; /* instruction set in use, such as "avx512"; "plain" for ref */
-    const char
-        *products;   /* what multiplies in f32 when training, with the version of a library: "own", "oneDNN 2.6.3" */
     ttt_dtype dtype; /* of a real: TTT_F64 or TTT_F32 */
     size_t real;     /* bytes of a real */
     ttt_precision
         preferred;     /* what "auto" means: bf16 where the machine multiplies bf16 several times faster than f32 */
     int64_t least_sum; /* elements of a part of ttt_sum_squares at least */
-    bool own_products; /* f32 products of training by the project's own kernels even where a library is faster: bits
-                          then depend on no library */
     int threads;
     const ttt_ops *ops;
     ttt_ops table;           /* what `ops` points to, for a backend that fills its table at start */
@@ -136,7 +132,7 @@ ttt_status ttt_backend_new(ttt_backend **out, const char *name, int threads);
 void ttt_backend_free(ttt_backend *backend);
 
 /* Whose bits those of an instruction set are in a precision: "any", for they are the same under every one; or "amx",
- * which adds up products in bf16 in an order of its own. MATH (bits); oneDNN's products are another matter. */
+ * which adds up products in bf16 in an order of its own. MATH (bits). */
 const char *ttt_bits_of(const char *isa, const char *precision);
 
 /* Makes at least `bytes` of scratch available to each thread. */

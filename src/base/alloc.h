@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
  *
- * The library's own heap (jansson, zstd, utf8proc and oneDNN take theirs from malloc). Blocks are 64-byte aligned,
+ * The library's own heap (jansson, zstd and utf8proc take theirs from malloc). Blocks are 64-byte aligned,
  * large ones to huge pages, and zeroed. A failed allocation records its sentence, so callers write `if (!p) return
  * TTT_ERR_MEMORY;`.
  */

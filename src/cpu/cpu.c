@@ -8,8 +8,7 @@ ttt_status ttt_backend_init_cpu(ttt_backend *backend)
 {
     ttt_isa isa;
     TTT_TRY(ttt_isa_choose(&isa));
-    TTT_TRY(ttt_products_best->init(backend, isa));
-    TTT_TRY(ttt_products_own.init(backend, isa));
+    TTT_TRY(ttt_multiply_init(backend));
     TTT_TRY(ttt_bf16_init(backend));
     ttt_ops *ops = &backend->table;
     *ops = (ttt_ops){
@@ -25,7 +24,6 @@ ttt_status ttt_backend_init_cpu(ttt_backend *backend)
     ttt_cpu_ops_sequence(ops);
     ttt_cpu_ops_attention(ops);
     ttt_cpu_ops_optim(ops);
-    backend->products = ttt_products_best->name;
     backend->name = "cpu";
     backend->isa = ttt_isa_name(isa);
     backend->dtype = TTT_F32;

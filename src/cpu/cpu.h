@@ -71,28 +71,8 @@ typedef struct ttt_multiply {
     bool round; /* a and w to bf16 */
 } ttt_multiply;
 
-/* By the project's own kernels: every output is one chain of fmas over the inner dimension, in its order. */
-void ttt_own_multiply(const ttt_backend *b, const ttt_multiply *m);
-ttt_status ttt_own_init(ttt_backend *backend); /* its scratch */
-
-/* Who computes them. */
-typedef struct ttt_products {
-    const char *name;                /* with the library's version, if it is one: another may give other bits */
-    const char *(*isa)(ttt_isa isa); /* what it multiplies with when the backend has `isa` */
-    ttt_status (*init)(ttt_backend *backend, ttt_isa isa);
-    void (*run)(const ttt_backend *b, const ttt_multiply *m);
-} ttt_products;
-
-extern const ttt_products ttt_products_own;
-extern const ttt_products ttt_products_onednn; /* in builds with it */
-
-/* The fastest of this build. */
-extern const ttt_products *const ttt_products_best;
-
-/* Those of a backend. */
-static inline const ttt_products *ttt_cpu_products(const ttt_backend *backend)
-{
-    return backend->own_products ? &ttt_products_own : ttt_products_best;
-}
+/* Every output is one chain of fmas over the inner dimension, in its order. */
+void ttt_multiply_rows(const ttt_backend *b, const ttt_multiply *m);
+ttt_status ttt_multiply_init(ttt_backend *backend); /* its scratch */
 
 #endif

@@ -1,18 +1,12 @@
 /* SPDX-License-Identifier: MIT
  *
  * Products with a weight matrix, and the embedding: packed matrices go to the file of their precision (product_*.c),
- * plain f32 ones, which only training has, to oneDNN or product_own.c.
+ * plain f32 ones, which only training has, to product_rows.c.
  */
 #include <string.h>
 
 #include "base/threads.h"
 #include "cpu/cpu.h"
-
-#ifdef TTT_HAVE_ONEDNN
-const ttt_products *const ttt_products_best = &ttt_products_onednn;
-#else
-const ttt_products *const ttt_products_best = &ttt_products_own;
-#endif
 
 static const ttt_cpu_format *const formats[TTT_PRECISION_COUNT] = {[TTT_PRECISION_F32] = &ttt_cpu_f32,
                                                                    [TTT_PRECISION_BF16] = &ttt_cpu_bf16,
@@ -37,14 +31,14 @@ static void linear(const ttt_backend *b, void *y, const void *x, const ttt_param
         formats[w->precision]->linear(b, y, x, w, rows, accumulate);
         return;
     }
-    ttt_cpu_products(b)->run(b, &(ttt_multiply){.y = y,
-                                                .a = x,
-                                                .w = w->values,
-                                                .w_transposed = true,
-                                                .rows = rows,
-                                                .columns = w->rows,
-                                                .depth = w->columns,
-                                                .accumulate = accumulate});
+    ttt_multiply_rows(b, &(ttt_multiply){.y = y,
+                                         .a = x,
+                                         .w = w->values,
+                                         .w_transposed = true,
+                                         .rows = rows,
+                                         .columns = w->rows,
+                                         .depth = w->columns,
+                                         .accumulate = accumulate});
 }
 
 static void linear_backward_input(const ttt_backend *b, void *dx, const void *dy, const ttt_param *w, int64_t rows,
@@ -55,13 +49,13 @@ static void linear_backward_input(const ttt_backend *b, void *dx, const void *dy
         formats[w->precision]->linear(b, dx, dy, &turned, rows, accumulate);
         return;
     }
-    ttt_cpu_products(b)->run(b, &(ttt_multiply){.y = dx,
-                                                .a = dy,
-                                                .w = w->values,
-                                                .rows = rows,
-                                                .columns = w->columns,
-                                                .depth = w->rows,
-                                                .accumulate = accumulate});
+    ttt_multiply_rows(b, &(ttt_multiply){.y = dx,
+                                         .a = dy,
+                                         .w = w->values,
+                                         .rows = rows,
+                                         .columns = w->columns,
+                                         .depth = w->rows,
+                                         .accumulate = accumulate});
 }
 
 static void linear_backward_weight(const ttt_backend *b, const ttt_param *dw, const void *dy, const void *x,
@@ -71,14 +65,14 @@ static void linear_backward_weight(const ttt_backend *b, const ttt_param *dw, co
         ttt_bf16_backward_weight(b, dw, dy, x, rows);
         return;
     }
-    ttt_cpu_products(b)->run(b, &(ttt_multiply){.y = dw->values,
-                                                .a = dy,
-                                                .a_transposed = true,
-                                                .w = x,
-                                                .rows = dw->rows,
-                                                .columns = dw->columns,
-                                                .depth = rows,
-                                                .accumulate = true});
+    ttt_multiply_rows(b, &(ttt_multiply){.y = dw->values,
+                                         .a = dy,
+                                         .a_transposed = true,
+                                         .w = x,
+                                         .rows = dw->rows,
+                                         .columns = dw->columns,
+                                         .depth = rows,
+                                         .accumulate = true});
 }
 
 /* ---- embedding ---- */

@@ -13,7 +13,7 @@
 
 ttt_status ttt_machine_read(ttt_machine *machine)
 {
-    *machine = (ttt_machine){.processors = ttt_processor_count(), .products = ttt_products_best->name};
+    *machine = (ttt_machine){.processors = ttt_processor_count()};
     const long pages = sysconf(_SC_PHYS_PAGES), page = sysconf(_SC_PAGESIZE);
     if (pages > 0 && page > 0) machine->memory = (int64_t)pages * page;
     int has = 0, lacks = 0;
@@ -30,7 +30,6 @@ ttt_status ttt_machine_read(ttt_machine *machine)
     ttt_isa chosen;
     TTT_TRY(ttt_isa_choose(&chosen));
     machine->isa = ttt_isa_name(chosen);
-    machine->products_isa = ttt_products_best->isa(chosen);
     const char *asked = getenv("TTT_ISA");
     machine->isa_asked = asked && *asked;
     return TTT_OK;

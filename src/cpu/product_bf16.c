@@ -176,14 +176,14 @@ static void linear(const ttt_backend *b, float *y, const float *x, const ttt_par
 {
     enum { FEW_ROWS = 12 };
     if (ttt_cpu_kernels(b)->widen && rows > FEW_ROWS) {
-        ttt_own_multiply(b, &(ttt_multiply){.y = y,
-                                            .a = x,
-                                            .tiles = w->packed,
-                                            .rows = rows,
-                                            .columns = w->rows,
-                                            .depth = w->columns,
-                                            .accumulate = accumulate,
-                                            .round = true});
+        ttt_multiply_rows(b, &(ttt_multiply){.y = y,
+                                             .a = x,
+                                             .tiles = w->packed,
+                                             .rows = rows,
+                                             .columns = w->rows,
+                                             .depth = w->columns,
+                                             .accumulate = accumulate,
+                                             .round = true});
         return;
     }
     for (int64_t row = 0; row < rows; row += ROWS)
@@ -253,15 +253,15 @@ void ttt_bf16_backward_weight(const ttt_backend *b, const ttt_param *dw, const f
 {
     const int64_t N = dw->rows, M = dw->columns, most = 2 * SHARED / TOKENS;
     if (ttt_cpu_kernels(b)->widen) {
-        ttt_own_multiply(b, &(ttt_multiply){.y = dw->values,
-                                            .a = dy,
-                                            .a_transposed = true,
-                                            .w = x,
-                                            .rows = N,
-                                            .columns = M,
-                                            .depth = rows,
-                                            .accumulate = true,
-                                            .round = true});
+        ttt_multiply_rows(b, &(ttt_multiply){.y = dw->values,
+                                             .a = dy,
+                                             .a_transposed = true,
+                                             .w = x,
+                                             .rows = N,
+                                             .columns = M,
+                                             .depth = rows,
+                                             .accumulate = true,
+                                             .round = true});
         return;
     }
     ttt_pool *pool = rows * N * M < 1 << 16 ? NULL : ttt_pool_of(b);

@@ -82,7 +82,7 @@ static void linear(const ttt_backend *b, float *y, const float *x, const ttt_par
     enum { FEW_ROWS = 12, WORTH = 1 << 16 }; /* multiplications for which a second thread is started */
     const int64_t N = w->rows, M = w->columns;
     if (rows > FEW_ROWS) {
-        ttt_own_multiply(
+        ttt_multiply_rows(
             b,
             &(ttt_multiply){
                 .y = y, .a = x, .strips = w->packed, .rows = rows, .columns = N, .depth = M, .accumulate = accumulate});

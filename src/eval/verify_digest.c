@@ -91,7 +91,6 @@ static ttt_status open_trainer(ttt_trainer **trainer, const ttt_model *model, co
     ttt_train_options_init(&options);
     options.backend = model->backend->name;
     options.precision = "f32";
-    options.products = "own";
     options.threads = threads;
     options.steps = STEPS;
     options.batch = BATCH;

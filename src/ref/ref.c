@@ -83,7 +83,6 @@ ttt_status ttt_backend_init_ref(ttt_backend *backend)
     ttt_ref_ops_scan(ops);
     ttt_ref_ops_attention(ops);
     ttt_ref_ops_optim(ops);
-    backend->products = "own";
     backend->name = "ref";
     backend->isa = "plain";
     backend->dtype = TTT_F64;

@@ -103,7 +103,6 @@ static ttt_status load(ttt_train_run *run, int64_t step)
     ttt_status status = path ? TTT_OK : TTT_ERR_MEMORY;
     const ttt_train_options how = {.backend = run->options.backend,
                                    .precision = run->options.precision,
-                                   .products = run->options.products,
                                    .threads = run->options.threads,
                                    .recompute = run->options.recompute,
                                    .profile = run->options.profile,
@@ -141,14 +140,8 @@ static const char *noted(const ttt_train_run *run, const char *key, const char *
     return text ? text : otherwise;
 }
 
-/* The bits of a run depend on what computes it, in which precision, and on what multiplies; on the instruction set
- * where that is a library, or AMX in bf16. */
-static bool same_bits(const char *isa, const char *now, const char *precision, const char *products)
-{
-    if (strcmp(products, "own") != 0) return strcmp(isa, now) == 0;
-    return strcmp(ttt_bits_of(isa, precision), ttt_bits_of(now, precision)) == 0;
-}
-
+/* The bits of a run depend on what computes it, in which precision, and on the instruction set where that is AMX in
+ * bf16. Before, a library could multiply. */
 static void compare_machine(ttt_train_run *run)
 {
     const struct {
@@ -156,8 +149,8 @@ static void compare_machine(ttt_train_run *run)
     } pairs[] = {{noted(run, "backend", "another backend"), ttt_trainer_backend(run->trainer)},
                  {noted(run, "isa", "unknown"), ttt_trainer_isa(run->trainer)},
                  {noted(run, "precision", "f32"), ttt_trainer_options(run->trainer)->precision},
-                 {noted(run, "products", ttt_trainer_products(run->trainer)), ttt_trainer_products(run->trainer)}};
-    bool same = same_bits(pairs[1].before, pairs[1].now, pairs[2].now, pairs[3].now);
+                 {noted(run, "products", "own"), "own"}};
+    bool same = strcmp(ttt_bits_of(pairs[1].before, pairs[2].now), ttt_bits_of(pairs[1].now, pairs[2].now)) == 0;
     for (size_t i = 0; i < sizeof pairs / sizeof *pairs; i++)
         same = same && (i == 1 || strcmp(pairs[i].before, pairs[i].now) == 0);
     if (same) return;
@@ -228,7 +221,7 @@ static ttt_status update_note(ttt_train_run *run)
     if (run->options.save_every) TTT_TRY(set_note(run, "save_every", json_integer(run->options.save_every)));
     if (run->options.eval_every) TTT_TRY(set_note(run, "eval_every", json_integer(run->options.eval_every)));
     TTT_TRY(set_note(run, "backend", json_string(ttt_trainer_backend(run->trainer))));
-    TTT_TRY(set_note(run, "products", json_string(ttt_trainer_products(run->trainer))));
+    TTT_TRY(set_note(run, "products", json_string("own")));
     TTT_TRY(set_note(run, "precision", json_string(ttt_trainer_options(run->trainer)->precision)));
     return set_note(run, "isa", json_string(ttt_trainer_isa(run->trainer)));
 }

@@ -253,7 +253,6 @@ static ttt_status make_options(const ttt_train_run_options *options, const ttt_c
     ttt_train_options_init(train);
     train->backend = options->backend;
     train->precision = options->precision;
-    train->products = options->products;
     train->threads = options->threads;
     train->recompute = options->recompute;
     train->profile = options->profile;

@@ -15,9 +15,8 @@
 
 /* ---- are they alike? ---- */
 
-enum { FIELD = 64, FIELDS = 6 };
-static const char *const field_names[FIELDS] = {"options",  "keys of the model", "data",
-                                                "backends", "products",          "instructions"};
+enum { FIELD = 64, FIELDS = 5 };
+static const char *const field_names[FIELDS] = {"options", "keys of the model", "data", "backends", "instructions"};
 
 typedef struct member {
     char fields[FIELDS][FIELD]; /* what must be the same on all ranks */
@@ -63,16 +62,13 @@ static ttt_status hash_options(const ttt_train_run_options *o, char text[FIELD])
 static ttt_status describe_self(const ttt_train_run *run, const char *options, member *self)
 {
     const ttt_trainer *t = run->trainer;
-    const char *products = ttt_trainer_products(t), *isa = ttt_trainer_isa(t);
-    const bool own = strcmp(products, "own") == 0;
     char *header, model[TTT_HASH_TEXT], data[TTT_HASH_TEXT];
     TTT_TRY(ttt_trainer_header(t, &header));
     ttt_hash_print(model, ttt_hash(TTT_HASH_XXH3, header, strlen(header)));
     ttt_hash_print(data, ttt_data_fingerprint(run->data));
     free(header);
-    const char *const values[FIELDS] = {options,  model,
-                                        data,     ttt_trainer_backend(t),
-                                        products, own ? ttt_bits_of(isa, ttt_trainer_options(t)->precision) : isa};
+    const char *const values[FIELDS] = {options, model, data, ttt_trainer_backend(t),
+                                        ttt_bits_of(ttt_trainer_isa(t), ttt_trainer_options(t)->precision)};
     for (int i = 0; i < FIELDS; i++) snprintf(self->fields[i], FIELD, "%s", values[i]);
     self->threads = t->backend->threads;
     return TTT_OK;
@@ -187,7 +183,6 @@ static ttt_status follow(ttt_train_run *run, const announcement *head, const cha
     ttt_train_options train;
     int64_t step;
     const ttt_train_options how = {.backend = run->options.backend,
-                                   .products = run->options.products,
                                    .threads = run->options.threads,
                                    .recompute = run->options.recompute,
                                    .profile = run->options.profile,

@@ -95,14 +95,6 @@ static ttt_status read_precision(ttt_precision *precision, const ttt_train_optio
                     ttt_precision_name(*precision));
 }
 
-static ttt_status choose_products(ttt_backend *backend, const char *products)
-{
-    backend->own_products = products && strcmp(products, "own") == 0;
-    if (backend->own_products) backend->products = "own";
-    if (!products || backend->own_products || strcmp(products, "auto") == 0) return TTT_OK;
-    return ttt_fail(TTT_ERR_ARGUMENT, "there are no products \"%s\"; there are auto and own", products);
-}
-
 static ttt_status init(ttt_trainer *trainer, const ttt_config *config)
 {
     ttt_train_options *o = &trainer->options;
@@ -111,7 +103,6 @@ static ttt_status init(ttt_trainer *trainer, const ttt_config *config)
     const bool shared = o->threads == 0 && !getenv("TTT_THREADS"); /* by the ranks of this host */
     TTT_TRY(ttt_backend_new(&trainer->backend, o->backend ? o->backend : "auto",
                             shared ? ttt_comm_threads(o->comm) : o->threads));
-    TTT_TRY(choose_products(trainer->backend, o->products));
     TTT_TRY(read_precision(&precision, o, trainer->backend));
     if (o->profile) TTT_TRY(ttt_timed_start(trainer->backend));
     o->backend = trainer->backend->name;
@@ -356,9 +347,5 @@ int64_t ttt_trainer_step_count(const ttt_trainer *trainer) { return trainer->ste
 const ttt_config *ttt_trainer_config(const ttt_trainer *trainer) { return &trainer->lm.config; }
 const ttt_train_options *ttt_trainer_options(const ttt_trainer *trainer) { return &trainer->options; }
 const char *ttt_trainer_backend(const ttt_trainer *trainer) { return trainer->backend->name; }
-const char *ttt_trainer_products(const ttt_trainer *trainer)
-{
-    return strcmp(trainer->options.precision, "f32") == 0 ? trainer->backend->products : "own";
-}
 const char *ttt_trainer_isa(const ttt_trainer *trainer) { return trainer->backend->isa; }
 void ttt_trainer_set_steps(ttt_trainer *trainer, int64_t steps) { trainer->options.steps = steps; }

@@ -351,7 +351,6 @@ void ttt_trainer_take_how(ttt_train_options *options, const ttt_train_options *h
 {
     options->backend = how->backend;
     if (how->precision) options->precision = how->precision;
-    options->products = how->products;
     options->threads = how->threads;
     options->recompute = how->recompute;
     options->profile = how->profile;

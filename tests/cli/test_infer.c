@@ -123,7 +123,6 @@ static void test_info(void)
     CLI_OK("rm model/metrics.jsonl");
     CLI_SAYS(0, "scalar: TTT_ISA says so", "TTT_ISA=scalar $TTT info --machine");
     CLI_SAYS(0, "the best this machine has", "env -u TTT_ISA $TTT info --machine");
-    CLI_SAYS(0, "\nproducts      ", "TTT_ISA=scalar $TTT info --machine");
     FAILS(1, "TTT_ISA=mmx: no such instruction set is known; unset it or choose from: scalar",
           "TTT_ISA=mmx $TTT info --machine");
     FAILS(1, "TTT_ISA=mmx", "TTT_ISA=mmx $TTT info -m model");

@@ -38,8 +38,7 @@ struct op_case {
     void (*terms)(const op_case *c, double *const *before, double *const *after, double *const *terms);
     double c; /* tolerance in eps * sum|terms| */
 
-    bool amx;     /* AMX sums in an order of its own */
-    bool library; /* products may be a library's, which has an order of its own for each instruction set */
+    bool amx; /* AMX sums in an order of its own */
 };
 
 /* Runs the case as described above. */

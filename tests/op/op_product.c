@@ -79,15 +79,6 @@ static void run_backward_weight(const ttt_backend *b, const op_case *c, void *co
  * that, and a little for the short sums. */
 static double sum_bound(int64_t n) { return 2 + sqrt((double)n); }
 
-/* By the project's own products, and by those that training takes by default. */
-static void check_both(const op_case *c)
-{
-    op_case library = *c;
-    library.library = true;
-    op_check(c);
-    if (ttt_products_best != &ttt_products_own) op_check(&library);
-}
-
 static void check_products(int64_t R, int64_t N, int64_t M)
 {
     for (int64_t accumulate = 1; accumulate <= 2; accumulate++) {
@@ -100,20 +91,20 @@ static void check_products(int64_t R, int64_t N, int64_t M)
                      .c = sum_bound(M)};
         op_check(&c);
         c.name = "linear, values", c.rows = 0, c.run = run_values;
-        check_both(&c);
+        op_check(&c);
         op_case input = {.name = "linear_backward_input",
                          .dims = {R, N, M, accumulate},
                          .operands = {{OP_IN, R * N, 1}, {out, R * M, 1}, {OP_IN, N * M, 1}},
                          .run = run_backward_input,
                          .c = sum_bound(N)};
-        check_both(&input);
+        op_check(&input);
     }
     op_case weight = {.name = "linear_backward_weight",
                       .dims = {R, N, M},
                       .operands = {{OP_IN, R * N, 1}, {OP_IN, R * M, 1}, {OP_ADD, N * M, 1}},
                       .run = run_backward_weight,
                       .c = sum_bound(R)};
-    check_both(&weight);
+    op_check(&weight);
 }
 
 /* The same in bf16: a product of two bf16 is exact in f32, so the bounds stay. */

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
  *
- * Products of many rows by the project's own kernels, in f32 or of operands rounded to bf16. What is not packed as
+ * Products of many rows, in f32 or of operands rounded to bf16. What is not packed as
  * strips is laid out so (body_strips.h) in scratch that all threads share, a slab at a time; then blocks of rows and
  * columns are shared out, and who has one lays out its rows in scratch of its own. A block passes its inner dimension
  * in order, so neither slabs nor threads change a bit.
@@ -36,7 +36,7 @@ static int64_t part_of(int64_t n, int64_t parts, int64_t unit)
     return (size + unit - 1) / unit * unit;
 }
 
-ttt_status ttt_own_init(ttt_backend *backend)
+ttt_status ttt_multiply_init(ttt_backend *backend)
 {
     const size_t floats = OWN + (size_t)(SLAB / backend->threads + 1);
     return ttt_backend_reserve(backend, floats * sizeof(float));
@@ -179,7 +179,7 @@ static void multiply_slab(slab *s)
     ttt_parallel(pool, cut_items(s), multiply_item, s);
 }
 
-void ttt_own_multiply(const ttt_backend *b, const ttt_multiply *m)
+void ttt_multiply_rows(const ttt_backend *b, const ttt_multiply *m)
 {
     if (m->rows == 0) return;
     const ttt_kernels *kernels = ttt_cpu_kernels(b);
@@ -202,11 +202,3 @@ void ttt_own_multiply(const ttt_backend *b, const ttt_multiply *m)
         }
     }
 }
-
-static ttt_status init(ttt_backend *backend, ttt_isa isa)
-{
-    (void)isa;
-    return ttt_own_init(backend);
-}
-
-const ttt_products ttt_products_own = {.name = "own", .isa = ttt_isa_name, .init = init, .run = ttt_own_multiply};
