@@ -298,6 +298,7 @@ static int train_together(arguments *a)
     /* A launcher sends signals of its own, to each rank. */
     ttt_app_catch_signals(a->run.comm ? NULL : ttt_app_stopping, false);
     if (status == TTT_OK) status = run_and_tell(a, &progress);
+    a->run.context_of_hooks = NULL; /* no longer than progress */
     return ttt_app_leave(a->run.comm, status);
 }
 

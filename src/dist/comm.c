@@ -80,7 +80,7 @@ typedef struct verdict {
 ttt_status ttt_comm_agree(ttt_comm *comm, ttt_status status)
 {
     if (!comm) return status;
-    verdict own = {.status = status}, *all = ttt_alloc((size_t)comm->size, sizeof *all);
+    verdict own = {.status = (int32_t)status}, *all = ttt_alloc((size_t)comm->size, sizeof *all);
     if (!all) return TTT_ERR_MEMORY;
     if (status != TTT_OK) snprintf(own.sentence, sizeof own.sentence, "%s", ttt_error_detail());
     ttt_status result = ttt_comm_gather(comm, &own, sizeof own, all);

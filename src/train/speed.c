@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
- * How fast this machine trains a model, before one is made: two updates of a few sequences, of the model itself if it
- * is small, else of one of its blocks of each kind and with few ids, and scaled by the FLOPs.
+ * How fast this machine trains a model, before one is made: the fastest of some updates of a few sequences, of the
+ * model itself if it is small, else of one of its blocks of each kind and with few ids, and scaled by the FLOPs.
  */
 #include <math.h>
 #include <stdlib.h>
@@ -12,7 +12,8 @@
 #include "config/config.h"
 #include "train/trainer.h"
 
-enum { MEASURED_CONTEXT = 256, MEASURED_SEQUENCES = 4, MEASURED_IDS = 4096 };
+enum { MEASURED_CONTEXT = 256, MEASURED_SEQUENCES = 4, MEASURED_IDS = 4096, LEAST_UPDATES = 2, MOST_UPDATES = 8 };
+static const double enough_seconds = 0.5;
 static const int64_t small_model = 20 * 1000 * 1000; /* parameters */
 
 static ttt_status time_updates(ttt_trainer *trainer, int32_t *tokens, double *seconds)
@@ -20,11 +21,13 @@ static ttt_status time_updates(ttt_trainer *trainer, int32_t *tokens, double *se
     const ttt_train_options *o = ttt_trainer_options(trainer);
     const int64_t count = o->batch * (o->context + 1), ids = ttt_trainer_config(trainer)->vocab_size;
     for (int64_t i = 0; i < count; i++) tokens[i] = (int32_t)(i * 7919 % ids);
-    for (int64_t i = 0; i < o->steps; i++) { /* the first touches memory for the first time */
+    const double begun = ttt_clock();
+    *seconds = INFINITY;
+    for (int i = 0; i < LEAST_UPDATES || (i < MOST_UPDATES && ttt_clock() - begun < enough_seconds); i++) {
         ttt_train_result result;
         const double start = ttt_clock();
         TTT_TRY(ttt_trainer_step(trainer, tokens, &result));
-        *seconds = fmax(ttt_clock() - start, 1e-9);
+        *seconds = fmin(*seconds, fmax(ttt_clock() - start, 1e-9));
     }
     return TTT_OK;
 }
@@ -66,7 +69,7 @@ ttt_status ttt_train_speed(const ttt_config *config, const ttt_train_options *op
     if (few.context > MEASURED_CONTEXT) few.context = MEASURED_CONTEXT;
     few.batch = whole && few.batch >= MEASURED_SEQUENCES ? MEASURED_SEQUENCES : 1;
     few.accumulate = few.leaves = 1;
-    few.steps = 2;
+    few.steps = MOST_UPDATES;
     few.comm = NULL; /* each rank by itself is as fast as the one that asks */
     if (few.threads == 0 && !getenv("TTT_THREADS")) few.threads = ttt_comm_threads(options->comm);
     TTT_TRY(ttt_config_flops(config, options->context, &of_all));

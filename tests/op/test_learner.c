@@ -555,6 +555,7 @@ static void check_flags(ttt_isa isa)
             if (zero && s.mlp) continue;
             if (zero && norm && s.K == 1) continue;   /* zbar is a multiple of g, along which LN has no slope */
             drawn = (uint64_t)(flags * 16 + i) << 32; /* whatever the instruction set, the same numbers */
+            if (!bits_count() && (flags + i) % 7 != 0) continue; /* under valgrind, of which there is no digest */
             if (!test_small() || is_small(&s)) check_shape(&s, isa);
         }
     }

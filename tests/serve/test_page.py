@@ -124,12 +124,12 @@ def stop(page, server, name):
     fill(page, "#tokens", "1000000")  # a minute of this small model's, should the machine be busy
     fill(page, "#prompt", "x")
     page.press("Enter", "\r", modifiers=2, code=13)
+    place = "document.querySelector('#stop').getBoundingClientRect().top"
     page.wait("document.querySelectorAll('#text .fresh').length > 3")
-    for _ in range(100):  # the text above the button grows and moves it: a click may miss
-        page.click("#stop")
-        page.run("new Promise(done => setTimeout(done, 200))")
-        if page.run("document.querySelector('#status').textContent !== 'Writing…'"):
-            break
+    before = page.run(place)
+    page.wait("document.querySelectorAll('#text .fresh').length > 30")
+    assert page.run(place) == before, "text that comes moves the button"
+    page.click("#stop")
     status(page, "Stopped")
     page.wait("!document.querySelector('#text .fresh')")
     page.wait("!document.querySelector('#go').disabled")
