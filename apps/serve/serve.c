@@ -5,6 +5,7 @@
 #include "serve.h"
 
 #include <dirent.h>
+#include <malloc.h>
 #include <signal.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -18,6 +19,8 @@
 #include "server.h"
 
 enum { TICK = 100000 /* microseconds */, OTHER_FILES = 64, FLUSH = 5 /* seconds for answers on their way */ };
+/* Memory comes and goes on many threads, and a heap keeps what they leave: few heaps, given back now and then. */
+enum { ARENAS = 2, TRIM = 30 /* seconds */ };
 
 double ttt_now(void)
 {
@@ -141,9 +144,11 @@ static int run(ttt_server *s, int port)
             strchr(o->host, ':') ? "]" : "", port);
     if (o->key_count == 0 && !is_this_machine(o->host))
         ttt_log("whoever reaches this address may use the model: --api-key-file asks for keys");
-    while (!o->signal()) {
+    for (double trimmed = ttt_now(); !o->signal(); usleep(TICK)) {
         ttt_http_tick(s->http);
-        usleep(TICK);
+        if (ttt_now() - trimmed < TRIM) continue;
+        malloc_trim(0);
+        trimmed = ttt_now();
     }
     stop(s);
     return 0;
@@ -155,6 +160,7 @@ int ttt_serve(const ttt_serve_options *options)
     ttt_refusal refusal = {0};
     sigset_t all, before;
     int port = options->port;
+    mallopt(M_ARENA_MAX, ARENAS);
     name_model(&s);
     raise_file_limit(options->connections);
     sigfillset(&all); /* signals are this thread's alone */

@@ -307,7 +307,9 @@ static int train_dry(arguments *a)
     int rank, ranks;
     ttt_comm_place(&rank, &ranks);
     a->run.warn = ttt_progress_warn;
-    return rank == 0 ? ttt_train_dry(&a->run) : 0;
+    if (rank != 0) return 0;
+    if (ranks > 1) printf("ranks             %d were started; the rest is what one process would take alone\n", ranks);
+    return ttt_train_dry(&a->run);
 }
 
 int ttt_cmd_train(int argc, char **argv)

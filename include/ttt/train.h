@@ -79,8 +79,8 @@ TTT_API TTT_NODISCARD ttt_status ttt_trainer_load_model(ttt_trainer *trainer, co
 TTT_API TTT_NODISCARD ttt_status ttt_trainer_memory(const ttt_config *config, const ttt_train_options *options,
                                                     size_t *bytes);
 
-/* Tokens a second in training, measured: two updates of a few sequences, of the model or of one of its blocks of each
- * kind. Of `options` only how it is computed, context and segment count. */
+/* Tokens a second in training, measured: the fastest of some updates of a few sequences, of the model or of one of
+ * its blocks of each kind. Of `options` only how it is computed, context and segment count. */
 TTT_API TTT_NODISCARD ttt_status ttt_train_speed(const ttt_config *config, const ttt_train_options *options,
                                                  double *tokens_per_s);
 

@@ -211,11 +211,11 @@ static void test_refusals(void)
 /* The studies that come with the program are read, at each of their scales. */
 static void test_own(void)
 {
-    CLI_OK("ls %s/studies/*.json >own && test -s own", TTT_SOURCE_DIR);
+    CLI_OK("ls '%s'/studies/*.json >own && test -s own", TTT_SOURCE_DIR);
     CLI_SAYS(0, "good",
-             "for f in $(cat own); do for s in '' '--scale 125m'; do "
-             "$TTT study report $f $s -d nowhere -o no.html 2>&1 | grep -q 'nothing of this study yet' || "
-             "echo $f $s; done; done >unread; test ! -s unread && echo good; cat unread");
+             "while read -r f; do for s in '' '--scale 125m'; do "
+             "$TTT study report \"$f\" $s -d nowhere -o no.html 2>&1 | grep -q 'nothing of this study yet' || "
+             "echo \"$f\" $s; done; done <own >unread; test ! -s unread && echo good; cat unread");
 }
 
 int main(void)
