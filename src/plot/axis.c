@@ -89,12 +89,14 @@ void ttt_axis_label(const ttt_axis *axis, const double *ticks, size_t count, siz
 {
     const double value = ticks[tick];
     const double largest = axis->log ? value : fmax(fabs(axis->low), fabs(axis->high));
-    const double unit = largest >= 1e10 ? 1e9 : largest >= 1e7 ? 1e6 : largest >= 1e4 ? 1e3 : 1;
-    const char *name = unit >= 1e9 ? "G" : unit >= 1e6 ? "M" : unit >= 1e3 ? "k" : "";
-    if (value == 0) name = "";
+    static const char *const names[] = {"", "k", "M", "G", "T", "P", "E"};
+    size_t power = 0;
+    while (largest >= 10 * pow(1e3, (double)power + 1) && power + 1 < sizeof names / sizeof *names) power++;
+    const double unit = pow(1e3, (double)power);
+    const char *name = value == 0 ? "" : names[power];
     const double step = count > 1 ? (ticks[1] - ticks[0]) / unit : 1;
     const double decimals = -floor(log10(step) + 1e-9); /* the step is 1, 2 or 5 times a power of ten */
-    if (axis->log || decimals > 6 || largest >= 1e15)
+    if (axis->log || decimals > 6 || largest / unit >= 1e6)
         ttt_print(label, TTT_AXIS_LABEL, "%.4g%s", value / unit, name);
     else
         ttt_print(label, TTT_AXIS_LABEL, "%.*f%s", decimals > 0 ? (int)decimals : 0, value / unit, name);
