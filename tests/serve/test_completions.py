@@ -64,8 +64,9 @@ def test_choices_of_several_prompts(server):
 
 
 def test_penalties_count_the_prompt_for_every_choice(server):
-    alone = texts(server.complete(PROMPT, seed=1, repetition_penalty=1.5, max_tokens=30))
-    assert texts(server.complete(PROMPT, seed=1, repetition_penalty=1.5, max_tokens=30, n=3)) == alone * 3
+    prompt, first, ask = list(range(1, 200)), {"max_tokens": 1}, {"repetition_penalty": 5, "max_tokens": 30}
+    assert texts(server.complete(prompt, **first)) != texts(server.complete(prompt, **{**ask, **first}))
+    assert texts(server.complete(prompt, **ask, n=3)) == texts(server.complete(prompt, **ask)) * 3
 
 
 def test_echo(server):
