@@ -43,12 +43,11 @@ static void test_copied_data(void)
     static const char train[] = "train data --set hidden_size=64 --set num_hidden_layers=2 --set num_attention_heads=4 "
                                 "--set intermediate_size=96 --context 16 --batch 128 --leaves 2 --threads 1 --steps 2";
     CLI_OK("$TTT prepare text -t byte -o data && mkdir -p far && cp -r data far/data && $TTT %s -o near", train);
-    CLI_OK("mpirun -np 1 $TTT %s -o apart : -np 1 -wdir $PWD/far $TTT %s -o apart && test ! -e far/apart", train,
-           train);
+    CLI_OK(UNLIKE("$TTT %s -o apart", "cd far && exec $TTT %s -o apart") " && test ! -e far/apart", train, train);
     CHECK(cli_same("near/model.safetensors", "apart/model.safetensors"));
     CLI_OK("rm -r far/data && head -c 15000 text >other && $TTT prepare other -t byte -o far/data");
-    CLI_SAYS(1, "has other data than rank 0", "mpirun -np 1 $TTT %s -o mixed : -np 1 -wdir $PWD/far $TTT %s -o mixed",
-             train, train);
+    CLI_SAYS(1, "has other data than rank 0", UNLIKE("$TTT %s -o mixed", "cd far && exec $TTT %s -o mixed"), train,
+             train);
 }
 
 /* Windows shared by ranks, whose number need not be a power of two; and the units of a study. */
@@ -60,7 +59,7 @@ static void test_other_commands(void)
         CLI_OK("mpirun -np %d $TTT %s --context 16,100 | sed 's/\"seconds[^,]*,//' >shared && cmp alone shared", ranks,
                rest);
     CLI_SAYS(1, "has another text or instruction set than rank 0",
-             "head -c 5000 text >shorter; mpirun -np 1 $TTT eval -m one text : -np 1 $TTT eval -m one shorter");
+             "head -c 5000 text >shorter; " UNLIKE("$TTT eval -m one text", "exec $TTT eval -m one shorter"));
     CLI_SAYS(1, "standard input is that of one rank", "mpirun -np 2 $TTT eval -m one - <text");
     static const char study[] = "{\"title\": \"Ranks\", \"data\": {\"train\": \"text\", \"held_out\": 0.1, "
                                 "\"tokenizer\": \"byte\", \"documents\": {\"test\": \"documents\"}}, \"models\": {"
@@ -82,17 +81,16 @@ static void test_refusals(void)
              "mpirun -np 3 $TTT train %s -o odd --steps 2", train_options);
     CLI_OK("test ! -e odd");
     CLI_SAYS(1, "rank 1 on host ",
-             "mpirun -np 1 $TTT train %s -o unlike --steps 2 : -np 1 $TTT train %s -o unlike --steps 3", train_options,
+             UNLIKE("$TTT train %s -o unlike --steps 2", "exec $TTT train %s -o unlike --steps 3"), train_options,
              train_options);
     CHECK(strstr(cli_output, "has other options than rank 0"));
     CLI_SAYS(1, "has other backends than rank 0",
-             "mpirun -np 1 $TTT train %s -o unlike --steps 2 : -np 1 $TTT train %s -o unlike --steps 2 --backend ref",
+             UNLIKE("$TTT train %s -o unlike --steps 2", "exec $TTT train %s -o unlike --steps 2 --backend ref"),
              train_options, train_options);
-    CLI_SAYS(
-        1, "rank 1 on host ",
-        "mkdir -p elsewhere; mpirun -np 1 $TTT train %s -o blind --steps 2 : -np 1 -wdir $PWD/elsewhere $TTT train "
-        "%s -o blind --steps 2",
-        train_options, train_options);
+    CLI_SAYS(1, "rank 1 on host ",
+             "mkdir -p elsewhere; " UNLIKE("$TTT train %s -o blind --steps 2",
+                                           "cd elsewhere && exec $TTT train %s -o blind --steps 2"),
+             train_options, train_options);
     CHECK(strstr(cli_output, "the data must be seen by every host"));
     CLI_SAYS(1, "cannot open nothing", "mpirun -np 2 $TTT train nothing -o none --steps 2");
     CLI_OK("test ! -e none");
