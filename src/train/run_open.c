@@ -141,7 +141,7 @@ static const char *noted(const ttt_train_run *run, const char *key, const char *
 }
 
 /* The bits of a run depend on what computes it, in which precision, and on the instruction set where that is AMX in
- * bf16. Before, a library could multiply. */
+ * bf16. A checkpoint may say that a library multiplied: no version with oneDNN has these bits. */
 static void compare_machine(ttt_train_run *run)
 {
     const struct {
