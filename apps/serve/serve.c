@@ -100,7 +100,7 @@ static ttt_status load(ttt_server *s)
     const char *asked = o->compute.precision;
     if (status == TTT_OK && (!asked || strcmp(asked, "auto") == 0) &&
         strcmp(ttt_model_precision(s->model), "bf16") == 0)
-        ttt_log("computing in bf16, which AMX makes fast here; --precision f32 has the bits of other machines");
+        ttt_log("computing in bf16, which this processor multiplies fast; --precision f32 is what others do");
     return status;
 }
 

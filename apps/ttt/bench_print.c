@@ -129,7 +129,7 @@ static json_t *case_record(const ttt_bench_table *table, const ttt_bench_case *c
     json_object_set_new(r, "fraction_of_limit", number(result, f.fraction));
     json_object_set_new(r, "limit", ok ? json_string(f.memory_bound ? "memory" : "compute") : json_null());
     json_object_set_new(r, "limit_fma_gflops", json_real(1e-9 * limits->fma));
-    json_object_set_new(r, "limit_amx_gflops", limits->amx > 0 ? json_real(1e-9 * limits->amx) : json_null());
+    json_object_set_new(r, "limit_bf16_gflops", limits->bf16 > 0 ? json_real(1e-9 * limits->bf16) : json_null());
     json_object_set_new(r, "limit_bytes_gops", json_real(1e-9 * limits->bytes));
     json_object_set_new(r, "limit_gb_per_s", json_real(1e-9 * limits->read));
     json_object_set_new(r, "peak_rss_bytes", ok ? json_integer(result->peak_bytes) : json_null());
@@ -241,7 +241,7 @@ static void print_limits(const ttt_limits *limits, const char *when)
 {
     printf("limits of this machine, %d thread%s, %s: %.1f GFLOP/s (FMA, %s), ", limits->threads,
            limits->threads == 1 ? "" : "s", when, 1e-9 * limits->fma, limits->isa);
-    if (limits->amx > 0) printf("%.1f GFLOP/s (AMX, bf16), ", 1e-9 * limits->amx);
+    if (limits->bf16 > 0) printf("%.1f GFLOP/s (bf16), ", 1e-9 * limits->bf16);
     printf("%.1f G/s (products of bytes, two operations each), %.1f GB/s (reading memory)\n", 1e-9 * limits->bytes,
            1e-9 * limits->read);
 }
@@ -254,7 +254,7 @@ static void compare_limits(const ttt_bench_bounds *bounds)
         const char *name;
         double before, after;
     } pairs[] = {{"FMA", b->fma, a->fma},
-                 {"AMX", b->amx, a->amx},
+                 {"bf16", b->bf16, a->bf16},
                  {"products of bytes", b->bytes, a->bytes},
                  {"reading memory", b->read, a->read}};
     for (size_t i = 0; i < sizeof pairs / sizeof *pairs; i++) {

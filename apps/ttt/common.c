@@ -208,7 +208,7 @@ const struct argp ttt_app_open_argp = {
 void ttt_app_tell_precision(const char *asked, const char *precision)
 {
     if ((asked && strcmp(asked, "auto") != 0) || strcmp(precision, "bf16") != 0) return;
-    fprintf(stderr, "computing in bf16, which AMX makes fast here; --precision f32 has the bits of other machines\n");
+    fprintf(stderr, "computing in bf16, which this processor multiplies fast; --precision f32 is what others do\n");
 }
 
 ttt_status ttt_app_open(ttt_model **model, ttt_tokenizer **tokenizer, const char *folder,

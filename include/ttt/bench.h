@@ -38,9 +38,8 @@ TTT_API TTT_NODISCARD ttt_status ttt_work_training(ttt_work *work, const ttt_con
                                                    int64_t sequences);
 
 /* The least time this work can take, in seconds: that of its operations or of its bytes, whichever is longer; the
- * products at the rate of what multiplies them: of AMX in `precision` "bf16" where the machine has it, of bytes in "q8"
- * and "q4", else of FMAs. *memory_bound (not NULL) tells
- * which it was. */
+ * products at the rate of what multiplies them: of the processor's own products of bf16 in `precision` "bf16" where it
+ * has them, of bytes in "q8" and "q4", else of FMAs. *memory_bound (not NULL) tells which it was. */
 TTT_API double ttt_work_seconds(const ttt_work *work, const ttt_limits *limits, const char *precision,
                                 bool *memory_bound);
 

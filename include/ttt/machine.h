@@ -35,7 +35,7 @@ typedef struct ttt_limits {
     const char *isa; /* that the FMAs are of: the one in use by the backend "cpu"; static */
     int threads;
     double fma;   /* f32 operations per second of FMAs that stay in registers */
-    double amx;   /* bf16 operations per second of AMX products that stay in tiles; 0: not in use */
+    double bf16;  /* operations per second of the machine's own products of bf16 (AMX, AVX512_BF16); 0: not in use */
     double bytes; /* operations per second of products of 8-bit integers, which q8 and q4 are made of */
     double read;  /* bytes per second of reading memory */
 } ttt_limits;

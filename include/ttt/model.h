@@ -29,8 +29,8 @@ typedef struct ttt_state ttt_state;
 typedef struct ttt_model_options {
     const char *backend; /* "ref", "cpu" or "auto"; NULL is "auto" */
     /* What products with weight matrices compute in: "f32"; "bf16", both operands rounded; "q8" or "q4", weights and
-     * rows in blocks of small integers; or "auto" (NULL): as the file is quantised, else bf16 where the machine
-     * multiplies it faster (AMX), else f32. ref computes in f64 with the same roundings. */
+     * rows in blocks of small integers; or "auto" (NULL): as the file is quantised, else bf16 where the processor
+     * multiplies it faster (AMX, AVX512_BF16), else f32. ref computes in f64 with the same roundings. */
     const char *precision;
     int threads; /* that prepare the weights; 0: TTT_THREADS if set, else one per processor */
     /* "KEY=VALUE" of config.json [setting_count], in this order, over what the folder says: for keys that a trained

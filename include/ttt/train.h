@@ -28,8 +28,9 @@ typedef enum ttt_schedule { TTT_SCHEDULE_COSINE, TTT_SCHEDULE_CONSTANT, TTT_SCHE
 /* The paper's recipe: AdamW with clipping, warm-up and decay of its rate. ttt_train_options_init gives its defaults. */
 typedef struct ttt_train_options {
     const char *backend;   /* as in ttt_model_options */
-    const char *precision; /* of the large products: "f32", "bf16", or "auto" (NULL): bf16 where the machine is faster
-                              in it (AMX). Master weights, gradients, moments and all sums are f32 whatever is said */
+    const char *precision; /* of the large products: "f32", "bf16", or "auto" (NULL): bf16 where the processor has
+                              products of it (AMX, AVX512_BF16). Master weights, gradients, moments and all sums are f32
+                              whatever is said */
     int threads;           /* 0: TTT_THREADS if set, else one per processor */
     uint64_t seed;
     int64_t context;    /* T, tokens of a sequence */

@@ -70,7 +70,7 @@ static double product_rate(const ttt_limits *limits, const char *precision)
 {
     const bool bytes = precision && (strcmp(precision, "q8") == 0 || strcmp(precision, "q4") == 0);
     if (bytes) return limits->bytes;
-    return precision && strcmp(precision, "bf16") == 0 && limits->amx > 0 ? limits->amx : limits->fma;
+    return precision && strcmp(precision, "bf16") == 0 && limits->bf16 > 0 ? limits->bf16 : limits->fma;
 }
 
 double ttt_work_seconds(const ttt_work *work, const ttt_limits *limits, const char *precision, bool *memory_bound)

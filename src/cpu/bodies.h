@@ -30,12 +30,12 @@
 #include "cpu/body_strips.h"
 #include "cpu/body_tiles.h"
 
-/* widening, tile_multiply, block_multiply and dots: `widen`, `tile_product`, `block_product` and `dot_loop`, or the
- * machine's own; a machine that multiplies tiles itself widens none. */
-#define TTT_KERNELS(widening, tile_multiply, block_multiply, dots)                                                     \
+/* widening, tile_multiply, tile_speed, block_multiply and dots: `widen`, `tile_product`, NULL, `block_product` and
+ * `dot_loop`, or the machine's own; a machine that multiplies bf16 itself widens none. */
+#define TTT_KERNELS(widening, tile_multiply, tile_speed, block_multiply, dots)                                         \
     {                                                                                                                  \
-        .fma_loop = fma_loop, .dot_loop = dots, .strip_width = STRIP, .product = product, .strips = lay_strips,        \
-        .rows = lay_rows, .widen = widening, .tiles = tiles, .tile_product = tile_multiply,                            \
+        .fma_loop = fma_loop, .dot_loop = dots, .tile_loop = tile_speed, .strip_width = STRIP, .product = product,     \
+        .strips = lay_strips, .rows = lay_rows, .widen = widening, .tiles = tiles, .tile_product = tile_multiply,      \
         .quantize_row = quantize_row, .block_product = block_multiply, .add = add, .swiglu = swiglu,                   \
         .swiglu_backward = swiglu_backward, .silu = silu, .silu_backward = silu_backward, .rmsnorm = rmsnorm,          \
         .rmsnorm_backward = rmsnorm_backward, .norm_gate = norm_gate, .norm_gate_backward = norm_gate_backward,        \

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: MIT
  *
  * bf16: rounding matrices to tiles, and products of tiles by fmas in f32, which lose nothing of a bf16 times a bf16.
- * Every output is one chain over the inner dimension, as in body_product.h, and so a function of its row alone. Where
- * the machine multiplies tiles itself, isa_amx.c takes the product's place.
+ * Every output is one chain over the inner dimension, as in body_product.h, and so a function of its row alone. An
+ * instruction of AVX512_BF16 is two links of this chain. Where the machine multiplies tiles itself, isa_amx.c takes the
+ * product's place.
  */
 #ifndef TTT_CPU_BODY_TILES_H
 #define TTT_CPU_BODY_TILES_H
@@ -57,7 +58,7 @@ static inline void tile_transpose(float *to, const float *from)
     }
 }
 
-static void tiles(const ttt_tiling *t)
+static inline void tiles(const ttt_tiling *t)
 {
     float other[TTT_BF16_TILE_WORDS];
     for (int64_t j = 0; j < t->outer; j += TTT_BF16_TILE_OUTER) {
@@ -75,6 +76,15 @@ static void tiles(const ttt_tiling *t)
         }
     }
 }
+
+/* Words as operands, and c + the products of their even halves, then of their odd ones. */
+#ifndef __AVX512BF16__
+typedef struct vw {
+    vf even, odd;
+} vw;
+static inline vw vw_of(vf words) { return (vw){vf_even(words), vf_odd(words)}; }
+static inline vf vw_fma(vw a, vw b, vf c) { return vf_fma(a.odd, b.odd, vf_fma(a.even, b.even, c)); }
+#endif
 
 /* One block that stays in registers: `rows` x `vectors`, both constants where this is inlined. */
 static inline __attribute__((always_inline)) void tile_block(const ttt_tile_product *p, int64_t row, int64_t column,
@@ -100,23 +110,18 @@ static inline __attribute__((always_inline)) void tile_block(const ttt_tile_prod
     const float *panel = p->panel;
     for (int64_t step = 0; step < p->steps; step++, panel += TTT_PANEL * TTT_BF16_TILE_PAIRS) {
         for (int64_t i = 0; i < TTT_BF16_TILE_PAIRS; i++) {
-            vf even[VF_BLOCK_ROWS], odd[VF_BLOCK_ROWS];
+            vw row_words[VF_BLOCK_ROWS];
 #pragma GCC unroll 8
-            for (int r = 0; r < rows; r++) {
-                const vf word = vf_set(x[r][step * TTT_BF16_TILE_WORDS + i]);
-                even[r] = vf_even(word), odd[r] = vf_odd(word);
-            }
+            for (int r = 0; r < rows; r++) row_words[r] = vw_of(vf_set(x[r][step * TTT_BF16_TILE_WORDS + i]));
 #pragma GCC unroll 8
             for (int v = 0; v < vectors; v++) {
                 const int64_t at = column + v * VF;
                 const float *words = panel + at / TTT_BF16_TILE_OUTER * TTT_BF16_TILE_WORDS + at % TTT_BF16_TILE_OUTER +
                                      i * TTT_BF16_TILE_OUTER;
-                const vf word = vf_load(words), first = vf_even(word), second = vf_odd(word);
+                const vw output_words = vw_of(vf_load(words));
                 if (rows == 1 && at % TTT_BF16_TILE_OUTER == 0) __builtin_prefetch(words + AHEAD);
 #pragma GCC unroll 8
-                for (int r = 0; r < rows; r++) sum[r][v] = vf_fma(even[r], first, sum[r][v]);
-#pragma GCC unroll 8
-                for (int r = 0; r < rows; r++) sum[r][v] = vf_fma(odd[r], second, sum[r][v]);
+                for (int r = 0; r < rows; r++) sum[r][v] = vw_fma(row_words[r], output_words, sum[r][v]);
             }
         }
     }

@@ -29,7 +29,7 @@ ttt_status ttt_backend_init_cpu(ttt_backend *backend)
     backend->dtype = TTT_F32;
     backend->least_sum = 16384;
     backend->real = sizeof(float);
-    backend->preferred = isa == TTT_ISA_AMX ? TTT_PRECISION_BF16 : TTT_PRECISION_F32;
+    backend->preferred = ttt_kernels_of(isa)->tile_loop ? TTT_PRECISION_BF16 : TTT_PRECISION_F32;
     backend->ops = ops;
     ((ttt_host *)backend->own)->kernels = ttt_kernels_of(isa);
     return TTT_OK;

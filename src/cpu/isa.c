@@ -18,14 +18,14 @@
 
 #include "cpu/kernels.h"
 
-static const char *const names[TTT_ISA_COUNT] = {"scalar", "neon", "avx2", "avx512", "vnni", "amx"};
+static const char *const names[TTT_ISA_COUNT] = {"scalar", "neon", "avx2", "avx512", "vnni", "avx512bf16", "amx"};
 
 const char *ttt_isa_name(ttt_isa isa) { return names[isa]; }
 
 #ifdef TTT_X86
-/* What each needs beside what those before it do: bits of CPUID's leaves 1 and 7, and of the register XCR0. */
+/* What each needs beside what those before it do: bits of CPUID's leaves 1, 7 and 7.1, and of the register XCR0. */
 typedef struct need {
-    unsigned leaf1_c, leaf7_b, leaf7_c, leaf7_d, saved;
+    unsigned leaf1_c, leaf7_b, leaf7_c, leaf7_d, leaf71_a, saved;
     bool permission;
 } need;
 
@@ -33,6 +33,7 @@ static const need needs[TTT_ISA_COUNT] = {
     [TTT_ISA_AVX2] = {.leaf1_c = bit_OSXSAVE | bit_AVX | bit_FMA | bit_F16C, .leaf7_b = bit_AVX2, .saved = 0x6},
     [TTT_ISA_AVX512] = {.leaf7_b = bit_AVX512F | bit_AVX512BW | bit_AVX512DQ | bit_AVX512VL, .saved = 0xe0},
     [TTT_ISA_VNNI] = {.leaf7_c = bit_AVX512VNNI},
+    [TTT_ISA_AVX512BF16] = {.leaf71_a = bit_AVX512BF16},
     [TTT_ISA_AMX] = {.leaf7_d = 1u << 24 | 1u << 22, .saved = 0x60000, .permission = true}, /* tiles, their bf16 */
 };
 
@@ -56,12 +57,14 @@ static bool amx_permitted(void)
 
 static const char *machine_lacks(ttt_isa isa)
 {
-    unsigned a, b, c, d, leaf1_c = 0, leaf7_b = 0, leaf7_c = 0, leaf7_d = 0;
+    unsigned a, b, c, d, leaf1_c = 0, leaf7_b = 0, leaf7_c = 0, leaf7_d = 0, leaf71_a = 0;
     if (__get_cpuid(1, &a, &b, &c, &d)) leaf1_c = c;
     if (__get_cpuid_count(7, 0, &a, &b, &c, &d)) leaf7_b = b, leaf7_c = c, leaf7_d = d;
+    if (__get_cpuid_count(7, 1, &a, &b, &c, &d)) leaf71_a = a;
     for (int i = 0; i <= (int)isa; i++) {
         const need *n = &needs[i];
-        if (n->leaf1_c & ~leaf1_c || n->leaf7_b & ~leaf7_b || n->leaf7_c & ~leaf7_c || n->leaf7_d & ~leaf7_d)
+        if (n->leaf1_c & ~leaf1_c || n->leaf7_b & ~leaf7_b || n->leaf7_c & ~leaf7_c || n->leaf7_d & ~leaf7_d ||
+            n->leaf71_a & ~leaf71_a)
             return "the processor has not all of its instructions (CPUID)";
         if (n->saved && n->saved & ~saved_registers())
             return "the operating system does not keep its registers (XGETBV)";

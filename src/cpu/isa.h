@@ -15,12 +15,13 @@ typedef enum ttt_isa {
     TTT_ISA_NEON,
     TTT_ISA_AVX2,
     TTT_ISA_AVX512,
-    TTT_ISA_VNNI, /* AVX-512 and its products of bytes */
+    TTT_ISA_VNNI,       /* AVX-512 and its products of bytes */
+    TTT_ISA_AVX512BF16, /* and of bf16 */
     TTT_ISA_AMX,
     TTT_ISA_COUNT
 } ttt_isa;
 
-/* "scalar", "neon", "avx2", "avx512", "vnni", "amx": what TTT_ISA may say */
+/* "scalar", "neon", "avx2", "avx512", "vnni", "avx512bf16", "amx": what TTT_ISA may say */
 const char *ttt_isa_name(ttt_isa isa);
 
 /* Why it cannot be used here: the build, the processor or the operating system. NULL: it can. */

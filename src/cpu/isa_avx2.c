@@ -6,4 +6,4 @@
 
 #include "cpu/bodies.h"
 
-const ttt_kernels ttt_kernels_avx2 = TTT_KERNELS(widen, tile_product, block_product, dot_loop);
+const ttt_kernels ttt_kernels_avx2 = TTT_KERNELS(widen, tile_product, NULL, block_product, dot_loop);

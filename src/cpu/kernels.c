@@ -10,7 +10,8 @@ static const ttt_kernels *const tables[TTT_ISA_COUNT] = {
     [TTT_ISA_SCALAR] = &ttt_kernels_scalar,
 #if defined TTT_X86
     [TTT_ISA_AVX2] = &ttt_kernels_avx2,     [TTT_ISA_AVX512] = &ttt_kernels_avx512,
-    [TTT_ISA_VNNI] = &ttt_kernels_vnni,     [TTT_ISA_AMX] = &ttt_kernels_amx,
+    [TTT_ISA_VNNI] = &ttt_kernels_vnni,     [TTT_ISA_AVX512BF16] = &ttt_kernels_avx512bf16,
+    [TTT_ISA_AMX] = &ttt_kernels_amx,
 #elif defined TTT_ARM64
     [TTT_ISA_NEON] = &ttt_kernels_neon,
 #endif

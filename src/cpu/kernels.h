@@ -66,7 +66,8 @@ typedef struct ttt_rows {
 
 /* Operands in bf16 come in tiles of 16 outer indices (rows, or outputs) by 32 of the inner dimension, zero where
  * nothing is. A tile is 256 words; a word is two bf16 that are neighbours in the inner dimension, in the bits of a
- * float, the first of them in the low half. Rows lie as [outer, pair], outputs as [pair, outer]: the tiles of AMX. */
+ * float, the first of them in the high half, which AVX512_BF16 multiplies first. Rows lie as [outer, pair], outputs as
+ * [pair, outer]: the tiles of AMX. */
 enum { TTT_BF16_TILE_OUTER = 16, TTT_BF16_TILE_INNER = 32, TTT_BF16_TILE_PAIRS = 16, TTT_BF16_TILE_WORDS = 256 };
 
 /* Rounds a matrix to tiles, block after block of 16 outer indices. */
@@ -204,7 +205,8 @@ typedef struct ttt_attention_kernels {
 typedef struct ttt_kernels {
     /* Dependent FMAs in registers, `steps` of every chain; returns the number of operations. For limits.c. */
     double (*fma_loop)(float *sink, int64_t steps);
-    double (*dot_loop)(float *sink, int64_t steps); /* the same of products of bytes */
+    double (*dot_loop)(float *sink, int64_t steps);  /* the same of products of bytes */
+    double (*tile_loop)(float *sink, int64_t steps); /* and of bf16; NULL where they are made of FMAs */
 
     int strip_width; /* of what `product` holds in registers */
     void (*product)(const ttt_product *p);
@@ -264,7 +266,7 @@ typedef struct ttt_kernels {
 } ttt_kernels;
 
 extern const ttt_kernels ttt_kernels_scalar, ttt_kernels_neon, ttt_kernels_avx2, ttt_kernels_avx512, ttt_kernels_vnni,
-    ttt_kernels_amx; /* isa_*.c */
+    ttt_kernels_avx512bf16, ttt_kernels_amx; /* isa_*.c */
 
 /* NULL if this build does not hold the ISA. */
 const ttt_kernels *ttt_kernels_of(ttt_isa isa);

@@ -3,8 +3,6 @@
  * Measures what this machine can do at most. Each try gives every thread the same loop, and the rate is that of all
  * loops together: threads that share a core, or AMX, show here as they do in real work.
  */
-#include "cpu/limits.h"
-
 #include <string.h>
 #include <ttt/machine.h>
 
@@ -12,7 +10,7 @@
 #include "base/clock.h"
 #include "cpu/cpu.h"
 
-enum { TRIES = 7, FMA_STEPS = 1000 * 1000, AMX_STEPS = 300 * 1000 };
+enum { TRIES = 7, STEPS = 1000 * 1000 };
 static const int64_t read_bytes = 512 * 1000 * 1000; /* more than caches hold */
 
 typedef struct loops {
@@ -26,7 +24,7 @@ typedef struct loops {
 static void run_registers(loops *l, double (*loop)(float *sink, int64_t steps), int64_t item)
 {
     float sink;
-    const double amount = loop(&sink, FMA_STEPS);
+    const double amount = loop(&sink, STEPS);
     if (item != 0) return;
     l->sink = sink;
     l->amount = amount;
@@ -46,15 +44,12 @@ static void run_dot(void *context, int64_t item, int thread)
     run_registers(l, l->kernels->dot_loop, item);
 }
 
-#ifdef TTT_X86
-static void run_amx(void *context, int64_t item, int thread)
+static void run_tiles(void *context, int64_t item, int thread)
 {
     (void)thread;
     loops *l = context;
-    const double amount = ttt_limits_amx_loop(AMX_STEPS);
-    if (item == 0) l->amount = amount;
+    run_registers(l, l->kernels->tile_loop, item);
 }
-#endif
 
 /* Several places at once keep more requests under way, and so does a product that reads panels. */
 enum { READ_STREAMS = 4, READ_CHAINS = 8 };
@@ -113,9 +108,7 @@ ttt_status ttt_limits_measure(ttt_limits *limits, int threads)
                            .threads = b->threads,
                            .fma = best_rate(b, &l, run_fma),
                            .bytes = best_rate(b, &l, run_dot)};
-#ifdef TTT_X86
-    if (isa == TTT_ISA_AMX) limits->amx = best_rate(b, &l, run_amx);
-#endif
+    if (l.kernels->tile_loop) limits->bf16 = best_rate(b, &l, run_tiles);
     ttt_parallel(ttt_pool_of(b), b->threads, run_fill, &l); /* untouched pages would all be the same one */
     limits->read = best_rate(b, &l, run_read);
     ttt_free(l.memory);

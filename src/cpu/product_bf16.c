@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: MIT
  *
- * Products with both operands rounded to bf16, for inference and for training; sums are f32. A packed matrix is panel
- * after panel of TTT_PANEL outputs, each [step of the inner dimension, 4 tiles]. The rows are rounded into scratch
- * that all threads share, a block at a time, and then the panels are shared out; every tile passes the inner dimension
- * in one order, so neither blocks nor threads change a bit.
+ * Products with both operands rounded to bf16, for inference and for training; sums are f32, and subnormal numbers
+ * count as zero. A packed matrix is panel after panel of TTT_PANEL outputs, each [step of the inner dimension, 4
+ * tiles]. The rows are rounded into scratch that all threads share, a block at a time, and then the panels are shared
+ * out; every tile passes the inner dimension in one order, so neither blocks nor threads change a bit.
  */
 #include <stdatomic.h>
 #include <string.h>
@@ -106,7 +106,7 @@ static void embed_row(const ttt_kernels *kernels, float *y, const ttt_param *w, 
         const int64_t step = c / TTT_BF16_TILE_INNER, pair = c % TTT_BF16_TILE_INNER / 2;
         uint16_t halves[2];
         memcpy(halves, words + step * STEP_WORDS + pair * TTT_BF16_TILE_OUTER, sizeof halves);
-        y[c] = ttt_bf16_value(halves[c % 2]);
+        y[c] = ttt_bf16_value(halves[1 - c % 2]);
     }
 }
 
@@ -137,7 +137,9 @@ static void multiply_panel(void *context, int64_t panel, int thread)
     p.y += panel * TTT_PANEL;
     p.panel += panel * l->panel_words;
     p.columns = at_most(TTT_PANEL, l->outputs - panel * TTT_PANEL);
+    ttt_float_set(TTT_FLOAT_FLUSH);
     l->kernels->tile_product(&p);
+    ttt_float_set(TTT_FLOAT_ENV);
 }
 
 /* Rows that are rounded, one part of the inner dimension after the other. */
@@ -242,11 +244,13 @@ static void gradient_item(void *context, int64_t item, int thread)
                           .rows = rows,
                           .steps = steps,
                           .accumulate = true};
+    ttt_float_set(TTT_FLOAT_FLUSH);
     for (int64_t column = 0; column < g->columns; column += TTT_PANEL, p.panel += steps * STEP_WORDS) {
         p.y = g->dw + row * g->M + column;
         p.columns = at_most(TTT_PANEL, g->columns - column);
         kernels->tile_product(&p);
     }
+    ttt_float_set(TTT_FLOAT_ENV);
 }
 
 void ttt_bf16_backward_weight(const ttt_backend *b, const ttt_param *dw, const float *dy, const float *x, int64_t rows)

@@ -140,7 +140,9 @@ static void multiply_item(void *context, int64_t item, int thread)
         p.panel = s->strips + first / width * s->strip_stride + k * width;
         take_rows(s, &p, own, row, s->step + k);
         look_ahead(s, &p, row, s->step + k + STEPS);
+        if (m->round) ttt_float_set(TTT_FLOAT_FLUSH); /* MATH (bf16) */
         s->kernels->product(&p);
+        if (m->round) ttt_float_set(TTT_FLOAT_ENV);
     }
 }
 

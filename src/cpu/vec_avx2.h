@@ -53,14 +53,14 @@ static inline __m256i vf_bf16(vf a)
 }
 static inline vf vf_pairs(vf even, vf odd)
 {
-    const __m256i low = _mm256_srli_epi32(vf_bf16(even), 16);
-    return _mm256_castsi256_ps(_mm256_blend_epi16(low, vf_bf16(odd), 0xaa));
+    const __m256i low = _mm256_srli_epi32(vf_bf16(odd), 16);
+    return _mm256_castsi256_ps(_mm256_blend_epi16(low, vf_bf16(even), 0xaa));
 }
-static inline vf vf_even(vf words) { return _mm256_castsi256_ps(_mm256_slli_epi32(_mm256_castps_si256(words), 16)); }
-static inline vf vf_odd(vf words)
+static inline vf vf_even(vf words)
 {
     return _mm256_castsi256_ps(_mm256_and_si256(_mm256_castps_si256(words), _mm256_set1_epi32((int)0xffff0000)));
 }
+static inline vf vf_odd(vf words) { return _mm256_castsi256_ps(_mm256_slli_epi32(_mm256_castps_si256(words), 16)); }
 
 static inline void vf_split(vf *a, vf *b)
 {

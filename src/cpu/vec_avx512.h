@@ -50,14 +50,20 @@ static inline __m512i vf_bf16(vf a)
 }
 static inline vf vf_pairs(vf even, vf odd)
 {
-    const __m512i low = _mm512_srli_epi32(vf_bf16(even), 16);
-    return _mm512_castsi512_ps(_mm512_mask_blend_epi16(0xaaaaaaaa, low, vf_bf16(odd)));
+    const __m512i low = _mm512_srli_epi32(vf_bf16(odd), 16);
+    return _mm512_castsi512_ps(_mm512_mask_blend_epi16(0xaaaaaaaa, low, vf_bf16(even)));
 }
-static inline vf vf_even(vf words) { return _mm512_castsi512_ps(_mm512_slli_epi32(_mm512_castps_si512(words), 16)); }
-static inline vf vf_odd(vf words)
+static inline vf vf_even(vf words)
 {
     return _mm512_castsi512_ps(_mm512_and_si512(_mm512_castps_si512(words), _mm512_set1_epi32((int)0xffff0000)));
 }
+static inline vf vf_odd(vf words) { return _mm512_castsi512_ps(_mm512_slli_epi32(_mm512_castps_si512(words), 16)); }
+
+#ifdef __AVX512BF16__
+typedef __m512bh vw;
+static inline vw vw_of(vf words) { return (vw)words; }
+static inline vf vw_fma(vw a, vw b, vf c) { return _mm512_dpbf16_ps(c, a, b); }
+#endif
 
 static inline void vf_split(vf *a, vf *b)
 {

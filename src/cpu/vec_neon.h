@@ -73,13 +73,13 @@ static inline uint32x4_t vf_bf16(vf a)
 }
 static inline vf vf_pairs(vf even, vf odd)
 {
-    return vreinterpretq_f32_u32(vsriq_n_u32(vf_bf16(odd), vf_bf16(even), 16));
+    return vreinterpretq_f32_u32(vsriq_n_u32(vf_bf16(even), vf_bf16(odd), 16));
 }
-static inline vf vf_even(vf words) { return vreinterpretq_f32_u32(vshlq_n_u32(vreinterpretq_u32_f32(words), 16)); }
-static inline vf vf_odd(vf words)
+static inline vf vf_even(vf words)
 {
     return vreinterpretq_f32_u32(vandq_u32(vreinterpretq_u32_f32(words), vdupq_n_u32(0xffff0000)));
 }
+static inline vf vf_odd(vf words) { return vreinterpretq_f32_u32(vshlq_n_u32(vreinterpretq_u32_f32(words), 16)); }
 
 static inline void vf_split(vf *a, vf *b)
 {

@@ -84,7 +84,7 @@ static inline vf vf_power2(vf n)
 }
 
 /* A word is two bf16 in the bits of a float. Words of two vectors, rounded to the nearest, ties to even: `even` in the
- * low halves, `odd` in the high ones. And back: what the low halves hold, and the high ones. */
+ * high halves, `odd` in the low ones. And back: what the high halves hold, and the low ones. */
 static inline uint32_t vf_bf16(float x)
 {
     uint32_t bits;
@@ -93,7 +93,7 @@ static inline uint32_t vf_bf16(float x)
 }
 static inline vf vf_pairs(vf even, vf odd)
 {
-    const uint32_t bits = vf_bf16(odd) << 16 | vf_bf16(even);
+    const uint32_t bits = vf_bf16(even) << 16 | vf_bf16(odd);
     vf words;
     memcpy(&words, &bits, sizeof words);
     return words;
@@ -102,7 +102,7 @@ static inline vf vf_even(vf words)
 {
     uint32_t bits;
     memcpy(&bits, &words, sizeof bits);
-    bits <<= 16;
+    bits &= 0xffff0000;
     memcpy(&words, &bits, sizeof words);
     return words;
 }
@@ -110,7 +110,7 @@ static inline vf vf_odd(vf words)
 {
     uint32_t bits;
     memcpy(&bits, &words, sizeof bits);
-    bits &= 0xffff0000;
+    bits <<= 16;
     memcpy(&words, &bits, sizeof words);
     return words;
 }

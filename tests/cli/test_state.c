@@ -84,7 +84,8 @@ static void test_kept(void)
            ">lines");
     CLI_OK("$TTT state info lines.ttt --json | grep -q '\"tokens\":true'");
     /* Interrupted, it is kept as far as it came. */
-    const pid_t child = cli_start("ttt generate -m model -f whole -n -1 --ignore-eos --save-state cut.ttt");
+    const pid_t child = cli_start(
+        "ttt generate -m model -f whole -n -1 --ignore-eos --precision f32 --save-state cut.ttt");
     CHECK(cli_await(child, "started"));
     kill(child, SIGINT);
     CHECK_EQ(cli_wait(child), 128 + SIGINT);

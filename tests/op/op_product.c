@@ -6,6 +6,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/float_env.h"
+#include "bits.h"
 #include "cpu/cpu.h"
 #include "op.h"
 #include "test.h"
@@ -135,6 +137,25 @@ static void check_products_bf16(int64_t R, int64_t N, int64_t M)
                             .c = sum_bound(R),
                             .amx = true};
     op_check(&weight);
+}
+
+/* MATH (bf16): subnormal operands and subnormal sums count as zero, in every product. */
+static void check_flushed(const ttt_backend *b, int rows, float x_value, float w_value)
+{
+    enum { R = 40, N = 5, M = 33 };
+    if (!bits_count() || (int)TTT_FLOAT_FLUSH == (int)TTT_FLOAT_ENV) return;
+    float x[R * M], w[N * M], y[R * N], dy[R * N], dw[N * M];
+    for (int i = 0; i < R * M; i++) x[i] = x_value;
+    for (int i = 0; i < N * M; i++) w[i] = w_value, dw[i] = 0x1p-130f;
+    for (int i = 0; i < R * N; i++) dy[i] = w_value, y[i] = 0x1p-130f;
+    ttt_param p = {.rows = N, .columns = M, .precision = TTT_PRECISION_BF16, .values = dw};
+    p.packed = packed(b, TTT_PRECISION_BF16, w, N, M, false);
+    b->ops->linear(b, y, x, &p, rows, true);
+    free(p.packed);
+    b->ops->linear_backward_weight(b, &p, dy, x, rows);
+    for (int i = 0; i < rows * N; i++) CHECK(y[i] == 0);
+    for (int i = 0; i < N * M; i++) CHECK(dw[i] == 0);
+    CHECK_EQ(ttt_float_get(), TTT_FLOAT_ENV);
 }
 
 /* q8 and q4: the integers are exact, so the terms of a sum are its blocks' sums, scaled. */
@@ -292,6 +313,10 @@ void op_product_tests(void)
         if (!op_backend((ttt_isa)isa)) continue;
         check_extremes(op_backend((ttt_isa)isa), TTT_PRECISION_Q8);
         check_extremes(op_backend((ttt_isa)isa), TTT_PRECISION_Q4);
+        for (int rows = 1; rows <= 40; rows += 39) { /* a few, and many, have ways of their own */
+            check_flushed(op_backend((ttt_isa)isa), rows, 0x1p-70f, 0x1p-70f);
+            check_flushed(op_backend((ttt_isa)isa), rows, 0x1p-130f, 0x1p100f);
+        }
         if (test_small()) continue;
         check_wide(op_backend((ttt_isa)isa), TTT_PRECISION_Q8);
         check_wide(op_backend((ttt_isa)isa), TTT_PRECISION_Q4);

@@ -61,7 +61,8 @@ class Server:
         self.model = model
         self.log_path = scratch(f"log.{time.monotonic_ns()}")
         self.log_file = open(self.log_path, "w")
-        self.process = subprocess.Popen([TTT, "serve", "-m", model, "--port", "0", *options], stderr=self.log_file,
+        self.process = subprocess.Popen([TTT, "serve", "-m", model, "--port", "0", "--precision", "f32", *options],
+                                        stderr=self.log_file,
                                         env={**os.environ, "TTT_THREADS": "2", **(environment or {})})
         atexit.register(self.process.kill)  # also where a test has failed
         self.port = self.await_port()

@@ -64,7 +64,8 @@ def test_one_server_for_a_folder():
     file = scratch("file")
     open(file, "w").close()
     for wrong in (file, file + "/x", scratch("none/none")):
-        second = subprocess.run([TTT, "serve", "-m", MODEL, "--port", "0", "--states", wrong], capture_output=True, timeout=60)
+        second = subprocess.run([TTT, "serve", "-m", MODEL, "--port", "0", "--precision", "f32", "--states", wrong],
+                                capture_output=True, timeout=60)
         assert second.returncode == 1 and second.stderr.count(b"\n") == 1, second.stderr
 
 

@@ -54,7 +54,7 @@ static void counts(bool mlp)
 
 static void least_time(void)
 {
-    const ttt_limits limits = {.fma = 100, .amx = 1000, .bytes = 500, .read = 10};
+    const ttt_limits limits = {.fma = 100, .bf16 = 1000, .bytes = 500, .read = 10};
     bool memory;
     const ttt_work heavy = {.products = 1000, .others = 200, .bytes = 50};
     CHECK_NEAR(ttt_work_seconds(&heavy, &limits, "f32", &memory), 12, 1e-12);
