@@ -426,8 +426,29 @@ static void test_minutes(void)
     CLI_SAYS(0, "step 1/1 ", TRAIN "-o brief --minutes 0.00001");
 }
 
+/* The memory that --dry-run tells is what a run then takes. */
+static void test_dry_memory(void)
+{
+#if defined __SANITIZE_ADDRESS__ || defined __SANITIZE_THREAD__
+    SKIP("memory of a run: sanitizers have memory of their own");
+    return;
+#endif
+    enum { BESIDE = 8192 }; /* KiB: the text, and what is read and written */
+    struct rusage usage;
+    int status;
+    CLI_OK("$TTT train text.txt " SIZE "-o dry --steps 2 --dry-run");
+    const char *told = strstr(cli_output, "\nmemory ");
+    const double most = told ? 1e6 / 1024 * strtod(told + strlen("\nmemory "), NULL) : 0;
+    const pid_t child = cli_start("$TTT train text.txt " SIZE "-o dry --steps 2");
+    CHECK_EQ(wait4(child, &status, 0, &usage), child);
+    CHECK_EQ(status, 0);
+    CHECK((double)usage.ru_maxrss > most / 2 && (double)usage.ru_maxrss < most + BESIDE);
+    CLI_OK("rm -r dry");
+}
+
 static void test_dry(void)
 {
+    if (!test_small()) test_dry_memory(); /* valgrind's is another */
     CLI_SAYS(0, "4304208", "$TTT train --dry-run text.txt --tokenizer bpe:4096 --steps 100");
     CHECK(strstr(cli_output, "memory"));
     CHECK(strstr(cli_output, "FLOPs per token   2.674e+07 in training, 8.913e+06 in decoding at 256 tokens, the same"));
