@@ -28,7 +28,7 @@ static void test_shares(void)
 
 /* ---- sums ---- */
 
-enum { PART = 1000, COUNT = 700 * PART + 17, PARTS = 701 }; /* more than one piece of an exchange */
+enum { PART = 8000, COUNT = 700 * PART + 17, PARTS = 701 }; /* more than one piece of an exchange */
 
 static double value(int rank, int64_t i)
 {
