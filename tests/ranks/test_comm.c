@@ -28,7 +28,18 @@ static void test_shares(void)
 
 /* ---- sums ---- */
 
-enum { PART = 8000, COUNT = 700 * PART + 17, PARTS = 701 }; /* more than one piece of an exchange */
+enum { PARTS = 701, FEW = 500, MANY = 8000 };
+
+typedef struct summing {
+    int64_t part, count; /* of a part, and of all */
+    bool single;
+} summing;
+
+static summing summing_of(int ranks, bool single)
+{
+    const int64_t part = ranks == 2 && single ? MANY : FEW; /* many: more than one piece of an exchange */
+    return (summing){.part = part, .count = (PARTS - 1) * part + 17, .single = single};
+}
 
 static double value(int rank, int64_t i)
 {
@@ -50,33 +61,32 @@ static double at(const void *block, int64_t i, bool single)
     return single ? (double)((const float *)block)[i] : ((const double *)block)[i];
 }
 
-static void check_sums(ttt_comm *comm, int rank, const char *block, int64_t first, int64_t end, bool single)
+static void check_sums(ttt_comm *comm, const char *block, int64_t first, int64_t end, const summing *s)
 {
     int64_t wrong = 0;
-    (void)rank;
-    for (int64_t i = first * PART; i < end * PART && i < COUNT; i += 37)
-        wrong += at(block, i, single) != tree(0, ttt_comm_size(comm), i, single);
+    for (int64_t i = first * s->part; i < end * s->part && i < s->count; i += 37)
+        wrong += at(block, i, s->single) != tree(0, ttt_comm_size(comm), i, s->single);
     CHECK_EQ(wrong, 0);
 }
 
 static void sums(ttt_comm *comm, int rank, void *context)
 {
-    const bool single = *(const bool *)context;
-    const size_t real = single ? sizeof(float) : sizeof(double);
-    char *block = ttt_alloc(COUNT, real);
-    for (int64_t i = 0; i < COUNT; i++) {
-        if (single)
+    const summing *s = context;
+    const size_t real = s->single ? sizeof(float) : sizeof(double), bytes = (size_t)s->count * real;
+    char *block = ttt_alloc((size_t)s->count, real);
+    for (int64_t i = 0; i < s->count; i++) {
+        if (s->single)
             ((float *)(void *)block)[i] = (float)value(rank, i);
         else
             ((double *)(void *)block)[i] = value(rank, i);
     }
     const int64_t cut = 600;
     ttt_comm_job upper = {.block = block,
-                          .bytes = COUNT * real,
-                          .part = PART * real,
+                          .bytes = bytes,
+                          .part = (size_t)s->part * real,
                           .first = cut,
                           .end = PARTS,
-                          .dtype = single ? TTT_F32 : TTT_F64},
+                          .dtype = s->single ? TTT_F32 : TTT_F64},
                  lower = upper;
     lower.first = 0;
     lower.end = cut;
@@ -86,19 +96,19 @@ static void sums(ttt_comm *comm, int rank, void *context)
     CHECK_OK(ttt_comm_wait(comm, &lower));
     int64_t first = 0, end = cut;
     ttt_comm_share(rank, ttt_comm_size(comm), &first, &end);
-    check_sums(comm, rank, block, first, end, single);
+    check_sums(comm, block, first, end, s);
     ttt_comm_collect(comm, &lower);
     CHECK_OK(ttt_comm_wait(comm, &lower));
-    if (rank == 0) check_sums(comm, rank, block, 0, cut, single);
+    if (rank == 0) check_sums(comm, block, 0, cut, s);
     ttt_comm_spread(comm, &lower);
     ttt_comm_spread(comm, &upper);
     CHECK_OK(ttt_comm_wait(comm, &lower));
     CHECK_OK(ttt_comm_wait(comm, &upper));
-    check_sums(comm, rank, block, 0, PARTS, single);
-    if (rank > 0) memset(block, 0, COUNT * real);
+    check_sums(comm, block, 0, PARTS, s);
+    if (rank > 0) memset(block, 0, bytes);
     ttt_comm_deal(comm, &lower);
     CHECK_OK(ttt_comm_wait(comm, &lower));
-    check_sums(comm, rank, block, first, end, single);
+    check_sums(comm, block, first, end, s);
     CHECK(ttt_comm_used(comm).bytes > 0);
     ttt_free(block);
     double few[3] = {value(rank, 0), 1, rank};
@@ -247,8 +257,12 @@ int main(void)
 {
     forget_launcher();
     test_shares();
-    for (int single = 0; single < 2; single++)
-        for (int size = 2; size <= RANKS_MOST; size *= 2) ranks_run(&(world){0}, size, sums, &(bool){single});
+    for (int single = 0; single < 2; single++) {
+        for (int size = 2; size <= RANKS_MOST; size *= 2) {
+            summing s = summing_of(size, single);
+            ranks_run(&(world){0}, size, sums, &s);
+        }
+    }
     for (int size = 2; size <= RANKS_MOST; size++) ranks_run(&(world){0}, size, talk, NULL);
     world w = {.silence = 3, .lost = told_of_one};
     ranks_run(&w, 4, fall_silent, &w);
