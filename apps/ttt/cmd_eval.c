@@ -283,12 +283,15 @@ static int join(options *o, bool *idle)
     o->speaks = rank == 0;
     *idle = o->choices && !o->speaks;
     if (ranks == 1 || o->choices) return 0;
-    for (size_t i = 0; i < o->text_count; i++)
-        if (strcmp(o->texts[i], "-") == 0)
-            return o->speaks ? ttt_app_fail("standard input is that of one rank: give the text as a file")
-                             : TTT_APP_FAILED;
     const ttt_status status = ttt_app_join(&o->eval.comm);
-    return status == TTT_OK ? 0 : ttt_app_failed(status);
+    if (status != TTT_OK) return ttt_app_failed(status);
+    for (size_t i = 0; i < o->text_count; i++) {
+        if (strcmp(o->texts[i], "-") != 0) continue;
+        if (o->speaks) (void)ttt_app_fail("standard input is that of one rank: give the text as a file");
+        ttt_comm_close(o->eval.comm); /* together: a launcher ends all as soon as one has failed */
+        return TTT_APP_FAILED;
+    }
+    return 0;
 }
 
 int ttt_cmd_eval(int argc, char **argv)
