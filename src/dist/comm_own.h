@@ -10,8 +10,11 @@
 
 #include "dist/comm.h"
 
-/* CHUNK: bytes that are on their way at once, twice. Smaller ones meet too often: 1 MB is a fifth slower. */
-enum { TTT_COMM_NAME = 64, TTT_COMM_SENTENCE = 512, TTT_COMM_CHUNK = 8 << 20 };
+enum { TTT_COMM_NAME = 64, TTT_COMM_SENTENCE = 512 };
+
+/* Bytes that are on their way at once, twice. What is added should still be in the cache; what is not should seldom
+ * wait for the other side, but leave a slow network to the signs of life within seconds. */
+enum { TTT_COMM_CHUNK = 2 << 20, TTT_COMM_CHUNK_AS_IS = 64 << 20 };
 
 typedef struct ttt_rank {
     char version[16], host[TTT_COMM_NAME], processors[TTT_COMM_NAME];

@@ -72,14 +72,16 @@ typedef struct swap {
     ttt_dtype dtype;
 } swap;
 
-static size_t piece(size_t bytes, size_t at)
+static size_t most_at_once(const swap *s) { return s->sum ? TTT_COMM_CHUNK : TTT_COMM_CHUNK_AS_IS; }
+
+static size_t piece(size_t bytes, size_t at, size_t most)
 {
-    return bytes > at ? bytes - at < TTT_COMM_CHUNK ? bytes - at : TTT_COMM_CHUNK : 0;
+    return bytes > at ? bytes - at < most ? bytes - at : most : 0;
 }
 
 static bool start_piece(ttt_comm *comm, const swap *s, size_t at, int slot)
 {
-    const size_t out = piece(s->out_bytes, at), in = piece(s->in_bytes, at);
+    const size_t out = piece(s->out_bytes, at, most_at_once(s)), in = piece(s->in_bytes, at, most_at_once(s));
     return ttt_exchange_start(comm, TTT_SLOT_DATA + slot, TTT_TAG_DATA, out ? s->peer : TTT_NOBODY,
                               out ? s->out + at : NULL, out, in ? s->peer : TTT_NOBODY,
                               s->sum ? comm->staging[slot]
@@ -91,13 +93,13 @@ static bool start_piece(ttt_comm *comm, const swap *s, size_t at, int slot)
 /* In pieces, of which the next is on its way while one is added. */
 static bool exchange(ttt_comm *comm, const swap *s)
 {
-    const size_t bytes = s->out_bytes > s->in_bytes ? s->out_bytes : s->in_bytes;
+    const size_t bytes = s->out_bytes > s->in_bytes ? s->out_bytes : s->in_bytes, most = most_at_once(s);
     int slot = 0;
     if (bytes && !start_piece(comm, s, 0, slot)) return false;
-    for (size_t at = 0; at < bytes; at += TTT_COMM_CHUNK, slot = !slot) {
-        if (bytes - at > TTT_COMM_CHUNK && !start_piece(comm, s, at + TTT_COMM_CHUNK, !slot)) return false;
+    for (size_t at = 0; at < bytes; at += most, slot = !slot) {
+        if (bytes - at > most && !start_piece(comm, s, at + most, !slot)) return false;
         if (!ttt_exchange_await(comm, TTT_SLOT_DATA + slot)) return false;
-        if (s->sum && s->in_bytes > at) add(s->in + at, comm->staging[slot], piece(s->in_bytes, at), s->dtype);
+        if (s->sum && s->in_bytes > at) add(s->in + at, comm->staging[slot], piece(s->in_bytes, at, most), s->dtype);
     }
     comm->use.bytes += (double)s->out_bytes;
     return true;
