@@ -50,7 +50,7 @@ check() { # WHAT COMMAND...
 }
 same() { cmp one/model.safetensors "$1/model.safetensors"; }
 
-"${train[@]}" -o one --steps 20 2>one.log || exit 1
+"${train[@]}" -o one --steps 20 2>one.log && "${train[@]}" -o long --steps 2000 2>long.log || exit 1
 trial() { # NAME: over the cable as it is now
     timeout 300 "${together[@]}" "${train[@]}" -o "$1" --steps 20 >"$1.log" 2>&1
     local code=$?
@@ -70,12 +70,12 @@ fi
 ip netns exec "$a" tc qdisc del dev cable root 2>/dev/null
 
 # The cable is cut while they train.
-timeout -k 5 90 "${together[@]}" "${train[@]}" -o cut --steps 100000 >cut.log 2>&1 &
+timeout -k 5 90 "${together[@]}" "${train[@]}" -o cut --steps 2000 >cut.log 2>&1 &
 job=$!
 for _ in $(seq 600); do [ -e cut/checkpoint/step-000000005.safetensors ] && break || sleep 0.1; done
 ip -n "$b" link set cable down
 gone() { # the ranks, whose command lines begin with the program; mpirun's does not
-    for _ in $(seq 400); do pgrep -f -- "^$ttt train .*-o cut --steps 100000" >/dev/null || return 0; sleep 0.1; done
+    for _ in $(seq 400); do pgrep -f -- "^$ttt train .*-o cut --steps 2000" >/dev/null || return 0; sleep 0.1; done
     return 1
 }
 check "a cut cable ends all ranks" gone
@@ -87,5 +87,10 @@ if [ $code = 124 ] || [ $code = 137 ]; then echo "note: mpirun did not end by it
 check "and is told" grep -q 'was not heard of for\|cannot be reached\|cannot reach\|cannot exchange\|lost communication' cut.log
 check "the checkpoint stays" test -e "$(find cut/checkpoint -name 'step-*.safetensors' | head -n 1)"
 sleep 1
-check "nobody is left behind" sh -c "! pgrep -f -- '[-]o cut --steps 100000'"
+check "nobody is left behind" sh -c "! pgrep -f -- '[-]o cut --steps 2000'"
+ip -n "$b" link set cable up
+again() {
+    timeout 300 "${together[@]}" "${train[@]}" -o cut --steps 2000 >again.log 2>&1 && cmp long/model.safetensors cut/model.safetensors
+}
+check "mended, the run goes on to the same bits" again
 exit $failed
