@@ -2,10 +2,10 @@
 # SPDX-License-Identifier: MIT
 #
 # Two network namespaces as two hosts, a and b, with a cable between them: network.sh TTT FOLDER. Ranks on both train as
-# docs/CLUSTER.md says, over a cable as it is, a slow one, and one that loses packets, with the bits of one process; and
-# when it is cut, all end with a sentence, and the run goes on from its checkpoint. Needs root; with TTT_TEST_LONG.
+# docs/CLUSTER.md says, over a cable as it is, a thin one, slow ones and ones that lose packets, with the bits of one
+# process; and when it is cut, all end with a sentence, and the run goes on to those bits. Needs root; with TTT_TEST_LONG.
 set -uo pipefail
-ttt=$1 folder=$2
+ttt=$1 folder=$2 here=$(cd "$(dirname "$0")" && pwd)
 skip() { echo "skipped: $*" && exit 77; }
 [ -n "${TTT_TEST_LONG-}" ] || skip "two hosts are part of ./check --long (TTT_TEST_LONG)"
 [ "$(id -u)" = 0 ] || skip "network namespaces need root"
@@ -50,32 +50,45 @@ check() { # WHAT COMMAND...
 }
 same() { cmp one/model.safetensors "$1/model.safetensors"; }
 
-"${train[@]}" -o one --steps 20 2>one.log && "${train[@]}" -o long --steps 2000 2>long.log || exit 1
+"${train[@]}" -o one --steps 20 2>one.log && "${train[@]}" -o long --steps 8000 2>long.log || exit 1
 trial() { # NAME: over the cable as it is now
     timeout 300 "${together[@]}" "${train[@]}" -o "$1" --steps 20 >"$1.log" 2>&1
     local code=$?
     grep -q '2 ranks on 2 hosts: 0 on a, 1 thread, processors .*; 1 on b' "$1.log" && [ $code = 0 ] && same "$1"
 }
 check "two hosts" trial plain
-spoil() { ip netns exec "$a" tc qdisc replace dev cable root "$@" 2>/dev/null; }
 # A queue that is full after 5 ms makes packets wait and drops the rest.
-if spoil tbf rate 20mbit burst 16k latency 5ms; then check "a thin cable that drops packets" trial thin; fi
-if spoil netem delay 20ms; then
-    check "a delay of 20 ms" trial delay
-    spoil netem loss 2%
-    check "one packet of 50 lost" trial loss
-else
-    echo "skipped: delay and loss by chance, tc has no netem here"
-fi
+ip netns exec "$a" tc qdisc replace dev cable root tbf rate 20mbit burst 16k latency 5ms &&
+    check "a thin cable that drops packets" trial thin
 ip netns exec "$a" tc qdisc del dev cable root 2>/dev/null
+address() { ip -n "$a" addr "$1" 10.77.0.1/24 dev cable && ip -n "$b" addr "$1" 10.77.0.2/24 dev cable; }
+bad_trial() { # NAME OPTION...: over another cable with the same addresses
+    local name=$1 job code
+    shift
+    address del || return 1
+    "$here/bad_cable" "$@" "$a:10.77.0.1/24" "$b:10.77.0.2/24" >"$name.cable" &
+    job=$!
+    for _ in $(seq 100); do [ -s "$name.cable" ] && break || sleep 0.1; done
+    trial "$name"
+    code=$?
+    kill $job && wait $job
+    address add && return $code
+}
+if [ -c /dev/net/tun ] && command -v python3 >/dev/null; then
+    check "a delay of 20 ms each way" bad_trial delay --delay 20
+    check "one packet of 50 lost" bad_trial loss --loss 0.02
+    check "both" bad_trial both --delay 5 --loss 0.02
+else
+    echo "skipped: delay and loss need /dev/net/tun and python3"
+fi
 
 # The cable is cut while they train.
-timeout -k 5 90 "${together[@]}" "${train[@]}" -o cut --steps 2000 >cut.log 2>&1 &
+timeout -k 5 90 "${together[@]}" "${train[@]}" -o cut --steps 8000 >cut.log 2>&1 &
 job=$!
 for _ in $(seq 600); do [ -e cut/checkpoint/step-000000005.safetensors ] && break || sleep 0.1; done
 ip -n "$b" link set cable down
 gone() { # the ranks, whose command lines begin with the program; mpirun's does not
-    for _ in $(seq 400); do pgrep -f -- "^$ttt train .*-o cut --steps 2000" >/dev/null || return 0; sleep 0.1; done
+    for _ in $(seq 400); do pgrep -f -- "^$ttt train .*-o cut --steps 8000" >/dev/null || return 0; sleep 0.1; done
     return 1
 }
 check "a cut cable ends all ranks" gone
@@ -87,10 +100,10 @@ if [ $code = 124 ] || [ $code = 137 ]; then echo "note: mpirun did not end by it
 check "and is told" grep -q 'was not heard of for\|cannot be reached\|cannot reach\|cannot exchange\|lost communication' cut.log
 check "the checkpoint stays" test -e "$(find cut/checkpoint -name 'step-*.safetensors' | head -n 1)"
 sleep 1
-check "nobody is left behind" sh -c "! pgrep -f -- '[-]o cut --steps 2000'"
+check "nobody is left behind" sh -c "! pgrep -f -- '[-]o cut --steps 8000'"
 ip -n "$b" link set cable up
 again() {
-    timeout 300 "${together[@]}" "${train[@]}" -o cut --steps 2000 >again.log 2>&1 && cmp long/model.safetensors cut/model.safetensors
+    timeout 300 "${together[@]}" "${train[@]}" -o cut --steps 8000 >again.log 2>&1 && cmp long/model.safetensors cut/model.safetensors
 }
 check "mended, the run goes on to the same bits" again
 exit $failed
