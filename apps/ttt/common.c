@@ -13,6 +13,7 @@
 #include <sys/stat.h>
 #include <sysexits.h>
 #include <time.h>
+#include <ttt/comm.h>
 #include <ttt/generate.h>
 #include <unistd.h>
 
@@ -207,7 +208,9 @@ const struct argp ttt_app_open_argp = {
 
 void ttt_app_tell_precision(const char *asked, const char *precision)
 {
-    if ((asked && strcmp(asked, "auto") != 0) || strcmp(precision, "bf16") != 0) return;
+    int rank, ranks;
+    ttt_comm_place(&rank, &ranks);
+    if (rank > 0 || (asked && strcmp(asked, "auto") != 0) || strcmp(precision, "bf16") != 0) return;
     fprintf(stderr, "computing in bf16, which this processor multiplies fast; --precision f32 is what others do\n");
 }
 

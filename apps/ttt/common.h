@@ -95,7 +95,7 @@ int ttt_app_signal(void);             /* the signal noted, or 0 */
 void ttt_app_forget_interrupt(void);
 
 /* Says in a line that `precision`, which was not asked for, is another one than on most machines: bf16, because there
- * are AMX or AVX512_BF16. */
+ * are AMX or AVX512_BF16. Of the ranks of a launcher the first says so. */
 void ttt_app_tell_precision(const char *asked, const char *precision);
 
 /* A model and the tokenizer in its folder, which must not know more ids than the model. On failure nothing stays open.

@@ -32,7 +32,7 @@ int ttt_app_leave(ttt_comm *comm, ttt_status status)
     int code = status == TTT_OK ? 0 : TTT_APP_FAILED;
     if (!agreed)
         code = fail_alone(comm, status);
-    else if (status != TTT_OK && ttt_comm_rank(comm) == 0)
+    else if (status == TTT_ERR_INTERRUPTED || (status != TTT_OK && ttt_comm_rank(comm) == 0))
         code = ttt_app_failed(status);
     if (agreed)
         ttt_comm_close(comm);

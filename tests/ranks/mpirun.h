@@ -13,7 +13,8 @@ static const char train_options[] = "text -t byte --set hidden_size=64 --set num
                                     "--leaves 8 --threads 1";
 
 /* Two ranks that differ. Not "-np 1 A : -np 1 B", on which mpirun of Open MPI 5.0.7 falls whatever A and B are. */
-#define UNLIKE(a, b) "mpirun -np 2 sh -c 'if [ $OMPI_COMM_WORLD_RANK = 0 ]; then exec " a "; else " b "; fi'"
+#define UNLIKE(a, b)                                                                                                   \
+    "mpirun -np 2 sh -c 'if [ ${OMPI_COMM_WORLD_RANK:-$PMI_RANK} = 0 ]; then exec " a "; else " b "; fi'"
 
 /* Whether ranks can be started here; says what is missing. Enters the test's folder. */
 static bool mpirun_begin(const char *name)
