@@ -72,7 +72,7 @@ typedef struct study_claim {
     int64_t context, worse_context; /* of the evaluation; -1: its first */
     int64_t first, last;            /* 0: all */
     bool worse_frozen;              /* with its learner frozen */
-    bool or_equal;                  /* not more loss: holds unless it is more by two standard errors */
+    bool or_equal;                  /* not more loss: contradicted where it is more by two standard errors */
 } study_claim;
 
 typedef struct study_documents {

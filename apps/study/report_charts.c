@@ -34,12 +34,13 @@ static int by_cost(const void *a, const void *b)
     return (x > y) - (x < y);
 }
 
-/* A line for each model of a group: perplexity against FLOPs of the training, or against parameters. */
-static report_chart *gather_costs(study_report *r, int group, bool flops, size_t *points)
+/* A line for each model of a group: perplexity against FLOPs of the training, or against parameters. *differ: these are
+ * not the same for all. */
+static report_chart *gather_costs(study_report *r, int group, bool flops, bool *differ)
 {
     const study_group *g = &r->s->groups[group];
     report_chart *chart = new_chart(r);
-    *points = 0;
+    double least = INFINITY, most = 0;
     for (size_t m = 0; m < g->models.count && chart; m++) {
         cost costs[REPORT_POINTS];
         size_t count = 0;
@@ -57,16 +58,18 @@ static report_chart *gather_costs(study_report *r, int group, bool flops, size_t
             const double perplexity = exp(costs[i].loss.mean);
             report_point(chart, costs[i].x, perplexity, perplexity * costs[i].loss.error);
         }
-        *points += count;
+        least = fmin(least, costs[0].x);
+        most = fmax(most, costs[count - 1].x);
     }
+    *differ = least < most;
     return chart;
 }
 
 static void cost_figure(study_report *r, int group, bool flops)
 {
     char title[160];
-    size_t points;
-    report_chart *chart = gather_costs(r, group, flops, &points);
+    bool differ;
+    report_chart *chart = gather_costs(r, group, flops, &differ);
     snprintf(title, sizeof title, "Perplexity against %s: %s", flops ? "training" : "parameters",
              r->s->groups[group].name);
     const ttt_plot plot = {.title = title,
@@ -76,7 +79,7 @@ static void cost_figure(study_report *r, int group, bool flops)
                            .log_y = true,
                            .series = chart ? chart->lines : NULL,
                            .count = chart ? chart->count : 0};
-    if (chart && points > 1)
+    if (chart && differ)
         page_figure(r->page, &plot,
                     flops ? "Perplexity on the evaluated documents against the floating-point operations of the "
                             "training; bands are standard errors."

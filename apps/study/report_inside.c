@@ -93,7 +93,7 @@ static void inner_chart(study_report *r, const inner_view *v, size_t layer, FILE
                            .log_x = true,
                            .series = chart ? chart->lines : NULL,
                            .count = chart ? chart->count : 0};
-    if (chart && table)
+    if (chart && table && chart->lines[0].count > 1)
         page_figure(r->page, &plot,
                     "The learner's own loss at the last token of each mini-batch: with its first weights, those before "
                     "the mini-batch, and those after it.",

@@ -41,7 +41,8 @@ static const char *verdict(study_mean m, bool or_equal, const char **class)
         *class = "td class=\"bad\"";
         return "contradicted";
     }
-    if (m.mean >= -2 * m.error && !or_equal) return "undecided: within two standard errors";
+    if (or_equal ? m.mean > 0 : m.mean >= -2 * m.error)
+        return or_equal ? "not contradicted" : "undecided: within two standard errors";
     *class = "td class=\"good\"";
     return "holds";
 }
@@ -110,7 +111,7 @@ void report_claims(study_report *r)
     page_table_begin(r->page,
                      "Each claim says that one model has less loss than another. The difference is paired; a claim "
                      "holds, or is contradicted, where it is more than two standard errors from 0. A claim of not more "
-                     "holds unless it is contradicted.",
+                     "holds below 0, and above is not contradicted within two standard errors.",
                      HEADS("claim", "here", "difference of losses", "that is", "measured on", "over"));
     for (size_t i = 0; i < s->claim_count; i++) {
         const study_claim *c = &s->claims[i];

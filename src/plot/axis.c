@@ -91,7 +91,8 @@ void ttt_axis_label(const ttt_axis *axis, const double *ticks, size_t count, siz
     const double largest = axis->log ? value : fmax(fabs(axis->low), fabs(axis->high));
     static const char *const names[] = {"", "k", "M", "G", "T", "P", "E"};
     size_t power = 0;
-    while (largest >= 10 * pow(1e3, (double)power + 1) && power + 1 < sizeof names / sizeof *names) power++;
+    while (largest >= (power ? 1 : 10) * pow(1e3, (double)power + 1) && power + 1 < sizeof names / sizeof *names)
+        power++;
     const double unit = pow(1e3, (double)power);
     const char *name = value == 0 ? "" : names[power];
     const double step = count > 1 ? (ticks[1] - ticks[0]) / unit : 1;
