@@ -174,10 +174,16 @@ static void read_holder(const char *folder, char text[HOLDER])
     ttt_free(path);
 }
 
+/* Ranks that a launcher has just killed may hold the folder for a moment after it has ended itself. */
 static ttt_status take_lock(const char *folder, int *lock)
 {
-    bool taken;
-    TTT_TRY(ttt_folder_lock(folder, lock, &taken));
+    enum { TRIES = 40 };
+    const struct timespec nap = {.tv_nsec = 50 * 1000 * 1000};
+    bool taken = true;
+    for (int i = 0; i < TRIES && taken; i++) {
+        if (i > 0) nanosleep(&nap, NULL);
+        TTT_TRY(ttt_folder_lock(folder, lock, &taken));
+    }
     if (!taken) return TTT_OK;
     char holder[HOLDER];
     read_holder(folder, holder);

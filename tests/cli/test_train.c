@@ -483,6 +483,7 @@ static void test_lock(void)
 {
     const pid_t child = cli_start(TRAIN "-o busy --steps 4000 >/dev/null 2>&1"); /* both would write to one file */
     CHECK(cli_await(child, "busy/metrics.jsonl"));
+    kill(child, SIGSTOP); /* not done before it was asked for in vain */
     char holder[100];
     snprintf(holder, sizeof holder, "another training works in busy (process %ld on ", (long)child);
     CLI_SAYS(1, holder, TRAIN "-o busy --steps 4000");
