@@ -287,7 +287,6 @@ static void clear_slots(ttt_engine *e)
     for (int64_t slot = 0; slot < e->parallel; slot++) {
         ttt_job *job = e->jobs[slot];
         if (!job) continue;
-        if (ttt_request_left(job->work->request)) atomic_store(&job->work->cancelled, true);
         const bool ends = job->done || atomic_load(&job->work->cancelled);
         if (!ends && !is_slow(job)) continue;
         e->jobs[slot] = NULL;
