@@ -69,5 +69,4 @@ void ttt_optimizer_update(ttt_optimizer *o, ttt_adamw options, double norm, doub
     options.scale = clip > 0 && norm >= clip ? clip / norm : 1;
     b->ops->adamw(b, ttt_at(b, o->values, first), ttt_at(b, o->m, first), ttt_at(b, o->v, first),
                   ttt_at(b, o->grads, first), end - first, &options);
-    o->stale = true;
 }

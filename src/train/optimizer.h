@@ -15,7 +15,7 @@ typedef struct ttt_optimizer {
     const ttt_params *params;       /* lm's table */
     char *values, *grads, *m, *v;   /* flat blocks of params->size reals */
     char *packed;                   /* the matrices and their transposes in another precision than f32 */
-    bool stale;                     /* values have changed since they were packed; set it where you change them */
+    bool stale;                     /* values have changed since they were packed; whoever changes them sets it */
     ttt_param *weights, *gradients; /* [slots]: views into values and packed, and into grads */
 } ttt_optimizer;
 
@@ -27,7 +27,7 @@ TTT_NODISCARD ttt_status ttt_optimizer_bytes(const ttt_lm *lm, ttt_precision pre
 const ttt_param *ttt_optimizer_weights(ttt_optimizer *optimizer);
 
 /* Clips to a global norm of `clip` given the present `norm`, and updates elements [first, end). options->scale is set
- * here. */
+ * here; stale is the caller's to set. */
 void ttt_optimizer_update(ttt_optimizer *optimizer, ttt_adamw options, double norm, double clip, int64_t first,
                           int64_t end);
 
