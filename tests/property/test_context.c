@@ -5,6 +5,7 @@
  * of them; and a forked child makes contexts of its own.
  */
 #include <pthread.h>
+#include <stdatomic.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -67,22 +68,25 @@ static void side_by_side(void)
     }
 }
 
-/* Two threads, one context or one state: every call either does all of its work or is refused. */
+/* Two threads, one context or one state: every call either does all of its work or is refused. They go on until they
+ * have met: one may be done before the other has begun. */
 typedef struct rival {
     ttt_context *context;
     ttt_state *state;
-    int done, refused, other;
+    atomic_int *met;
+    int calls, done, refused, other;
 } rival;
 
 static void *run_rival(void *argument)
 {
     rival *r = argument;
-    for (int i = 0; i < 200; i++) {
+    for (; r->calls < 200 || (!atomic_load(r->met) && r->calls < 100000); r->calls++) {
         const ttt_feed feed = {.state = r->state, .tokens = tokens[0], .count = 5};
         const ttt_status status = ttt_context_advance(r->context, &feed, 1);
         const bool told = status == TTT_ERR_ARGUMENT && strstr(ttt_error_detail(), "in use");
         r->done += status == TTT_OK;
         r->refused += told;
+        if (told) atomic_store(r->met, 1);
         r->other += status != TTT_OK && !told;
     }
     return NULL;
@@ -114,23 +118,25 @@ static void rivals(bool one_context)
     ttt_state *states[2];
     pthread_t threads[2];
     rival both[2];
+    atomic_int met = 0;
     for (int i = 0; i < 2; i++) {
         CHECK_OK(ttt_context_new(&contexts[i], model, 1));
         CHECK_OK(ttt_state_new(&states[i], model));
     }
     for (int i = 0; i < 2; i++) {
-        both[i] = (rival){.context = contexts[one_context ? 0 : i], .state = states[one_context ? i : 0]};
+        both[i] = (rival){.context = contexts[one_context ? 0 : i], .state = states[one_context ? i : 0], .met = &met};
         CHECK_EQ(pthread_create(&threads[i], NULL, run_rival, &both[i]), 0);
     }
     int done = 0;
     for (int i = 0; i < 2; i++) {
         pthread_join(threads[i], NULL);
         CHECK_EQ(both[i].other, 0);
-        CHECK_EQ(both[i].done + both[i].refused, 200);
+        CHECK_EQ(both[i].done + both[i].refused, both[i].calls);
         done += both[i].done;
     }
     CHECK_EQ(ttt_state_position(states[0]) + ttt_state_position(states[1]), 5 * done);
     CHECK(done > 0);
+    CHECK(met);
     for (int i = 0; i < 2; i++) check_history(states[i]);
     for (int i = 0; i < 2; i++) {
         ttt_state_free(states[i]);

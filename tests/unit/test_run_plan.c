@@ -88,9 +88,9 @@ static void test_fit(void)
     CHECK_NEAR((double)(slow.steps * slow.batch * slow.context), 120e3 / 1.1, 1000);
     options.config = "125m"; /* one sequence, of 256 */
     CHECK_NEAR(fitted(&options, 2000, 1e3).rate, 3e-3 * sqrt(8.0 / 256), 1e-9);
-    options.config = NULL;
     options.rate = 0.01;
     CHECK_NEAR(fitted(&options, 2000, 1e3).rate, 0.01, 0);
+    options.config = NULL;
     options.leaves = 4; /* an update has as many sequences at least */
     train = fitted(&options, 2000, 1e3);
     CHECK(train.batch == 4 && train.leaves == 4 && train.accumulate == 4);
