@@ -85,7 +85,7 @@ fi
 # The cable is cut while they train.
 timeout -k 5 90 "${together[@]}" "${train[@]}" -o cut --steps 8000 >cut.log 2>&1 &
 job=$!
-for _ in $(seq 600); do [ -e cut/checkpoint/step-000000005.safetensors ] && break || sleep 0.1; done
+for _ in $(seq 600); do compgen -G 'cut/checkpoint/step-*.safetensors' >/dev/null && break || sleep 0.1; done
 ip -n "$b" link set cable down
 gone() { # the ranks, whose command lines begin with the program; mpirun's does not
     for _ in $(seq 400); do pgrep -f -- "^$ttt train .*-o cut --steps 8000" >/dev/null || return 0; sleep 0.1; done
