@@ -13,8 +13,8 @@
 enum { TTT_COMM_NAME = 64, TTT_COMM_SENTENCE = 512 };
 
 /* Bytes that are on their way at once, twice. What is added should still be in the cache; what is not should seldom
- * wait for the other side, but leave a slow network to the signs of life within seconds. */
-enum { TTT_COMM_CHUNK = 2 << 20, TTT_COMM_CHUNK_AS_IS = 64 << 20 };
+ * wait for the other side, but leave a network of 50 Mbit/s to the signs of life behind it within five seconds. */
+enum { TTT_COMM_CHUNK = 2 << 20, TTT_COMM_CHUNK_AS_IS = 16 << 20 };
 
 typedef struct ttt_rank {
     char version[16], host[TTT_COMM_NAME], processors[TTT_COMM_NAME];
