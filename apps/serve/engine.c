@@ -158,6 +158,35 @@ static ttt_job *resumed_job(ttt_engine *e)
     return NULL;
 }
 
+/* What others may see of a job in a slot. */
+static ttt_slot see(const ttt_job *job)
+{
+    return (ttt_slot){.work = job->work->number,
+                      .busy = true,
+                      .prompt = (int64_t)job->prompt.count,
+                      .read = job->cached + job->stats.prompt_tokens,
+                      .written = job->stats.new_tokens};
+}
+
+static void enter_slot(ttt_engine *e, int64_t slot, ttt_job *job)
+{
+    e->jobs[slot] = job;
+    pthread_mutex_lock(&e->lock);
+    e->slots[slot] = see(job);
+    e->counts.running++;
+    pthread_mutex_unlock(&e->lock);
+}
+
+/* Before the job ends: whose answer has come finds the slot free. */
+static void leave_slot(ttt_engine *e, int64_t slot)
+{
+    e->jobs[slot] = NULL;
+    pthread_mutex_lock(&e->lock);
+    e->slots[slot].busy = false;
+    e->counts.running--;
+    pthread_mutex_unlock(&e->lock);
+}
+
 static void fill_slots(ttt_engine *e)
 {
     for (int64_t slot = 0; slot < e->parallel; slot++) {
@@ -177,7 +206,7 @@ static void fill_slots(ttt_engine *e)
             if (atomic_load(&work->cancelled))
                 end_job(e, job);
             else
-                e->jobs[slot] = job;
+                enter_slot(e, slot, job);
         }
     }
 }
@@ -289,7 +318,7 @@ static void clear_slots(ttt_engine *e)
         if (!job) continue;
         const bool ends = job->done || atomic_load(&job->work->cancelled);
         if (!ends && !is_slow(job)) continue;
-        e->jobs[slot] = NULL;
+        leave_slot(e, slot);
         if (job->done) ttt_engine_remember(e, slot, job);
         if (ends) {
             end_job(e, job);
@@ -305,19 +334,8 @@ static void note_step(ttt_engine *e, int64_t writing, int64_t reading, double se
 {
     ttt_engine_counts *c = &e->counts;
     const int64_t rows = writing + reading;
-    c->running = 0;
-    for (int64_t slot = 0; slot < e->parallel; slot++) {
-        const ttt_job *job = e->jobs[slot];
-        e->slots[slot].busy = job != NULL;
-        if (!job) continue;
-        c->running++;
-        e->slots[slot] = (ttt_slot){.work = job->work->number,
-                                    .busy = true,
-                                    .prompt = (int64_t)job->prompt.count,
-                                    .read = job->cached + job->stats.prompt_tokens,
-                                    .written = job->stats.new_tokens};
-    }
-    c->waiting = e->waiting;
+    for (int64_t slot = 0; slot < e->parallel; slot++)
+        if (e->jobs[slot]) e->slots[slot] = see(e->jobs[slot]);
     if (rows == 0) return;
     c->steps++;
     c->decode_steps += writing > 0;
@@ -338,10 +356,10 @@ static void step(ttt_engine *e)
     const double seconds = ttt_now() - start;
     for (int64_t n = 0; n < count; n++)
         if (!atomic_load(&e->fed[n]->work->cancelled)) take(e->fed[n]);
-    clear_slots(e);
     pthread_mutex_lock(&e->lock);
     note_step(e, writing, reading, seconds);
     pthread_mutex_unlock(&e->lock);
+    clear_slots(e);
 }
 
 /* ---- the thread ---- */

@@ -357,8 +357,10 @@ ttt_http *ttt_http_new(ttt_server *server, int *port, ttt_refusal *refusal)
         pthread_mutex_init(&http->lock, NULL);
     }
     const int fd = http && http->workers && http->large ? open_socket(o->host, port, refusal) : -1;
+    /* Not epoll, with which the daemon's threads and MHD_quiesce_daemon race to take the socket out of the set, and the
+     * library aborts the program when they meet (seen with 0.9.75). */
     if (fd >= 0)
-        http->daemon = MHD_start_daemon(MHD_USE_EPOLL_INTERNAL_THREAD | MHD_ALLOW_SUSPEND_RESUME, 0, NULL, NULL,
+        http->daemon = MHD_start_daemon(MHD_USE_POLL_INTERNAL_THREAD | MHD_ALLOW_SUSPEND_RESUME, 0, NULL, NULL,
                                         on_access, http, MHD_OPTION_LISTEN_SOCKET, fd, MHD_OPTION_THREAD_POOL_SIZE,
                                         (unsigned)NETWORK_THREADS, MHD_OPTION_CONNECTION_LIMIT,
                                         (unsigned)o->connections, MHD_OPTION_CONNECTION_TIMEOUT, (unsigned)IDLE,

@@ -124,8 +124,18 @@ def test_metrics_and_slots(server):
     for name in ("prompt_tokens_total prompt_seconds_total tokens_predicted_total tokens_predicted_seconds_total "
                  "requests_processing requests_deferred n_busy_slots_per_decode n_decode_total").split():
         assert f"\nllamacpp:{name} " in text and f"\nttt:{name} " in text, name
-    slots = server.get("/slots").json
-    assert len(slots) == 64 and not any(slot["is_processing"] for slot in slots)
+
+
+def test_slots_are_free_once_the_answer_has_come(server):
+    last = -1
+    for count in (9, 1, 1, 1, 1, 1, 1, 1):
+        server.complete(PROMPT, max_tokens=count)
+        slots = server.get("/slots").json
+        assert len(slots) == 64 and not any(slot["is_processing"] for slot in slots)
+        assert server.metric("requests_processing") == 0
+        slot = max(slots, key=lambda slot: slot["id_task"])
+        assert slot["id_task"] > last and slot["n_prompt_tokens"] == len(PROMPT) and slot["n_decoded"] == count
+        last = slot["id_task"]
 
 
 def logprobs(answer, choice=0):
