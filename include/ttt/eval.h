@@ -34,8 +34,7 @@ typedef struct ttt_eval_options {
     int64_t bos;     /* id read before the text of each window, where it counts as a token of the window; -1: none */
     int64_t bytes;   /* of the text that the tokens stand for; 0: not known, then there are no bits per byte */
     bool inner;      /* look into the inner loop */
-    ttt_comm *comm;  /* ranks that share the windows, or NULL; each makes the same call, and all have the whole result.
-                        The  inner loop is looked into by each rank for itself */
+    ttt_comm *comm; /* ranks that share the windows, or NULL; each makes the same call, and all have the whole result */
     const ttt_state *state; /* each window goes on from a copy of it; NULL: from a fresh one. Whether that is frozen is
                                the mode's affair, and `bos` is then best -1 */
     /* From time to time: `done` of `total` tokens are read. Anything but TTT_OK ends the evaluation and is returned;

@@ -45,7 +45,7 @@ typedef struct evaluation {
     int64_t block;      /* tokens of a block: of a window's, or of as many windows as make so many */
 
     int32_t ids[TTT_ADVANCE_ROWS], targets[TTT_ADVANCE_ROWS];
-    double losses[TTT_ADVANCE_ROWS];
+    double *found;       /* of a step: losses, then those of the inner loop, as score_step says */
     void *logits;        /* [TTT_ADVANCE_ROWS, V] reals */
     void *places[FEEDS]; /* in logits, of each feed */
 
@@ -158,6 +158,15 @@ static ttt_status init_inspection(evaluation *e)
     return TTT_OK;
 }
 
+/* Of a window at the end of a mini-batch: [layers, 3]. */
+static int64_t inner_losses(const evaluation *e) { return 3 * e->result->layers; }
+
+/* Whether a mini-batch ends behind the first `read` tokens of a window. */
+static bool ends_mini_batch(const evaluation *e, int64_t read)
+{
+    return (e->before + read) % e->lm->config.mini_batch_size == 0;
+}
+
 /* Of the states, [batch, modes]. */
 static bool is_frozen(const evaluation *e, int64_t state)
 {
@@ -182,13 +191,16 @@ static ttt_status init(evaluation *e)
     }
     e->logits = ttt_alloc((size_t)(TTT_ADVANCE_ROWS * lm->config.vocab_size), lm->backend->real);
     if (!e->logits) return TTT_ERR_MEMORY;
-    return e->options->inner ? init_inspection(e) : TTT_OK;
+    if (e->options->inner) TTT_TRY(init_inspection(e));
+    e->found = ttt_alloc((size_t)(TTT_ADVANCE_ROWS + e->batch * inner_losses(e)), sizeof *e->found);
+    return e->found ? TTT_OK : TTT_ERR_MEMORY;
 }
 
 static void deinit(evaluation *e)
 {
     for (int i = 0; i < FEEDS; i++) ttt_state_free(e->states[i]);
     ttt_free(e->logits);
+    ttt_free(e->found);
     ttt_free(e->learning);
     ttt_free(e->inspection.losses);
     ttt_free(e->inspection.before);
@@ -222,18 +234,17 @@ static ttt_status score(evaluation *e, int64_t window, int64_t from, int64_t n, 
     return TTT_OK;
 }
 
-/* Adds the inner loop's losses of feed number `feed` of `feeds` after `position` tokens. */
-static void score_inner(evaluation *e, int64_t feed, int64_t feeds, int64_t position)
+/* Adds the inner loop's losses after `position` tokens of a window. */
+static void score_inner(evaluation *e, int64_t position, const double *losses)
 {
     ttt_eval_result *r = e->result;
     const int64_t bin = ttt_eval_find_bin(r->bins, 0, position);
     e->inner_count[bin]++;
     for (int64_t layer = 0; layer < r->layers; layer++) {
-        const double *losses = e->inspection.losses + (e->learning[layer] * feeds + feed) * 3;
         ttt_eval_inner *sum = &r->inner[layer * r->bin_count + bin];
-        sum->first += losses[0];
-        sum->before += losses[1];
-        sum->after += losses[2];
+        sum->first += losses[3 * layer];
+        sum->before += losses[3 * layer + 1];
+        sum->after += losses[3 * layer + 2];
     }
 }
 
@@ -265,62 +276,84 @@ static int64_t step_length(const evaluation *e, int64_t window, int64_t done, in
     return left < 0 ? 0 : left < n ? left : n;
 }
 
-/* The losses of a step: [windows, modes, tokens]. Returns how many there are. */
+/* Whether some of n tokens of a window are scored, of which `done` were read. */
+static bool is_scored(const evaluation *e, int64_t done, int64_t n)
+{
+    return done + n > e->result->context - e->result->stride;
+}
+
+/* What a step has found: the losses [windows, modes, tokens] where some are scored; then, of windows whose mini-batch
+ * ends here, those of the inner loop, [layers, 3]. Returns how many numbers that is. */
 static ttt_status score_step(evaluation *e, int64_t window, int64_t windows, int64_t done, int64_t n,
-                             const double *losses, int64_t *count)
+                             const double *found, int64_t *count)
 {
     *count = 0;
-    for (int64_t w = 0; w < windows; w++) {
+    for (int64_t w = 0; w < windows && is_scored(e, done, n); w++) {
         const int64_t length = step_length(e, window + w, done, n);
-        TTT_TRY(score(e, window + w, done, length, losses + *count, length));
+        TTT_TRY(score(e, window + w, done, length, found + *count, length));
         *count += e->modes * length;
+    }
+    for (int64_t w = 0; w < windows && e->options->inner; w++) {
+        const int64_t length = step_length(e, window + w, done, n);
+        if (length == 0 || !ends_mini_batch(e, done + length)) continue;
+        score_inner(e, done + length, found + *count);
+        *count += inner_losses(e);
     }
     return TTT_OK;
 }
 
-/* Reads the next n tokens of windows [window, window + windows), of which `done` are read; e->losses [*rows] are then
- * theirs, where some are to be scored. */
-static ttt_status read_step(evaluation *e, int64_t window, int64_t windows, int64_t done, int64_t n, int64_t *rows)
+/* The inner loop's losses of feed number `feed` of `feeds`. */
+static void look_inside(const evaluation *e, int64_t feed, int64_t feeds, double *losses)
+{
+    for (int64_t layer = 0; layer < e->result->layers; layer++)
+        memcpy(losses + 3 * layer, e->inspection.losses + (e->learning[layer] * feeds + feed) * 3, 3 * sizeof *losses);
+}
+
+/* Reads the next n tokens of windows [window, window + windows), of which `done` are read; e->found [*found] is then
+ * what score_step takes. */
+static ttt_status read_step(evaluation *e, int64_t window, int64_t windows, int64_t done, int64_t n, int64_t *found)
 {
     const ttt_eval_result *r = e->result;
     const ttt_lm *lm = e->lm;
     const ttt_backend *b = e->context->backend;
-    const bool scored = done + n > r->context - r->stride;
+    const bool scored = is_scored(e, done, n);
     ttt_feed feeds[FEEDS];
-    int64_t lengths[FEEDS] = {0}, count = 0;
-    *rows = 0;
+    int64_t lengths[FEEDS] = {0}, count = 0, rows = 0;
     for (int64_t w = 0; w < windows; w++) {
         const int64_t begin = e->start + (window + w) * r->stride;
         lengths[w] = step_length(e, window + w, done, n);
         for (int64_t m = 0; m < e->modes && lengths[w] > 0; m++) {
             for (int64_t i = 0; i < lengths[w]; i++) {
                 const int64_t j = begin + done + i;
-                e->ids[*rows + i] = done + i == 0 && e->options->bos >= 0 ? (int32_t)e->options->bos : e->tokens[j - 1];
-                e->targets[*rows + i] = e->tokens[j];
+                e->ids[rows + i] = done + i == 0 && e->options->bos >= 0 ? (int32_t)e->options->bos : e->tokens[j - 1];
+                e->targets[rows + i] = e->tokens[j];
             }
             feeds[count] = (ttt_feed){.state = e->states[w * e->modes + m],
-                                      .tokens = e->ids + *rows,
+                                      .tokens = e->ids + rows,
                                       .count = lengths[w],
                                       .which = scored ? TTT_LOGITS_ALL : TTT_LOGITS_NONE};
-            e->places[count++] = ttt_at(b, e->logits, *rows * lm->config.vocab_size);
-            *rows += lengths[w];
+            e->places[count++] = ttt_at(b, e->logits, rows * lm->config.vocab_size);
+            rows += lengths[w];
         }
     }
     const ttt_advance_options options = {
         .dtype = b->dtype, .logits = e->places, .inspection = e->options->inner ? &e->inspection : NULL};
     TTT_TRY(ttt_context_advance_as(e->context, feeds, count, &options));
-    if (scored) b->ops->cross_entropy(b, e->losses, e->logits, e->targets, *rows, lm->config.vocab_size, 0);
-    for (int64_t w = 0; w * e->modes < count && e->options->inner; w++)
-        if ((e->before + done + lengths[w]) % lm->config.mini_batch_size == 0)
-            score_inner(e, w * e->modes, count, done + lengths[w]);
+    if (scored) b->ops->cross_entropy(b, e->found, e->logits, e->targets, rows, lm->config.vocab_size, 0);
+    *found = scored ? rows : 0;
+    for (int64_t w = 0; w * e->modes < count && e->options->inner; w++) {
+        if (!ends_mini_batch(e, done + lengths[w])) continue;
+        look_inside(e, w * e->modes, count, e->found + *found);
+        *found += inner_losses(e);
+    }
     return TTT_OK;
 }
 
 /* What is done with a batch of windows: all of it, or with ranks, whose sums are to be those of one process, apart. */
 typedef enum deed { READ_AND_SCORE, READ, SCORE } deed;
 
-/* Windows from `window` on, as many as go side by side. READ puts their losses into `losses`, SCORE takes them. */
-static ttt_status take_batch(evaluation *e, int64_t window, deed what, double *losses)
+/* Windows from `window` on, as many as go side by side. READ puts what it finds into `found`, SCORE takes it. */
+static ttt_status take_batch(evaluation *e, int64_t window, deed what, double *found)
 {
     const ttt_eval_result *r = e->result;
     const int64_t left = r->windows - window, windows = left < e->batch ? left : e->batch;
@@ -331,11 +364,9 @@ static ttt_status take_batch(evaluation *e, int64_t window, deed what, double *l
         n = next_step(e, windows * e->modes, done);
         if (n > length - done) n = length - done;
         if (what != SCORE) TTT_TRY(read_step(e, window, windows, done, n, &count));
-        const bool scored = done + n > r->context - r->stride;
-        if (what == READ && scored) memcpy(losses, e->losses, (size_t)count * sizeof *losses);
-        if (what != READ && scored)
-            TTT_TRY(score_step(e, window, windows, done, n, what == SCORE ? losses : e->losses, &count));
-        if (losses && scored) losses += count;
+        if (what == READ) memcpy(found, e->found, (size_t)count * sizeof *found);
+        if (what != READ) TTT_TRY(score_step(e, window, windows, done, n, what == SCORE ? found : e->found, &count));
+        if (found) found += count;
         if (what != SCORE) TTT_TRY(tell(e, windows * n * ttt_comm_size(e->comm)));
     }
     return TTT_OK;
@@ -389,7 +420,9 @@ static ttt_status take_round(evaluation *e, int64_t first, size_t size, double *
 
 static ttt_status read_windows_together(evaluation *e)
 {
-    const size_t size = (size_t)(e->batch * e->modes * e->result->context), ranks = (size_t)ttt_comm_size(e->comm);
+    const int64_t context = e->result->context, ends = context / e->lm->config.mini_batch_size + 1;
+    const size_t size = (size_t)(e->batch * (e->modes * context + ends * inner_losses(e)));
+    const size_t ranks = (size_t)ttt_comm_size(e->comm);
     double *own = ttt_alloc(size, sizeof *own), *all = ttt_alloc(ranks * size, sizeof *all);
     ttt_status status = ttt_comm_agree(e->comm, own && all ? TTT_OK : TTT_ERR_MEMORY);
     if (status == TTT_OK) status = check_alike(e);
@@ -431,7 +464,7 @@ ttt_status ttt_eval(ttt_context *context, const int32_t *tokens, int64_t count, 
                       .tokens = tokens,
                       .count = count,
                       .options = options,
-                      .comm = options->inner ? NULL : options->comm,
+                      .comm = options->comm,
                       .result = result};
     ttt_status status = plan(e);
     if (status == TTT_OK) status = init(e);

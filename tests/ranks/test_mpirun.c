@@ -53,11 +53,12 @@ static void test_copied_data(void)
 /* Windows shared by ranks, whose number need not be a power of two; and the units of a study. */
 static void test_other_commands(void)
 {
-    static const char rest[] = "eval -m one text --compare --json";
-    CLI_OK("$TTT %s --context 16,100 | sed 's/\"seconds[^,]*,//' >alone && test -s alone", rest);
     for (int ranks = 2; ranks <= 3; ranks++)
-        CLI_OK("mpirun -np %d $TTT %s --context 16,100 | sed 's/\"seconds[^,]*,//' >shared && cmp alone shared", ranks,
-               rest);
+        CLI_OK("for more in --context=16,100 '--context=33 --inner'; do "
+               "eval=\"$TTT eval -m one text --compare --json $more\"; "
+               "$eval | sed 's/\"seconds[^,]*,//' >alone && test -s alone && "
+               "mpirun -np %d $eval | sed 's/\"seconds[^,]*,//' >shared && cmp alone shared || exit 1; done",
+               ranks);
     CLI_SAYS(1, "has another text or instruction set than rank 0",
              "head -c 5000 text >shorter; " UNLIKE("$TTT eval -m one text", "exec $TTT eval -m one shorter"));
     CLI_SAYS(1, "standard input is that of one rank", "mpirun -np 2 $TTT eval -m one - <text");

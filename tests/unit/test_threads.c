@@ -52,6 +52,35 @@ static void lists(void)
     ttt_pool_free(NULL);
 }
 
+/* The caller has its item while a worker has one that takes longer: it waits for that. */
+typedef struct late {
+    atomic_bool begun;
+    atomic_int done;
+} late;
+
+static void come_late(void *context, int64_t item, int thread)
+{
+    (void)item;
+    late *l = context;
+    if (thread > 0) {
+        atomic_store(&l->begun, true);
+        usleep(5000);
+    } else {
+        while (!atomic_load(&l->begun)) sched_yield();
+    }
+    l->done++;
+}
+
+static void last_items(void)
+{
+    late l = {0};
+    ttt_pool *pool;
+    CHECK_OK(ttt_pool_new(&pool, 2));
+    ttt_parallel(pool, 2, come_late, &l);
+    CHECK_EQ(l.done, 2);
+    ttt_pool_free(pool);
+}
+
 /* A worker's scratch is its own: no two items run at once with the same thread number. */
 typedef struct numbers {
     atomic_int busy[16];
@@ -320,6 +349,7 @@ static void memory(void)
 int main(void)
 {
     lists();
+    last_items();
     thread_numbers();
     environments();
     starts_that_fail();
