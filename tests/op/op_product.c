@@ -226,9 +226,10 @@ static void check_extremes(const ttt_backend *b, ttt_precision precision)
 /* A row that alone is more than the scratch holds: the same bits as from two narrower matrices, one after the other. */
 static void check_wide(const ttt_backend *b, ttt_precision precision)
 {
-    enum { M = (1 << 20) + 72, FIRST = 1 << 19 };
-    float *w = malloc(M * sizeof *w), *x = malloc(M * sizeof *x), y = 0.5f, parts = 0.5f;
-    for (int i = 0; i < M; i++) {
+    const int64_t bytes = (int64_t)ttt_host_of(b)->scratch_bytes * b->threads; /* a number takes more than a byte */
+    const int64_t M = bytes + 72, halfway = bytes / 64 * 32;
+    float *w = malloc((size_t)M * sizeof *w), *x = malloc((size_t)M * sizeof *x), y = 0.5f, parts = 0.5f;
+    for (int64_t i = 0; i < M; i++) {
         w[i] = (float)(i % 97) - 48;
         x[i] = (float)(i % 89) / 100 - 0.3f;
     }
@@ -236,8 +237,8 @@ static void check_wide(const ttt_backend *b, ttt_precision precision)
     b->ops->linear(b, &y, x, &p, 1, false);
     free(p.packed);
     for (int i = 0; i < 2; i++) {
-        const int64_t from = i * FIRST;
-        p.columns = i ? M - FIRST : FIRST;
+        const int64_t from = i * halfway;
+        p.columns = i ? M - halfway : halfway;
         p.packed = packed(b, precision, w + from, 1, p.columns, false);
         b->ops->linear(b, &parts, x + from, &p, 1, i > 0);
         free(p.packed);
