@@ -73,7 +73,8 @@ static json_t *usage_json(const ttt_work *work)
     return usage;
 }
 
-/* The whole object. `output` and `usage` are released; usage NULL: not known yet. */
+/* The whole object. `output` and `usage` are released; usage NULL: not known yet. Under the response's lock: what the
+ * client gave is in it, and the counts of who holds that are not to be changed by two threads at once. */
 static json_t *response_json(const ttt_work *work, const char *status, json_t *output, json_t *usage)
 {
     const response *r = work->more;
@@ -154,10 +155,10 @@ static void end(ttt_work *work)
     ttt_reply_note(work);
     pthread_mutex_lock(&r->lock);
     gather(work); /* the last of it: from here on the text is constant */
-    pthread_mutex_unlock(&r->lock);
     json_t *done = response_json(work, status,
                                  json_pack("[o]", item_json(r, status, json_pack("[o]", content_json(&r->text)))),
                                  usage_json(work));
+    pthread_mutex_unlock(&r->lock);
     json_object_set_new(done, "timings", ttt_reply_timings(work));
     if (!done || r->text.failed) ttt_refuse(&refusal, 503, NULL, "the server is out of memory");
     if (r->store && !refusal.status) store(work, done, &refusal);

@@ -112,6 +112,8 @@ class Server:
         self.process.send_signal(how)
         code = self.process.wait(120)
         self.log_file.close()
+        if code not in (0, -how):
+            print(f"a server ended with {code}:\n{self.log()[-8000:]}")
         return code
 
 
@@ -158,9 +160,6 @@ def run_tests(names, *options, files=None):
             failed += 1
             print(f"failed: {name}\n{traceback.format_exc()}")
         print(f"{name}: {time.monotonic() - start:.2f} s")
-    code = server.stop()
-    if code != 0:
-        failed += 1
-        print(f"the server ended with {code}:\n{server.log()[-4000:]}")
+    failed += server.stop() != 0
     print(f"{len(tests)} tests, {failed} failed")
     sys.exit(bool(failed))

@@ -118,6 +118,12 @@ def test_stream(server):
     assert events[0][1]["response"]["id"] == final["id"] and events[0][1]["response"]["status"] == "in_progress"
 
 
+def test_streams_that_end_as_they_begin(server):
+    """The head of a stream is written while its end is made."""
+    for _ in range(8):
+        together(8, lambda i: events_of(respond(server, "x", max_output_tokens=1, stream=True, metadata={"a": "b"})))
+
+
 def test_what_is_not_stored_is_nowhere(server):
     before = server.metric("states_memory_bytes"), server.metric("responses")
     r = respond(server, "A secret of its own.", store=False).json

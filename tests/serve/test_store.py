@@ -269,14 +269,17 @@ def test_kill_at_any_moment():
                 n += 1
 
         threads = [threading.Thread(target=load, args=(i,)) for i in range(4)]
+        before = len(answered)
         for thread in threads:
             thread.start()
+        while round_ % 2 and len(answered) == before and not fault:  # every other one is killed in the middle of work
+            time.sleep(0.01)
         time.sleep(random.Random(round_).uniform(0.02, 0.4))
         end.set()
         assert server.stop(signal.SIGKILL) == -signal.SIGKILL
         for thread in threads:
             thread.join()
-    assert not fault and len(known) > 3 and len(answered) > 3, fault
+    assert not fault and known and len(answered) >= KILLS // 2, fault
     server = serve("kill")
     assert server.stop() == 0
     assert not glob.glob(scratch("kill/everyone/**/.new*"), recursive=True)
