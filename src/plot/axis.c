@@ -25,7 +25,8 @@ void ttt_axis_finish(ttt_axis *axis, double margin)
         axis->high = axis->log ? 10 : 1;
     }
     double low = axis->log ? log10(axis->low) : axis->low, high = axis->log ? log10(axis->high) : axis->high;
-    const double least = 1e-6 * fmax(fabs(low), fabs(high)); /* below that, labels would all look alike */
+    /* Below that, labels would all look alike; those of a logarithmic axis have four digits. */
+    const double least = axis->log ? 0.002 : 1e-6 * fmax(fabs(low), fabs(high));
     if (high - low <= least) {
         const double half = axis->log ? 0.5 : fmax(0.1 * fabs(low), 1e-6);
         low -= half;

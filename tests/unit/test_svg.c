@@ -44,6 +44,7 @@ static void ticks(void)
     check_labels(1.5, 1.9, true, "1.5 1.6 1.7 1.8 1.9");
     check_labels(1e-9, 1e9, true, "1e-08 0.0001 1 10k 100M");
     check_labels(1.235e13, 1.25e13, true, "12.35T 12.4T 12.45T 12.5T");
+    check_labels(1.42089e13, 1.42162e13, true, "5T 10T 20T");
     check_labels(0, 3e18, false, "0.0 0.5E 1.0E 1.5E 2.0E 2.5E 3.0E");
     check_labels(4e12, 3e13, true, "5T 10T 20T");
     check_labels(0, 4.2e6, false, "0 1M 2M 3M 4M");
