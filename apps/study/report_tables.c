@@ -90,11 +90,13 @@ static void claim_row(study_report *r, const study_claim *c, const study_cell *c
     page_cell(r->page, "%s", page_number(number, m.mean, m.error));
     page_cell_wide(r->page, "%s %s %s%s", name, c->or_equal ? "not more than" : "less than",
                    r->s->models[c->worse].name, c->worse_frozen ? ", frozen" : "");
-    page_cell_wide(r->page, "%s%s%s, %s", where, elsewhere ? "; less " : "", elsewhere ? other : "", which);
+    page_cell_wide(r->page, "%s: %s%s%s, %s", r->s->groups[c->group].name, where, elsewhere ? "; less " : "",
+                   elsewhere ? other : "", which);
     page_cell(r->page, "%s", report_sample(sample, m));
     page_row_end(r->page);
     if (!csv) return;
     csv_text(csv, c->text);
+    csv_text(csv, r->s->groups[c->group].name);
     csv_text(csv, name);
     csv_text(csv, r->s->models[c->worse].name);
     csv_text(csv, word);
@@ -106,13 +108,13 @@ void report_claims(study_report *r)
 {
     const study *s = r->s;
     if (s->claim_count == 0) return;
-    FILE *csv = csv_open(r->page, "claims", "claim,better,worse,verdict,difference,error,documents,seeds");
+    FILE *csv = csv_open(r->page, "claims", "claim,runs,better,worse,verdict,difference,error,documents,seeds");
     page_section(r->page, "What was claimed");
     page_table_begin(r->page,
                      "Each claim says that one model has less loss than another. The difference is paired; a claim "
                      "holds, or is contradicted, where it is more than two standard errors from 0. A claim of not more "
                      "holds below 0, and above is not contradicted within two standard errors.",
-                     HEADS("claim", "here", "difference of losses", "that is", "measured on", "over"));
+                     HEADS("claim", "here", "difference of losses", "that is", "runs and text", "over"));
     for (size_t i = 0; i < s->claim_count; i++) {
         const study_claim *c = &s->claims[i];
         for (size_t k = 0; k < r->cells->count; k++) {

@@ -56,6 +56,8 @@ static void test_report(void)
      */
     CLI_SAYS(0, "holds", "grep -A 3 'read as one' page.html | grep -B 3 'not more than'");
     CLI_SAYS(0, "less than TTT-Linear, frozen", "grep -A 3 'frozen is worse' page.html");
+    CLI_SAYS(0, "main: test", "grep -A 4 'frozen is worse' page.html");
+    CLI_SAYS(0, "frozen is worse,main,", "cat tables/claims.csv");
     CLI_SAYS(0, "the whole document, ttt_keep=0, ttt_keep_every=64", "cat tables/windows.csv");
     CLI_SAYS(0, "10 ", "ls tables | wc -l | sed 's/$/ /'");
     /* A report needs results alone, no texts and no models. */
