@@ -9,7 +9,15 @@
 
 #include "data.h"
 
-ttt_plot_series *report_line(report_chart *chart, const char *format, ...)
+static void colour_line(report_chart *chart, size_t n, int model)
+{
+    chart->lines[n].colour = model < 0 ? 0 : model % TTT_PLOT_COLOURS + 1;
+    for (size_t i = 0; i < n; i++)
+        chart->by_place = chart->by_place || chart->lines[i].colour == chart->lines[n].colour;
+    for (size_t i = 0; i <= n && chart->by_place; i++) chart->lines[i].colour = 0;
+}
+
+ttt_plot_series *report_line(report_chart *chart, int model, const char *format, ...)
 {
     if (chart->count == REPORT_LINES) return NULL;
     const size_t n = chart->count++;
@@ -19,6 +27,7 @@ ttt_plot_series *report_line(report_chart *chart, const char *format, ...)
     va_end(arguments);
     chart->lines[n] = (ttt_plot_series){
         .name = chart->names[n], .x = chart->x[n], .y = chart->y[n], .error = chart->error[n]};
+    colour_line(chart, n, model);
     return &chart->lines[n];
 }
 

@@ -28,17 +28,20 @@ void report_speed(study_report *r);
 void report_rates(study_report *r);
 void report_runs(study_report *r);
 
-/* Lines of a chart, gathered one by one. */
-enum { REPORT_LINES = 8, REPORT_POINTS = 128 };
+/* Lines of a chart, gathered one by one. A model has one colour in all charts where it is one line, so that they can be
+ * read side by side; where a model is several lines, colours are by place. */
+enum { REPORT_LINES = TTT_PLOT_COLOURS, REPORT_POINTS = 128 };
 typedef struct report_chart {
     ttt_plot_series lines[REPORT_LINES];
     double x[REPORT_LINES][REPORT_POINTS], y[REPORT_LINES][REPORT_POINTS], error[REPORT_LINES][REPORT_POINTS];
     char names[REPORT_LINES][96];
     size_t count;
+    bool by_place;
 } report_chart;
 
-/* A new line; NULL: there is no room for another. */
-ttt_plot_series *report_line(report_chart *chart, const char *format, ...) __attribute__((format(printf, 2, 3)));
+/* A new line of a model, or of none (-1); NULL: there is no room for another. */
+ttt_plot_series *report_line(report_chart *chart, int model, const char *format, ...)
+    __attribute__((format(printf, 3, 4)));
 void report_point(report_chart *chart, double x, double y, double error); /* of the last line; NaN is left out */
 
 /* "TTT-Linear", with size and context where the group has several. */

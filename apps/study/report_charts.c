@@ -52,7 +52,8 @@ static report_chart *gather_costs(study_report *r, int group, bool flops, bool *
             if (!isfinite(loss.mean)) continue;
             costs[count++] = (cost){flops ? cell->flops : (double)cell->run->parameters, loss};
         }
-        if (count == 0 || !report_line(chart, "%s", r->s->models[g->models.items[m]].name)) continue;
+        if (count == 0 || !report_line(chart, g->models.items[m], "%s", r->s->models[g->models.items[m]].name))
+            continue;
         qsort(costs, count, sizeof *costs, by_cost);
         for (size_t i = 0; i < count; i++) {
             const double perplexity = exp(costs[i].loss.mean);
@@ -132,7 +133,7 @@ static void add_positions(const view *v, report_chart *chart, const study_cell *
     const json_t *first = json_object_get(result, "first"), *last = json_object_get(result, "last");
     char name[96];
     report_cell_name(v->r, cell, name, sizeof name);
-    if (!result || !report_line(chart, "%s", name)) return;
+    if (!result || !report_line(chart, cell->model, "%s", name)) return;
     for (size_t i = 0; i < json_array_size(first); i++) {
         const study_question q = {.evaluation = v->evaluation,
                                   .context = v->context,
@@ -164,7 +165,7 @@ static void position_figure(const view *v, bool difference)
         if (!first) first = cell;
         if (!difference || reference != cell)
             add_positions(v, chart, cell, difference ? reference : NULL);
-        else if (report_line(chart, "%s", ""))
+        else if (report_line(chart, cell->model, "%s", ""))
             chart->lines[chart->count - 1].name = NULL; /* every other cell has the same colour in both charts */
     }
     char windows[48] = "whole documents";
@@ -265,7 +266,7 @@ static void evaluated_figure(study_report *r, int group, int evaluation, int64_t
         char name[96];
         report_cell_name(r, cell, name, sizeof name);
         if (!report_is_usual(cell, group) || (training && cell->context != training)) continue;
-        if (!report_line(chart, "%s", name)) continue;
+        if (!report_line(chart, cell->model, "%s", name)) continue;
         for (size_t k = 0; k < e->context_count; k++) {
             const study_question q = {.evaluation = evaluation, .context = (int64_t)e->contexts[k]};
             const study_mean m = report_loss(r, cell, &q);
@@ -316,7 +317,7 @@ static void trained_figure(study_report *r, int group)
     for (size_t m = 0; m < g->models.count * (g->sizes.count ? g->sizes.count : 1) && chart; m++) {
         const int model = g->models.items[m % g->models.count];
         const int size = g->sizes.count ? g->sizes.items[m / g->models.count] : -1;
-        if (!report_line(chart, "%s%s%s", s->models[model].name, g->sizes.count > 1 ? " " : "",
+        if (!report_line(chart, model, "%s%s%s", s->models[model].name, g->sizes.count > 1 ? " " : "",
                          g->sizes.count > 1 ? s->sizes[size].name : ""))
             continue;
         for (size_t i = 0; i < r->cells->count; i++) {

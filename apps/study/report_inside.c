@@ -73,7 +73,7 @@ static void inner_chart(study_report *r, const inner_view *v, size_t layer, FILE
     char title[160], name[96];
     report_cell_name(r, v->cell, name, sizeof name);
     for (int w = 0; w < WEIGHTS && chart && table; w++) {
-        report_line(chart, "%s", weights[w]);
+        report_line(chart, -1, "%s", weights[w]);
         for (size_t b = 0; b < v->bins; b++) {
             ask_inner(v, layer, (int)b, w, table);
             const study_mean m = study_table_mean(table);
@@ -207,7 +207,7 @@ static void speed_figure(study_report *r, int group, int evaluation, int measure
         const study_cell *cell = &r->cells->items[i];
         char name[96];
         report_cell_name(r, cell, name, sizeof name);
-        if (!report_is_usual(cell, group) || !report_line(chart, "%s", name)) continue;
+        if (!report_is_usual(cell, group) || !report_line(chart, cell->model, "%s", name)) continue;
         for (size_t k = 0; k < e->context_count; k++)
             report_point(chart, e->contexts[k],
                          measured(r, cell, evaluation, k, measure) * (measure == MEMORY ? 1 : 1e6), 0);

@@ -81,7 +81,7 @@ static void reading_figure(study_report *r, const study_cell *cell, int first)
         q.context = study_context_of(s, cell, e, of->context_count ? of->context_count - 1 : 0);
         const json_t *result = study_cell_result(r->cells, cell, 0, e, q.context);
         const json_t *begin = json_object_get(result, "first"), *end = json_object_get(result, "last");
-        if (!result || !report_line(chart, "%s", e == first ? "as trained" : of->name)) continue;
+        if (!result || !report_line(chart, -1, "%s", e == first ? "as trained" : of->name)) continue;
         for (size_t i = 0; i < json_array_size(begin); i++) {
             q.first = json_integer_value(json_array_get(begin, i));
             q.last = json_integer_value(json_array_get(end, i));

@@ -276,7 +276,7 @@ static void rate_chart(study_report *r, int group, FILE *csv)
     const study_group *g = &r->s->groups[group];
     report_chart *chart = calloc(1, sizeof *chart);
     for (size_t m = 0; m < g->models.count && chart; m++) {
-        report_line(chart, "%s", r->s->models[g->models.items[m]].name);
+        report_line(chart, g->models.items[m], "%s", r->s->models[g->models.items[m]].name);
         for (size_t i = 0; i < r->cells->count; i++) {
             const study_cell *cell = &r->cells->items[i];
             if (cell->group != group || cell->model != g->models.items[m] || cell->size != r->cells->items[i].size)

@@ -14,6 +14,8 @@
 extern "C" {
 #endif
 
+enum { TTT_PLOT_COLOURS = 8 };
+
 typedef struct ttt_plot_series {
     const char *name;    /* NULL: not in the legend */
     const double *x, *y; /* `count` points, x ascending; the line breaks where a point cannot be shown (NaN, or not
@@ -21,6 +23,7 @@ typedef struct ttt_plot_series {
     const double *error; /* NULL: none; else the band y - error .. y + error is shaded */
     size_t count;
     bool faint; /* thin and pale, such as raw values behind smoothed ones */
+    int colour; /* 1 to TTT_PLOT_COLOURS, and from the first again beyond; 0: that of its place among the series */
 } ttt_plot_series;
 
 typedef struct ttt_plot {

@@ -26,8 +26,8 @@ enum {
 };
 
 /* Okabe and Ito's colours, told apart by colour-blind readers too. */
-static const char *const colours[] = {"#0072b2", "#d55e00", "#009e73", "#cc79a7",
-                                      "#e69f00", "#56b4e9", "#000000", "#8a6d3b"};
+static const char *const colours[TTT_PLOT_COLOURS] = {"#0072b2", "#d55e00", "#009e73", "#cc79a7",
+                                                      "#e69f00", "#56b4e9", "#000000", "#8a6d3b"};
 
 typedef struct chart {
     const ttt_plot *plot;
@@ -40,7 +40,8 @@ typedef struct chart {
 /* A property of CSS with a series' colour, which a page may set. */
 static ttt_status paint(chart *c, const char *property, size_t series)
 {
-    const size_t n = series % (sizeof colours / sizeof *colours);
+    const int own = c->plot->series[series].colour;
+    const size_t n = (own > 0 ? (size_t)own - 1 : series) % TTT_PLOT_COLOURS;
     if (c->page) return ttt_buffer_print(&c->out, "%s:var(--series%zu,%s)", property, n, colours[n]);
     return ttt_buffer_print(&c->out, "%s:%s", property, colours[n]);
 }

@@ -21,7 +21,8 @@ static const char study[] =
     "\"anew\": {\"documents\": \"test\", \"tokens\": 1024, \"contexts\": 0, "
     "\"set\": {\"ttt_keep\": 0, \"ttt_keep_every\": 64}}, "
     "\"speed\": {\"documents\": \"test\", \"contexts\": [32, 256], \"speed\": true}}, \"runs\": {"
-    "\"sweep\": {\"contexts\": 32, \"batch\": 256, \"tokens\": 2560, \"rates\": [1e-3, 4e-3], \"seeds\": 1, "
+    "\"sweep\": {\"models\": [\"Transformer <&>\", \"TTT-Linear\"], \"contexts\": 32, \"batch\": 256, \"tokens\": "
+    "2560, \"rates\": [1e-3, 4e-3], \"seeds\": 1, "
     "\"evaluate\": \"test\"}, "
     "\"main\": {\"contexts\": 32, \"batch\": 256, \"tokens\": 7680, \"flops_of\": \"Transformer <&>\", "
     "\"rates\": {\"best_of\": \"sweep\", \"by\": \"test\"}, \"seeds\": [1, 2], "
@@ -52,6 +53,10 @@ static void test_report(void)
     CLI_SAYS(0, "Transformer &lt;&amp;&gt;", "grep -m 1 Transformer page.html"); /* no text breaks the page */
     CLI_SAYS(0, "0\n", "grep -v xmlns page.html | grep -cE '<script|https?:|<link|@import|url\\(' || true");
     CLI_SAYS(0, "0\n", "sed 's/xmlns=\"[^\"]*\"//g' page.html | grep -cE 'https?:|nan' || true");
+    /* A model has one colour wherever it is one line: the sweep's chart, too, which has the second model first. */
+    CLI_SAYS(0, "series1\n",
+             "grep -B 1 '>Transformer &lt;&amp;></text>' page.html | grep -o 'series[0-9]' | sort -u | "
+             "tee colours && test $(wc -l < colours) = 1");
     /* Begun anew where windows end, a layer reads as in windows, but for the tails of convolutions, which it has not.
      */
     CLI_SAYS(0, "holds", "grep -A 3 'read as one' page.html | grep -B 3 'not more than'");

@@ -78,6 +78,17 @@ static int occurrences(const char *text, const char *part)
     return count;
 }
 
+/* Of the only series, by its number. */
+static void check_colour(int number, const char *colour)
+{
+    const double x[] = {1, 2};
+    const ttt_plot_series series = {.name = "n", .x = x, .y = x, .count = 2, .colour = number};
+    const ttt_plot plot = {.title = "t", .x_label = "x", .y_label = "y", .series = &series, .count = 1};
+    ttt_buffer text = saved(&plot);
+    CHECK_EQ(occurrences(text.data, colour), 4); /* in the legend, the curve and its two marks */
+    ttt_buffer_deinit(&text);
+}
+
 static void drawing(void)
 {
     const double x[] = {1, 2, 3, 4, 5}, y[] = {1, 2, NAN, 4, 5}, error[] = {.1, .1, .1, .1, .1};
@@ -107,6 +118,10 @@ static void drawing(void)
     CHECK_EQ(occurrences(text.data, "<path"), curves + 1); /* the legend's */
     CHECK(paths > curves + 1);
     ttt_buffer_deinit(&text);
+
+    check_colour(0, "#0072b2");
+    check_colour(5, "#e69f00");
+    check_colour(TTT_PLOT_COLOURS + 5, "#e69f00");
 
     const ttt_plot empty = {.title = "", .x_label = "", .y_label = "", .log_x = true, .log_y = true};
     text = saved(&empty);
