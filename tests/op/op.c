@@ -10,7 +10,7 @@
 
 #include "base/rng.h"
 #include "bits.h"
-#include "cpu/kernels.h"
+#include "sets.h"
 #include "test.h"
 
 enum { GUARD = 64, POOLS = 5 };
@@ -19,6 +19,7 @@ static const double eps = 1.1920928955078125e-7; /* 2^-23 */
 static const float guard_value = -123.25f;
 
 static ttt_backend *ref, *cpu[TTT_ISA_COUNT][POOLS];
+static bool only_multiplies[TTT_ISA_COUNT];
 static uint64_t seed = 20240704, stream, digest = BITS_BEGIN;
 
 int32_t op_random(int64_t index, int64_t limit)
@@ -214,7 +215,8 @@ void op_check(const op_case *c)
     }
     memory plain = run_alone(c, TTT_ISA_SCALAR, values);
     for (int isa = 0; isa < TTT_ISA_COUNT; isa++)
-        if (cpu[isa][0]) check_isa(c, (ttt_isa)isa, values, expected, terms, &plain);
+        if (cpu[isa][0] && (c->narrow || !only_multiplies[isa]))
+            check_isa(c, (ttt_isa)isa, values, expected, terms, &plain);
     for (int i = 0; i < OP_OPERANDS && !is_large(c); i++)
         bits_add(&digest, plain.x[i], (size_t)c->operands[i].count * sizeof(float));
     memory_free(&plain);
@@ -238,12 +240,9 @@ static void make_backends(void)
     CHECK_OK(ttt_backend_new(&ref, "ref", 1));
     reserve(ref);
     for (int isa = 0; isa < TTT_ISA_COUNT; isa++) {
+        if (!set_runs((ttt_isa)isa)) continue;
         setenv("TTT_ISA", ttt_isa_name((ttt_isa)isa), 1);
-        if (!ttt_kernels_of((ttt_isa)isa)) continue;
-        if (ttt_isa_lacks((ttt_isa)isa)) {
-            SKIP("no %s on this machine", ttt_isa_name((ttt_isa)isa));
-            continue;
-        }
+        only_multiplies[isa] = set_only_multiplies((ttt_isa)isa);
         for (int pool = 0; pool < POOLS; pool++) {
             CHECK_OK(ttt_backend_new(&cpu[isa][pool], "cpu", threads_of[pool]));
             reserve(cpu[isa][pool]);

@@ -38,7 +38,8 @@ struct op_case {
     void (*terms)(const op_case *c, double *const *before, double *const *after, double *const *terms);
     double c; /* tolerance in eps * sum|terms| */
 
-    bool amx; /* AMX sums in an order of its own */
+    bool narrow; /* of bf16 or bytes, whose products are what instruction sets beyond AVX-512 have of their own */
+    bool amx;    /* AMX sums in an order of its own */
 };
 
 /* Runs the case as described above. */

@@ -8,8 +8,7 @@
 #include "base/elementary.h"
 #include "base/rng.h"
 #include "bits.h"
-#include "cpu/isa.h"
-#include "cpu/kernels.h"
+#include "sets.h"
 #include "test.h"
 
 enum { RUNS = 3, OFFSET = 3 };
@@ -365,11 +364,7 @@ int main(int argc, char **argv)
     if (argc > 1) seed = strtoull(argv[1], NULL, 10);
     printf("seed %llu\n", (unsigned long long)seed);
     for (int isa = 0; isa < TTT_ISA_COUNT; isa++) {
-        if (!ttt_kernels_of((ttt_isa)isa)) continue;
-        if (ttt_isa_lacks((ttt_isa)isa)) {
-            SKIP("no %s on this machine", ttt_isa_name((ttt_isa)isa));
-            continue;
-        }
+        if (!set_runs((ttt_isa)isa) || set_only_multiplies((ttt_isa)isa)) continue;
         every = few = BITS_BEGIN;
         for (size_t i = 0; i < sizeof shapes / sizeof *shapes; i++) {
             drawn = (uint64_t)i << 32; /* whatever the instruction set, the same numbers */
