@@ -34,13 +34,17 @@ static int by_cost(const void *a, const void *b)
     return (x > y) - (x < y);
 }
 
-/* A line for each model of a group: perplexity against FLOPs of the training, or against parameters. *differ: these are
- * not the same for all. */
-static report_chart *gather_costs(study_report *r, int group, bool flops, bool *differ)
+/* Budgets that are meant to be the same differ by as much as an update. */
+static bool costs_differ(double a, double b) { return b > 1.05 * a; }
+
+/* A line for each model of a group: perplexity against FLOPs of the training, or against parameters. *telling: these
+ * are not the same for all models, nor for all points of one, as where only contexts differ. */
+static report_chart *gather_costs(study_report *r, int group, bool flops, bool *telling)
 {
     const study_group *g = &r->s->groups[group];
     report_chart *chart = new_chart(r);
     double least = INFINITY, most = 0;
+    *telling = true;
     for (size_t m = 0; m < g->models.count && chart; m++) {
         cost costs[REPORT_POINTS];
         size_t count = 0;
@@ -61,16 +65,17 @@ static report_chart *gather_costs(study_report *r, int group, bool flops, bool *
         }
         least = fmin(least, costs[0].x);
         most = fmax(most, costs[count - 1].x);
+        *telling = *telling && (count == 1 || costs_differ(costs[0].x, costs[count - 1].x));
     }
-    *differ = least < most;
+    *telling = *telling && costs_differ(least, most);
     return chart;
 }
 
 static void cost_figure(study_report *r, int group, bool flops)
 {
     char title[160];
-    bool differ;
-    report_chart *chart = gather_costs(r, group, flops, &differ);
+    bool telling;
+    report_chart *chart = gather_costs(r, group, flops, &telling);
     snprintf(title, sizeof title, "Perplexity against %s: %s", flops ? "training" : "parameters",
              r->s->groups[group].name);
     const ttt_plot plot = {.title = title,
@@ -80,7 +85,7 @@ static void cost_figure(study_report *r, int group, bool flops)
                            .log_y = true,
                            .series = chart ? chart->lines : NULL,
                            .count = chart ? chart->count : 0};
-    if (chart && differ)
+    if (chart && telling)
         page_figure(r->page, &plot,
                     flops ? "Perplexity on the evaluated documents against the floating-point operations of the "
                             "training; bands are standard errors."

@@ -53,6 +53,8 @@ static void test_report(void)
     CLI_SAYS(0, "Transformer &lt;&amp;&gt;", "grep -m 1 Transformer page.html"); /* no text breaks the page */
     CLI_SAYS(0, "0\n", "grep -v xmlns page.html | grep -cE '<script|https?:|<link|@import|url\\(' || true");
     CLI_SAYS(0, "0\n", "sed 's/xmlns=\"[^\"]*\"//g' page.html | grep -cE 'https?:|nan' || true");
+    /* No chart of costs that are meant to be the same. */
+    CLI_OK("grep -q 'Perplexity against parameters: main' page.html && ! grep -q 'against training: main' page.html");
     /* A model has one colour wherever it is one line: the sweep's chart, too, which has the second model first. */
     CLI_SAYS(0, "series1\n",
              "grep -B 1 '>Transformer &lt;&amp;></text>' page.html | grep -o 'series[0-9]' | sort -u | "
