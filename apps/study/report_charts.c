@@ -89,7 +89,8 @@ static void cost_figure(study_report *r, int group, bool flops)
         page_figure(r->page, &plot,
                     flops ? "Perplexity on the evaluated documents against the floating-point operations of the "
                             "training; bands are standard errors."
-                          : "The same against the number of parameters, the embedding counted.",
+                          : "Perplexity on the evaluated documents against the number of parameters, the embedding "
+                            "counted; bands are standard errors.",
                     flops ? "It cannot show the time that a training takes: equal FLOPs are not equally fast."
                           : "It cannot show what larger models would gain from more tokens: all had one budget.");
     free(chart);
