@@ -279,8 +279,7 @@ static void rate_chart(study_report *r, int group, FILE *csv)
         report_line(chart, g->models.items[m], "%s", r->s->models[g->models.items[m]].name);
         for (size_t i = 0; i < r->cells->count; i++) {
             const study_cell *cell = &r->cells->items[i];
-            if (cell->group != group || cell->model != g->models.items[m] || cell->size != r->cells->items[i].size)
-                continue;
+            if (cell->group != group || cell->model != g->models.items[m]) continue;
             const study_question q = report_headline(r, cell);
             const study_mean loss = report_loss(r, cell, &q);
             if (m < REPORT_LINES) report_point(chart, cell->rate, loss.mean, loss.error);
